@@ -1,0 +1,36 @@
+# make train    set up on a fresh machine, then train on the sample data
+# make test     set up, then the tests: no network, under five minutes on two cores
+# make lint     ruff and mypy
+# ARGS="..."    more words for train.py:  make train ARGS="model=mini trainer.max_epochs=3"
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+
+.PHONY: train test test-slow lint setup clean
+
+train: setup
+	$(RUN) train.py $(ARGS)
+
+test: setup
+	$(RUN) -m pytest -m "not slow" $(ARGS)
+
+test-slow: setup
+	$(RUN) -m pytest -m slow $(ARGS)
+
+lint: setup
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+
+setup: $(VENV)/ready
+
+# Made anew when what it is made from has changed, and only then.
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(None if sys.version_info >= (3, 11) else "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(RUN) -m pip install -q -c constraints.txt -e '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,116 @@
+"""Checkpoint files that are whole or absent, hold all random state, and a stop that loses nothing."""
+
+import os
+import random
+import signal
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+
+class AtomicCheckpointIO(TorchCheckpointIO):
+    """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
+
+    Lightning's own stages the file in ``$TMPDIR`` and moves it, which is not atomic across file systems, and never
+    flushes. Loading takes tensors and plain values only (``weights_only``), so a file cannot run code.
+    """
+
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        target = Path(path)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                torch.save(checkpoint, file)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o644)
+            os.replace(name, target)
+        except BaseException:
+            Path(name).unlink(missing_ok=True)
+            raise
+        folder = os.open(target.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)  # the rename itself must reach the disk
+        finally:
+            os.close(folder)
+
+    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
+        return torch.load(path, map_location="cpu", weights_only=True)
+
+
+class RandomState(L.Callback):
+    """Keeps every generator's state in the checkpoint, so a resumed run draws the dropout it would have drawn."""
+
+    def state_dict(self) -> dict[str, Any]:
+        kind, keys, position, has_gauss, gauss = np.random.get_state()
+        return {
+            "python": list(random.getstate()[1]),
+            "python_gauss": random.getstate()[2],
+            "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss],
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._state: dict[str, Any] | None = state
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Set last, when nothing of the start-up draws any more."""
+        state = getattr(self, "_state", None)
+        if state is None:
+            return
+        random.setstate((3, tuple(state["python"]), state["python_gauss"]))
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+        torch.set_rng_state(state["torch"].cpu())
+        if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+        self._state = None
+
+
+class Interrupted(Exception):
+    """Training was asked to stop (Ctrl-C, SIGTERM) and has saved where it was."""
+
+
+class StopSafely(L.Callback):
+    """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`Interrupted`.
+
+    A second signal stops at once, the usual way.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        if stage == "fit" and trainer.is_global_zero:
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._on_signal)
+
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        self._restore()
+
+    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+        if self._asked:
+            trainer.save_checkpoint(self.path)
+            raise Interrupted
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._asked:  # came while the epoch before was validated; that epoch's checkpoint is written
+            raise Interrupted
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)

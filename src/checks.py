@@ -1,0 +1,239 @@
+"""The whole configuration, checked before anything is built: one error that lists every fault.
+
+The signatures are the schema: each configured call is bound to the constructor it names, so an unknown key, a missing
+value and a value of the wrong kind are found in seconds, not after an epoch.
+"""
+
+import importlib
+import inspect
+import math
+import typing
+from collections.abc import Sequence
+from difflib import get_close_matches
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin
+
+import torch
+
+from src.datamodule import locate
+from src.errors import UserError
+from src.labels import C
+from src.lit_module import AspectSentimentModule
+from src.metrics import FIGURES
+
+TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict}  # of the model group, read by src.encoder
+SIZE_KEYS = ("vocab_size", "hidden_size", "layers", "heads", "intermediate_size")
+OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
+# (key, least, below, what is expected)
+RANGES: tuple[tuple[str, float, float, str], ...] = (
+    ("loss.gamma", 0, math.inf, "a number, at least 0"),
+    ("loss.label_smoothing", 0, 1, "a number in [0, 1)"),
+    ("model.dropout", 0, 1, "a number in [0, 1)"),
+    ("model.warmup", 0, 1, "a share of the steps, in [0, 1)"),
+    ("model.encoder_lr", 0, math.inf, "a number, at least 0"),
+    ("model.head_lr", 0, math.inf, "a number, at least 0"),
+    ("model.weight_decay", 0, math.inf, "a number, at least 0"),
+    ("model.detection_weight", 0, math.inf, "a number, at least 0"),
+    ("model.threshold", 0, 1, "a probability in [0, 1)"),
+    ("model.head_width", 1, math.inf, "at least 1"),
+    ("data.max_length", 3, math.inf, "at least 3 tokens: begin, one token, end"),
+    ("data.batch_size", 1, math.inf, "at least 1 review"),
+    ("data.eval_batch_size", 1, math.inf, "at least 1 review"),
+    ("data.tokens_per_batch", 1, math.inf, "at least 1 token"),
+    ("trainer.max_epochs", 1, math.inf, "at least 1"),
+    ("trainer.accumulate_grad_batches", 1, math.inf, "at least 1"),
+    ("seed", 0, 2**32, "an integer in [0, 2^32)"),
+    *((f"model.size.{key}", 1, math.inf, "at least 1") for key in SIZE_KEYS),
+)
+
+
+def check_config(config: dict[str, Any], multirun: bool = False) -> None:
+    """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
+    faults = [f"{key}: no such setting{_similar(key, TOP)}" for key in config if key not in TOP]
+    # two values that may say "auto" and become what the signatures ask for later
+    loss = {k: v for k, v in config["loss"].items() if k != "alpha"}
+    trainer = {k: v for k, v in config["trainer"].items() if k != "precision"}
+    for group, settings in {**config, "loss": loss, "trainer": trainer}.items():
+        if group in ("data", "loss", "trainer", "logger") and settings:
+            faults += _check_call(group, settings)
+    for name, callback in config["callbacks"].items():
+        faults += _check_call(f"callbacks.{name}", callback)
+    faults += _check_model(config["model"])
+    faults += _check_ranges(config)
+    faults += _check_alpha(config["loss"].get("alpha"))
+    faults += _check_monitor(config)
+    faults += _check_files(config)
+    faults += _check_device(config["trainer"], multirun)
+    if faults:
+        raise UserError(faults)
+
+
+def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
+    """Faults of one ``_target_`` and its arguments against the signature of what it names."""
+    target = settings.get("_target_")
+    if not isinstance(target, str) or "." not in target:
+        return [f"{group}._target_={target}: expected the full name of a class"]
+    module, _, name = target.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        return [f"{group}._target_={target}: cannot be imported ({error})"]
+    given = {k: v for k, v in settings.items() if k != "_target_"}
+    return _check_arguments(group, given, inspect.signature(made).parameters, _hints(made))
+
+
+def _check_model(settings: dict[str, Any]) -> list[str]:
+    parameters = inspect.signature(AspectSentimentModule).parameters
+    own = {k: p for k, p in parameters.items() if k not in OWN_ARGUMENTS}
+    given = {k: v for k, v in settings.items() if k not in ENCODER_KEYS}
+    faults = _check_arguments("model", given, own, _hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
+    for key, kind in ENCODER_KEYS.items():
+        if key in settings and not isinstance(settings[key], kind):
+            faults.append(f"model.{key}={settings[key]}: expected {kind.__name__}")
+    size = settings.get("size") or {}
+    faults += [f"model.size.{k}: no such setting{_similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
+    if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
+        faults.append(f"model.size.hidden_size={size['hidden_size']}: not divisible by heads={size['heads']}")
+    return faults
+
+
+def _check_arguments(
+    group: str, given: dict[str, Any], parameters: Any, hints: dict[str, Any], also: tuple[str, ...] = ()
+) -> list[str]:
+    faults = []
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in given.items():
+        if key not in parameters and not open_ended:
+            faults.append(f"{group}.{key}: no such setting{_similar(key, (*parameters, *also))}")
+        elif not _fits(value, hints.get(key, Any)):
+            faults.append(f"{group}.{key}={_shown(value)}: expected {_words(hints[key])}")
+    needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
+    return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
+
+
+def _check_ranges(config: dict[str, Any]) -> list[str]:
+    faults = []
+    for key, least, below, expected in RANGES:
+        value: Any = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < below:
+            faults.append(f"{key}={value}: expected {expected}")
+    return faults
+
+
+def _check_alpha(alpha: Any) -> list[str]:
+    if isinstance(alpha, list) and alpha and not isinstance(alpha[0], list) and len(alpha) != C:
+        return [f"loss.alpha={alpha}: {len(alpha)} numbers for {C} sentiments (positive, negative, neutral)"]
+    return []
+
+
+def _check_monitor(config: dict[str, Any]) -> list[str]:
+    task, monitor = config["task"].get("name"), config["monitor"]
+    if task not in FIGURES:
+        return [f"task.name={task}: expected one of {', '.join(FIGURES)}"]
+    if config["mode"] != "max":
+        return [f"mode={config['mode']}: every figure here is better when higher; expected max"]
+    if monitor == "val/loss":
+        return ["monitor=val/loss: losses of different gamma or alpha do not compare; take a figure, e.g. monitor=val/"
+                + FIGURES[task][0]]  # fmt: skip
+    choices = [f"val/{name}" for name in FIGURES[task]]
+    if monitor not in choices:
+        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{_similar(str(monitor), choices)}"]
+    return []
+
+
+def _check_files(config: dict[str, Any]) -> list[str]:
+    faults, data = [], config["data"]
+    if data.get("val") is None:
+        faults.append("data.val=null: training needs a validation split; a file, or a share such as data.val=0.1")
+    for key in ("train", "val", "test"):
+        value = data.get(key)
+        if value == "???":
+            faults.append(f"data.{key}: is missing; a file, e.g. data.{key}={key}.csv")
+        elif isinstance(value, int | float) and not 0 < value < 1:
+            faults.append(f"data.{key}={value}: a share of the training file is between 0 and 1")
+    if data.get("dir") == "???":
+        faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
+    elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
+        faults.append(f"data.dir={data['dir']}: no such folder")
+    elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
+        faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
+    if config["ckpt_path"] is not None and not Path(config["ckpt_path"]).is_file():
+        faults.append(f"ckpt_path={config['ckpt_path']}: no such file")
+    return faults
+
+
+def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
+    faults, accelerator = [], trainer.get("accelerator", "auto")
+    there = {
+        "auto": True,
+        "cpu": True,
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if accelerator not in there:
+        faults.append(f"trainer.accelerator={accelerator}: expected one of {', '.join(there)}")
+    elif not there[accelerator]:
+        why = "torch finds none" + ("" if torch.version.cuda else " (this torch is the CPU build)")
+        faults.append(f"trainer.accelerator={accelerator}: {why}; trainer.accelerator=cpu runs on the processor")
+    precisions = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true")
+    if str(trainer.get("precision")) not in (*precisions, "32", "bf16"):
+        faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
+    if multirun and str(trainer.get("strategy", "auto")).startswith(("ddp", "fsdp")):
+        faults.append(
+            f"trainer.strategy={trainer['strategy']} in a multirun: every process but the first would run the whole "
+            "sweep again; run the jobs one by one, or one device per job"
+        )
+    return faults
+
+
+# --- values against annotations --------------------------------------------------------------------------------------
+
+
+def _hints(made: Any) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    except (NameError, TypeError):  # a library's annotations that cannot be resolved are not checked
+        return {}
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Whether a plain value may be passed where ``hint`` is declared; what cannot be judged passes."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(_fits(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is type(None):
+        return value is None
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        return isinstance(value, list | tuple)
+    return True
+
+
+def _words(hint: Any) -> str:
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(_words(option) for option in get_args(hint)))
+    if get_origin(hint) is Literal:
+        return ", ".join(map(str, get_args(hint)))
+    plain = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return plain.get(hint, "a list" if get_origin(hint) else str(hint))
+
+
+def _shown(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _similar(word: str, names: Any) -> str:
+    close = get_close_matches(word, list(names), 1)
+    return f"; did you mean {close[0]}?" if close else ""

@@ -1,0 +1,71 @@
+"""Encoder plus heads: a plain module, without Lightning or Hydra."""
+
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from src.labels import C
+
+Pooling = Literal["cls", "mean", "pooler"]
+
+
+class AspectClassifier(nn.Module):
+    """For each of ``aspects`` aspects: is it mentioned (task ``absa``), and with which sentiment?
+
+    Head: Linear(H, ``head_width``) -> ReLU -> dropout -> outputs. ``pooling`` makes one vector of a review: ``cls`` the
+    first token, ``mean`` the mean over its tokens, ``pooler`` the encoder's own dense tanh layer over the first token.
+    """
+
+    def __init__(
+        self,
+        encoder: Any,
+        aspects: int,
+        *,
+        detect: bool,
+        pooling: Pooling = "cls",
+        head_width: int = 512,
+        dropout: float = 0.3,
+    ) -> None:
+        super().__init__()
+        self.encoder: Any = encoder.train()  # from_pretrained returns eval mode, in which dropout would stay off
+        self.aspects, self.pooling = aspects, pooling
+        self.trunk = nn.Sequential(nn.Linear(encoder.config.hidden_size, head_width), nn.ReLU(), nn.Dropout(dropout))
+        self.sentiment = nn.Linear(head_width, aspects * C)
+        self.mentioned = nn.Linear(head_width, aspects) if detect else None
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A]."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
+        features = self.trunk(self._pool(output, attention_mask))  # [B, head_width]
+        logits = {"sentiment": self.sentiment(features).unflatten(-1, (self.aspects, C))}
+        if self.mentioned is not None:
+            logits["mentioned"] = self.mentioned(features)
+        return logits
+
+    def _pool(self, output: Any, attention_mask: Tensor) -> Tensor:
+        if self.pooling == "pooler":
+            pooled: Tensor = output.pooler_output
+            return pooled
+        hidden: Tensor = output.last_hidden_state
+        if self.pooling == "cls":
+            return hidden[:, 0]
+        weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weight).sum(1) / weight.sum(1)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Trainable numbers, each counted once."""
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def parameter_groups(
+    classifier: AspectClassifier, encoder_lr: float, head_lr: float, weight_decay: float
+) -> list[dict[str, Any]]:
+    """AdamW's groups: encoder and head each at its own rate, no decay on biases and norms (all vectors are either)."""
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for name, parameter in classifier.named_parameters():
+        lr = encoder_lr if name.startswith("encoder.") else head_lr
+        groups.setdefault((lr, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
+    return [{"params": members, "lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()]
+
+

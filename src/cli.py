@@ -1,0 +1,48 @@
+"""The ``absa`` command: what one does with data and runs beside training them."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from src.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one sub-command. A user's mistake is printed as it is and ends with exit status 2."""
+    parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_check(commands)
+    options = vars(parser.parse_args(arguments))
+    options.pop("command")
+    run = options.pop("run")
+    try:
+        run(**options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    check = commands.add_parser(
+        "check",
+        help="check data files before any training",
+        description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
+        "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
+    )
+    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL or Parquet")
+    check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
+    check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
+    check.add_argument("--label-column", help="default: label or labels, if there is one")
+    check.add_argument("--ignore-columns", nargs="+", default=(), help="columns that are neither text nor aspects")
+    check.add_argument("--separator", help="default: a comma, in .tsv a tab")
+    check.set_defaults(run=_check)
+
+
+def _check(files: list[str], **options: object) -> None:
+    from src.splits import check_files
+
+    print(check_files(files, **options))  # type: ignore[arg-type]
+
+
+if __name__ == "__main__":
+    main()

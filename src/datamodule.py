@@ -1,0 +1,170 @@
+"""Reviews in files -> batches of token ids, and what the loss and the schedule need to know of them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Literal
+
+import lightning.pytorch as L
+import numpy as np
+from tokenizers import Tokenizer
+
+from src.batching import Batches, BatchPlan, TokenisedSplit
+from src.labels import NEUTRAL, Labels
+from src.reviews import Reviews
+from src.splits import Findings, Splits, read_splits
+from src.tokenizer import encode
+
+
+class AspectDataModule(L.LightningDataModule):
+    """Reads the splits, checks them, tokenises them once, and yields :class:`src.labels.Batch`.
+
+    ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
+    fractions of the training file, or None for "no such split". The file settings are those of
+    :func:`src.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
+    scripts did; figures and class counts never do. Raises UserError with every fault of the files at once.
+    """
+
+    def __init__(
+        self,
+        train: str,
+        val: str | float | None = None,
+        test: str | float | None = None,
+        dir: str | None = None,
+        aspects: Sequence[str] | None = None,
+        text_column: str | None = None,
+        label_column: str | None = None,
+        ignore_columns: Sequence[str] = (),
+        separator: str | None = None,
+        leaks: Literal["warn", "drop", "error"] = "warn",
+        split_seed: int = 0,
+        absent: Literal["mask", "neutral"] = "mask",
+        max_length: int = 256,
+        batching: Literal["bucketed", "random"] = "bucketed",
+        batch_size: int = 32,
+        tokens_per_batch: int | None = None,
+        eval_batch_size: int = 64,
+        seed: int = 0,
+        tokenizer: Tokenizer | None = None,
+        pad_id: int = 1,
+    ) -> None:
+        super().__init__()
+        self.absent, self.max_length = absent, max_length
+        self.batching, self.batch_size, self.tokens_per_batch = batching, batch_size, tokens_per_batch
+        self.eval_batch_size, self.seed = eval_batch_size, seed
+        self.tokenizer, self.pad_id = tokenizer, pad_id
+        self._files = {
+            "train": locate(train, dir),
+            "val": locate(val, dir),
+            "test": locate(test, dir),
+            "aspects": aspects,
+            "text_column": text_column,
+            "label_column": label_column,
+            "ignore_columns": ignore_columns,
+            "separator": separator,
+            "leaks": leaks,
+            "split_seed": split_seed,
+        }
+        self._splits: Splits | None = None
+        self._tokenised: dict[str, TokenisedSplit] = {}
+
+    # --- what was read -----------------------------------------------------------------------------------------------
+
+    @property
+    def splits(self) -> Splits:
+        """The reviews, read on first use."""
+        if self._splits is None:
+            self._splits = read_splits(**self._files)  # type: ignore[arg-type]
+        return self._splits
+
+    @property
+    def labels(self) -> Labels:
+        return self.splits.labels
+
+    @property
+    def findings(self) -> Findings:
+        """What the check of the files found: drops, repeats, leaks."""
+        return self.splits.findings
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Labelled pairs of the training split, int64 [A, C]; unmentioned aspects are in none of them."""
+        return self.splits.train.class_counts
+
+    @property
+    def mention_counts(self) -> np.ndarray:
+        """Reviews of the training split that mention each aspect, int64 [A]."""
+        return self.splits.train.mention_counts
+
+    def reviews(self, split: str) -> Reviews | None:
+        """The reviews of ``train``, ``val`` or ``test``; None where there is no such split."""
+        reviews: Reviews | None = getattr(self.splits, split)
+        return reviews
+
+    def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | None = None) -> int:
+        """Optimizer steps of ``epochs`` epochs of at most ``limit`` batches each, ``accumulate`` batches a step.
+
+        The last batches of an epoch make a step of their own where they do not fill one, as Lightning does it.
+        """
+        batches = len(self._plan("train")) if limit is None else min(limit, len(self._plan("train")))
+        return epochs * -(-batches // accumulate)
+
+    # --- Lightning ---------------------------------------------------------------------------------------------------
+
+    def setup(self, stage: str | None = None) -> None:
+        for name in ("train", "val", "test"):
+            self.tokenised(name)
+
+    def tokenised(self, split: str) -> TokenisedSplit | None:
+        """The token ids of a split, made on first use. Needs a tokenizer."""
+        reviews = self.reviews(split)
+        if reviews is None:
+            return None
+        if split not in self._tokenised:
+            if self.tokenizer is None:
+                raise RuntimeError("AspectDataModule needs a tokenizer before it can make batches")
+            ids, offsets = encode(self.tokenizer, reviews.texts)
+            sentiment = reviews.sentiment
+            if split == "train" and self.absent == "neutral":
+                sentiment = np.where(reviews.mentioned, sentiment, np.int8(NEUTRAL))
+            self._tokenised[split] = TokenisedSplit(ids, offsets, reviews.mentioned, sentiment, self.pad_id)
+        return self._tokenised[split]
+
+    def train_dataloader(self) -> Batches:
+        return self._loader("train")
+
+    def val_dataloader(self) -> Batches | list[Batches]:
+        return self._loader("val") if self.reviews("val") is not None else []
+
+    def test_dataloader(self) -> Batches | list[Batches]:
+        return self._loader("test") if self.reviews("test") is not None else []
+
+    def predict_loader(self, split: str) -> Batches:
+        """Every review of a split once, in evaluation order; ``row`` says which is which."""
+        plan = BatchPlan(self._need(split).lengths, batch_size=self.eval_batch_size, mode="sequential")
+        return Batches(self._need(split), plan)
+
+    def _loader(self, split: str) -> Batches:
+        return Batches(self._need(split), self._plan(split))
+
+    def _plan(self, split: str) -> BatchPlan:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        plan = BatchPlan(self._need(split).lengths, rank=rank, world_size=world_size)
+        if split != "train":
+            return replace(plan, batch_size=self.eval_batch_size, mode="sequential")
+        sizes = {"batch_size": self.batch_size, "tokens_per_batch": self.tokens_per_batch}
+        return replace(plan, mode=self.batching, seed=self.seed, **sizes)
+
+    def _need(self, split: str) -> TokenisedSplit:
+        tokenised = self.tokenised(split)
+        if tokenised is None:
+            raise RuntimeError(f"there is no {split} split")
+        return tokenised
+
+
+def locate(file: str | float | None, folder: str | None) -> str | float | None:
+    """A file below ``folder``, if one is given and the file is not an absolute path; fractions and None pass."""
+    return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
+
+

@@ -1,0 +1,134 @@
+"""The encoder: from a folder or at random from a configuration, with its tokenizer."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+import transformers
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+
+from src.errors import UserError
+from src.hub import locate
+from src.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Encoder:
+    """An encoder ready for training: module in train mode, tokenizer, and where its weights came from."""
+
+    module: PreTrainedModel
+    tokenizer: Tokenizer
+    name: str
+    weights: str  # a sentence part: "pre-trained, from FOLDER" or "random: ..."
+    pretrained: bool
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain values from which :func:`from_config` builds the same architecture offline."""
+        config: dict[str, Any] = self.module.config.to_diff_dict()
+        return config
+
+    @property
+    def pad_id(self) -> int:
+        pad = self.module.config.pad_token_id
+        return PAD_ID if pad is None else int(pad)
+
+
+def load_encoder(
+    encoder: str,
+    texts: Sequence[str],
+    *,
+    pooling: str = "cls",
+    max_length: int = 256,
+    pretrained: bool = True,
+    size: dict[str, int] | None = None,
+) -> Encoder:
+    """Build an encoder: ``mini`` (``size``; tokenizer from ``texts``), a hub id, or a folder.
+
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights. Raises UserError
+    when something it needs is not to be had, or when the weights are not those of this architecture.
+    """
+    if encoder == "mini":
+        return _mini(texts, pooling, max_length, **(size or {}))
+    folder = locate(encoder, weights=pretrained)
+    tokenizer = load_tokenizer(folder, max_length)
+    config = AutoConfig.from_pretrained(folder)
+    _check_positions(config, max_length)
+    if not pretrained:
+        module = from_config(config.to_dict(), pooling)
+        return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
+    # float32 is asked for, because transformers 5 keeps the file's own type; no pooler unless it is used, because most
+    # checkpoints have none and it would be random
+    transformers.logging.set_verbosity_error()  # its table of keys: what matters of it is checked below
+    transformers.logging.disable_progress_bar()
+    module, info = AutoModel.from_pretrained(
+        folder, dtype=torch.float32, output_loading_info=True, **_pooler(config, pooling)
+    )
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
+    if missing:
+        raise UserError(
+            f"{folder}: its weights lack {len(missing)} tensors of its own config.json ({', '.join(missing[:3])}, ...); "
+            "they would start at random. Take the folder as its authors published it."
+        )
+    if any(k.startswith("pooler.") for k in info["missing_keys"]):
+        log.warning("%s has no weights for its pooler: model.pooling=pooler starts it at random", encoder)
+    return Encoder(module.train(), tokenizer, encoder, f"pre-trained, from {folder}", pretrained=True)
+
+
+def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
+    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode."""
+    settings = {k: v for k, v in config.items() if k not in ("model_type", "architectures", "dtype")}
+    described = AutoConfig.for_model(config["model_type"], **settings)
+    module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
+    module.train()
+    return module
+
+
+def _mini(
+    texts: Sequence[str],
+    pooling: str,
+    max_length: int,
+    vocab_size: int = 8000,
+    hidden_size: int = 256,
+    layers: int = 3,
+    heads: int = 4,
+    intermediate_size: int = 1024,
+) -> Encoder:
+    tokenizer = train_tokenizer(texts, vocab_size, max_length)
+    config = {
+        "model_type": "xlm-roberta",
+        "vocab_size": -(-tokenizer.get_vocab_size() // 8) * 8,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate_size,
+        "max_position_embeddings": max_length + PAD_ID + 1,  # the family counts positions from pad_id + 1 on
+        "type_vocab_size": 1,
+        "pad_token_id": PAD_ID,
+    }
+    words = f"random: a {layers}-layer, {hidden_size}-wide encoder that starts from nothing"
+    return Encoder(from_config(config, pooling), tokenizer, "mini", words, pretrained=False)
+
+
+def _pooler(config: Any, pooling: str) -> dict[str, bool]:
+    """``add_pooling_layer`` for the families that know it."""
+    if config.model_type in ("bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"):
+        return {"add_pooling_layer": pooling == "pooler"}
+    if pooling == "pooler":
+        raise UserError(f"model.pooling=pooler: a {config.model_type} encoder has no pooler; take cls or mean")
+    return {}
+
+
+def _check_positions(config: Any, max_length: int) -> None:
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None or limit < 0:
+        return
+    if config.model_type in ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"):
+        limit -= (PAD_ID if config.pad_token_id is None else config.pad_token_id) + 1
+    if max_length > limit:
+        raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

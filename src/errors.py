@@ -1,0 +1,15 @@
+"""What a user did wrong, said once, without a traceback."""
+
+from collections.abc import Sequence
+
+
+class UserError(Exception):
+    """A mistake in a file, a setting or a command: printed as it is, exit status 2.
+
+    Carries every fault that was found, one line each, so that all can be mended in one go. A bug is any other
+    exception and keeps its traceback.
+    """
+
+    def __init__(self, faults: str | Sequence[str]) -> None:
+        self.faults = [faults] if isinstance(faults, str) else list(faults)
+        super().__init__("\n".join(self.faults))

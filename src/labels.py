@@ -1,0 +1,52 @@
+"""Aspects, sentiments and batches: the one place where a name meets an id.
+
+Shapes, everywhere in this project: ``B`` reviews, ``T`` tokens, ``A`` aspects, ``C`` sentiments, ``H`` hidden.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+SENTIMENTS = ("positive", "negative", "neutral")
+POSITIVE, NEGATIVE, NEUTRAL = range(3)
+C = len(SENTIMENTS)
+
+IGNORE = -100
+"""Sentiment target of an aspect that is not mentioned, or mentioned without a sentiment."""
+
+
+class Batch(TypedDict):
+    """What a loader yields and the model takes."""
+
+    input_ids: "Tensor"  # int64 [B, T], padded on the right
+    attention_mask: "Tensor"  # int64 [B, T], 1 = token, 0 = padding
+    mentioned: "Tensor"  # float32 [B, A], 1.0 = the review talks about the aspect
+    sentiment: "Tensor"  # int64 [B, A], 0..C-1 or IGNORE
+    row: "Tensor"  # int64 [B], the review's position in its split
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What a data set talks about.
+
+    ``aspects`` in their fixed order; ``without_sentiment`` names those that are mentioned but never carry a sentiment
+    (UIT-ViSFD's OTHERS): they are detected, and left out of every figure over sentiments.
+    """
+
+    aspects: tuple[str, ...]
+    without_sentiment: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.aspects:
+            raise ValueError("a data set needs at least one aspect")
+        if len(set(self.aspects)) != len(self.aspects):
+            raise ValueError(f"an aspect is listed twice: {list(self.aspects)}")
+        if unknown := set(self.without_sentiment) - set(self.aspects):
+            raise ValueError(f"without_sentiment names aspects that are not in the list: {sorted(unknown)}")
+
+    @property
+    def carries_sentiment(self) -> list[bool]:
+        """Per aspect, in order: does it carry sentiments in this data set?"""
+        return [a not in self.without_sentiment for a in self.aspects]

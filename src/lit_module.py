@@ -1,0 +1,197 @@
+"""Training, validation and prediction of an :class:`AspectClassifier`, as a LightningModule."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+import lightning.pytorch as L
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric
+
+from src.classifier import AspectClassifier, Pooling, parameter_groups
+from src.encoder import from_config
+from src.labels import IGNORE, Batch, Labels
+from src.losses import DETECTION_LOSSES
+from src.metrics import AspectFigures
+
+
+class AspectSentimentModule(L.LightningModule):
+    """Aspect detection and sentiment classification over one encoder.
+
+    ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
+    sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``, which
+    is what loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
+    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Learning rates are per optimizer
+    step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    """
+
+    def __init__(
+        self,
+        aspects: Sequence[str],
+        encoder_config: dict[str, Any],
+        task: Literal["absa", "sentiment"] = "absa",
+        without_sentiment: Sequence[str] = (),
+        encoder: nn.Module | None = None,
+        loss: nn.Module | None = None,
+        pooling: Pooling = "cls",
+        head_width: int = 512,
+        dropout: float = 0.3,
+        detection_loss: Literal["bce", "focal", "asymmetric"] = "bce",
+        detection_weight: float = 1.0,
+        threshold: float = 0.5,
+        encoder_lr: float = 2e-5,
+        head_lr: float = 2e-5,
+        weight_decay: float = 0.01,
+        schedule: Literal["cosine", "linear", "constant"] = "cosine",
+        warmup: float = 0.06,
+        total_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["encoder", "loss"])
+        self.labels = Labels(tuple(aspects), tuple(without_sentiment))
+        self.task, self.threshold = task, threshold
+        self.classifier = AspectClassifier(
+            encoder if encoder is not None else from_config(encoder_config, pooling),
+            len(self.labels.aspects),
+            detect=task == "absa",
+            pooling=pooling,
+            head_width=head_width,
+            dropout=dropout,
+        )
+        self.loss = loss
+        self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
+        self.detection_weight = detection_weight
+        self.tokenizer_json: str | None = None  # travels in the checkpoint under its own key
+        for stage in ("val", "test"):
+            setattr(self, f"{stage}_figures", AspectFigures(self.labels, task))
+            for head in self.heads:
+                setattr(self, f"{stage}_{head}_loss", MeanMetric())
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        return ("sentiment", "mentioned") if self.task == "absa" else ("sentiment",)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+        """int64 [B, T] twice -> logits: ``sentiment`` [B, A, C]; ``mentioned`` [B, A] for task ``absa``."""
+        logits: dict[str, Tensor] = self.classifier(input_ids, attention_mask)
+        return logits
+
+    # --- steps -------------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        losses = self._losses(self(batch["input_ids"], batch["attention_mask"]), batch)
+        total = self._total(losses)
+        self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        return total
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("val", batch)
+
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
+        self._evaluate("test", batch)
+
+    def predict_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """``row`` int64 [B] and the float32 logits of ``forward``."""
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        return {"row": batch["row"]} | {head: logits[head].float() for head in self.heads}
+
+    def on_validation_epoch_end(self) -> None:
+        self._log_figures("val")
+
+    def on_test_epoch_end(self) -> None:
+        self._log_figures("test")
+
+    # --- optimizer ---------------------------------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> Any:
+        h = self.hparams
+        groups = parameter_groups(self.classifier, h["encoder_lr"], h["head_lr"], h["weight_decay"])
+        # under a gradient scaler the fused step unscales by itself, after the clipping, which would then be wrong
+        optimizer = torch.optim.AdamW(groups, fused=self.trainer.precision != "16-mixed")
+        # the number of steps is given: asking the trainer for it makes Lightning lose a loader's position on resume
+        factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clip the norm. Lightning refuses to with a fused optimizer, scaler or not."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    # --- what a checkpoint holds -------------------------------------------------------------------------------------
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["labels"] = {
+            "aspects": list(self.labels.aspects),
+            "without_sentiment": list(self.labels.without_sentiment),
+        }
+        checkpoint["tokenizer"] = self.tokenizer_json
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        self.tokenizer_json = checkpoint["tokenizer"]
+
+    # --- within ------------------------------------------------------------------------------------------------------
+
+    def _losses(self, logits: dict[str, Tensor], batch: Batch) -> dict[str, Tensor]:
+        if self.loss is None:
+            raise RuntimeError("this module was loaded to predict; give it a loss to train or to measure its loss")
+        losses: dict[str, Tensor] = {"sentiment": self.loss(logits["sentiment"], batch["sentiment"])}
+        if self.task == "absa":
+            losses["mentioned"] = self.detection_loss(logits["mentioned"], batch["mentioned"])
+        return losses
+
+    def _total(self, losses: dict[str, Tensor]) -> Tensor:
+        if "mentioned" not in losses:
+            return losses["sentiment"]
+        return losses["sentiment"] + self.detection_weight * losses["mentioned"]
+
+    def _evaluate(self, stage: str, batch: Batch) -> None:
+        logits = self(batch["input_ids"], batch["attention_mask"])
+        detected = detect(logits["mentioned"], self.threshold) if self.task == "absa" else batch["mentioned"].bool()
+        getattr(self, f"{stage}_figures").update(
+            detected, logits["sentiment"].argmax(-1), batch["mentioned"].bool(), batch["sentiment"]
+        )
+        if self.loss is None:
+            return
+        for head, loss in self._losses(logits, batch).items():
+            weight = self._loss_weight(head, batch)  # a batch counts as much as what its mean was taken over
+            getattr(self, f"{stage}_{head}_loss").update(loss, weight)
+
+    def _loss_weight(self, head: str, batch: Batch) -> Tensor:
+        if head == "mentioned":
+            return batch["mentioned"].new_tensor(batch["mentioned"].numel())
+        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)
+        return weigh(batch["sentiment"]) if weigh else (batch["sentiment"] != IGNORE).sum()
+
+    def _log_figures(self, stage: str) -> None:
+        figures = getattr(self, f"{stage}_figures")
+        self.log_dict({f"{stage}/{name}": value for name, value in figures.compute().items()})
+        figures.reset()
+        if self.loss is not None:
+            means = {head: getattr(self, f"{stage}_{head}_loss") for head in self.heads}
+            self.log(f"{stage}/loss", self._total({head: mean.compute() for head, mean in means.items()}))
+            for mean in means.values():
+                mean.reset()
+
+
+def detect(logits: Tensor, threshold: float | Tensor) -> Tensor:
+    """Mentioned or not: probability above ``threshold``, compared as probabilities. float [B, A] -> bool [B, A]."""
+    return torch.sigmoid(logits.float()) > threshold
+
+
+def learning_rate_factor(schedule: str, total_steps: int, warmup: float) -> Callable[[int], float]:
+    """Step -> factor on the learning rate: linear warm-up from 0, then cosine or linear to 0 at ``total_steps``."""
+    warm = math.ceil(warmup * total_steps)
+
+    def factor(step: int) -> float:
+        if step < warm:
+            return step / warm
+        if schedule == "constant" or total_steps <= warm:
+            return 1.0
+        progress = min(1.0, (step - warm) / (total_steps - warm))
+        return 0.5 * (1 + math.cos(math.pi * progress)) if schedule == "cosine" else 1 - progress
+
+    return factor

@@ -1,0 +1,114 @@
+"""Cross entropy over the sentiments, with the interface of FocalLoss, and the losses that detect aspects."""
+
+import logging
+import math
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from src.focal import FocalLoss, focal_term
+from src.labels import IGNORE
+
+log = logging.getLogger(__name__)
+
+
+class CrossEntropyLoss(FocalLoss):
+    """Cross entropy, which is focal loss with gamma 0: same settings, shapes and errors as FocalLoss.
+
+    Equals ``torch.nn.CrossEntropyLoss``, with weight=alpha and normalization="weight" where there are class weights,
+    label smoothing included; unlike it, it is 0 and not NaN when all targets are ignored, takes one alpha per aspect,
+    and by default divides by the number of targets (``valid``). ``gamma`` is there for sweeps over both losses
+    (``loss=focal,ce loss.gamma=0,2``): it changes nothing, and a warning says so when it is not 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        gamma: float = 0.0,
+        alpha: list[float] | list[list[float]] | None = None,
+        normalization: Literal["valid", "weight"] = "valid",
+        label_smoothing: float = 0.0,
+        ignore_index: int = IGNORE,
+    ) -> None:
+        if gamma != 0:
+            log.warning("Cross entropy has no gamma: loss.gamma=%s is ignored", gamma)
+        super().__init__(
+            gamma=0.0,
+            alpha=alpha,
+            normalization=normalization,
+            label_smoothing=label_smoothing,
+            ignore_index=ignore_index,
+        )
+
+
+def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Mean of ``-log p_t``, p the sigmoid of the logit: logits float [B, A], targets 0 or 1 [B, A] -> scalar.
+
+    Halves are computed, and returned, in float32. Raises ValueError for shapes that differ.
+    """
+    return F.binary_cross_entropy_with_logits(*_prepared(logits, targets))
+
+
+def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+    """Mean of ``-alpha_t (1 - p_t)^gamma log p_t``, p the sigmoid of the logit (Lin et al. 2017, eq. 5).
+
+    Shapes, dtypes and errors as in ``binary_cross_entropy``. alpha_t is ``alpha`` for a 1 and ``1 - alpha`` for a 0, as
+    in torchvision's ``sigmoid_focal_loss``; None is no weights.
+    """
+    _check_range(math.inf, gamma=gamma)
+    z, y = _prepared(logits, targets)
+    loss = focal_term(z * (2 * y - 1), gamma)  # p_t = sigmoid(z) for a 1, sigmoid(-z) for a 0
+    if alpha is not None:
+        _check_range(1, alpha=alpha)
+        loss = loss * (alpha * y + (1 - alpha) * (1 - y))
+    return loss.mean()
+
+
+def asymmetric_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma_positive: float = 1.0,
+    gamma_negative: float = 4.0,
+    margin: float = 0.05,
+) -> Tensor:
+    """Focal loss that spares easy negatives more than positives (Ridnik et al. 2021, https://arxiv.org/abs/2009.14119).
+
+    Mean of ``-(1 - p)^gamma_positive log p`` for a 1 and ``-p_m^gamma_negative log(1 - p_m)`` for a 0, where p is the
+    sigmoid of the logit and ``p_m = max(p - margin, 0)``: negatives below the margin cost nothing. Gradients flow
+    through both factors. Shapes, dtypes and errors as in ``binary_cross_entropy``; defaults as in the authors' code.
+    """
+    _check_range(math.inf, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
+    _check_range(1, margin=margin)
+    z, y = _prepared(logits, targets)
+    if margin == 0:
+        negative = focal_term(-z, gamma_negative)  # 1 - p can round to 0
+    else:  # p_m stays above 0, where the slope of x ** gamma is infinite for gamma < 1
+        p = (z.sigmoid() - margin).clamp_min(torch.finfo(z.dtype).tiny)
+        negative = -(p**gamma_negative) * torch.log1p(-p)
+    return torch.where(y > 0, focal_term(z, gamma_positive), negative).mean()
+
+
+DETECTION_LOSSES: dict[str, Callable[..., Tensor]] = {
+    "bce": binary_cross_entropy,
+    "focal": binary_focal_loss,
+    "asymmetric": asymmetric_loss,
+}
+
+
+def _prepared(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in the dtype to compute in: halves as float32, float64 as it is."""
+    if not logits.is_floating_point() or logits.shape != targets.shape:
+        given = f"logits are {logits.dtype} {tuple(logits.shape)}, targets have shape {tuple(targets.shape)}"
+        raise ValueError(f"{given}: expected floats and equal shapes")
+    dtype = torch.promote_types(logits.dtype, torch.float32)
+    return logits.to(dtype), targets.to(dtype)
+
+
+def _check_range(end: float, **settings: float) -> None:
+    for name, value in settings.items():
+        if not 0 <= value <= end or value == math.inf:
+            raise ValueError(f"{name}={value}: expected a finite number from 0 to {end}")

@@ -1,0 +1,63 @@
+"""What a training shows while it runs: a bar on a terminal, and one line per epoch everywhere."""
+
+import logging
+import math
+import sys
+import time
+import warnings
+from typing import Any
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+
+log = logging.getLogger(__name__)
+
+
+class EpochLine(Callback):
+    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far, seconds."""
+
+    def __init__(self, monitor: str) -> None:
+        self.monitor = monitor
+        self._best = -math.inf
+        self._start = 0.0
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [f"epoch {trainer.current_epoch + 1:>2}/{trainer.max_epochs}"]
+        names = ["train/loss", "val/loss", self.monitor]
+        parts += [f"{name} {figures[name]:.4f}" for name in names if name in figures]
+        value = figures.get(self.monitor, -math.inf)
+        parts.append(f"{time.monotonic() - self._start:.1f} s")
+        if value > self._best:
+            self._best = value
+            parts.append("best so far")
+        log.info("  ".join(parts))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._best = state["best"]
+
+
+def progress_bar() -> tuple[bool, list[Callback]]:
+    """Whether to show a bar, and the callback for it: only on a terminal, and never one that eats the log's lines."""
+    terminal = sys.stdout.isatty()
+    return terminal, [TQDMProgressBar(leave=False)] if terminal else []
+
+
+def quiet() -> None:
+    """Silence what libraries say of themselves; each filter names one message and why."""
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+        logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
+    messages = (
+        ".*does not have many workers.*",  # batches are cut from arrays in memory: workers would slow them down
+        ".*Experiment logs directory .* exists and is not empty.*",  # the run's folder, made by Hydra a moment ago
+        ".*Checkpoint directory .* exists and is not empty.*",
+        ".*The `.*_dataloader` returned .* that is not a.*DataLoader.*",
+    )
+    for message in messages:
+        warnings.filterwarnings("ignore", message=message)

@@ -1,0 +1,79 @@
+"""The words and tables that a training prints: what it is about to do, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from src.labels import SENTIMENTS
+
+
+def pairs_line(class_counts: np.ndarray) -> str:
+    """int64 [A, C] -> ``29,041: positive 9,880 (34.02 %), negative ...``."""
+    totals = class_counts.sum(0)
+    total = max(1, int(totals.sum()))
+    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
+    return f"{int(totals.sum()):,}: {', '.join(shares)}"
+
+
+def alpha_line(alpha: Any, asked: Any) -> str:
+    """``auto = [0.9798, 0.9945, 1.0269]``; equal weights in words; per aspect as the range of its numbers."""
+    name = asked if isinstance(asked, str) else "null" if asked is None else "given"
+    if alpha is None:
+        return "equal weights"
+    numbers = np.array(alpha, float)
+    if numbers.ndim == 2:
+        return f"{name}: {len(numbers)} x {numbers.shape[1]} weights from {numbers.min():.4f} to {numbers.max():.4f}"
+    return f"{name} = [{', '.join(f'{n:.4f}' for n in numbers)}]"
+
+
+def epochs_line(epochs: int, configured: int | None) -> str:
+    """``configured`` is what the config says where the command line says otherwise, else None."""
+    if configured is None:
+        return f"{epochs} (from the config)"
+    return f"{epochs} (from the command line; the config says {configured})"
+
+
+def facts(lines: Mapping[str, str]) -> str:
+    """Aligned ``Name: words`` lines; further lines of a value are indented below it."""
+    width = max(map(len, lines)) + 1
+    return "\n".join(
+        f"{name + ':':<{width}} " + value.replace("\n", "\n" + " " * (width + 1)) for name, value in lines.items()
+    )
+
+
+def banner(text: str) -> str:
+    """A warning that cannot be missed in a page of log."""
+    lines = text.split("\n")
+    rule = "!" * (max(map(len, lines)) + 6)
+    return "\n".join([rule, *(f"!! {line}" for line in lines), rule])
+
+
+def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
+    """The per-aspect figures of :func:`src.metrics.per_aspect`, for a terminal of 100 columns."""
+    columns = {"aspect": "aspect", "mentioned": "gold"}
+    if task == "absa":
+        columns |= {"predicted": "said", "precision": "prec.", "recall": "recall", "f1": "F1", "pair_f1": "pair F1"}
+    columns |= {"sentiment_accuracy": "sent. acc.", "sentiment_f1": "sent. F1"}
+    cells = [[_cell(row[key]) for key in columns] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns.values())]
+    lines = [list(columns.values()), ["-" * w for w in widths], *cells]
+    return "\n".join(
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    )
+
+
+def figures_table(figures: Mapping[str, Mapping[str, float]]) -> str:
+    """split -> figure -> value, one row a figure and one column a split."""
+    names = list(next(iter(figures.values())))
+    width = max(map(len, names))
+    head = " " * width + "".join(f"{split:>10}" for split in figures)
+    rows = (f"{name:<{width}}" + "".join(f"{figures[split][name]:>10.4f}" for split in figures) for name in names)
+    return "\n".join([head, *rows])
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

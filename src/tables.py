@@ -1,0 +1,296 @@
+"""Rows out of CSV, TSV, JSONL and Parquet files, with the lines where they begin and everything that is wrong."""
+
+import csv
+import difflib
+import hashlib
+import io
+import json
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import chain, islice
+from pathlib import Path
+
+from src.errors import UserError
+
+EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
+Rows = Iterator[tuple[int, dict[str, object]]]
+
+
+class Faults:
+    """What is wrong with the files of one read, gathered so that all of it is told at once."""
+
+    SHOWN = 20
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, int, str]] = []
+        self._untold = 0
+
+    def __len__(self) -> int:
+        return len(self._found) + self._untold
+
+    def add(self, path: str, message: str, line: int = 0) -> None:
+        """A fault at a line of a file, or of the whole file (line 0)."""
+        self._found.append((path, line, message))
+
+    def add_untold(self, count: int) -> None:
+        """More of the same, not worth their words: there are SHOWN of them already."""
+        self._untold += count
+
+    def raise_if_any(self) -> None:
+        """Raise UserError: whole files first, then in the order of files and lines, the first SHOWN in words."""
+        if not self._found:
+            return
+        order = {path: i for i, path in enumerate(dict.fromkeys(path for path, _, _ in self._found))}
+        found = sorted(self._found, key=lambda fault: (fault[1] > 0, order[fault[0]], fault[1]))
+        told = [f"{path}:{line}: {message}" if line else f"{path}: {message}" for path, line, message in found]
+        more = len(self) - min(len(told), self.SHOWN)
+        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []))
+
+
+@dataclass(frozen=True)
+class Table:
+    """A file that is being read. ``rows`` can be walked once and reports the faults it meets.
+
+    ``columns`` are those of the header. A JSONL file has none (``header`` is False): they are then the keys of the rows
+    read so far (the first 100 at the start), and any row may lack some. Names are NFC without surrounding blanks.
+    """
+
+    path: str
+    sha256: str
+    columns: list[str]
+    header: bool
+    rows: Rows
+
+
+def open_table(path: str | Path, faults: Faults, separator: str | None = None) -> Table | None:
+    """Read a file once, as bytes, and open it as a table; None if there is nothing to read, which is then a fault."""
+    path = str(path)
+    extension = Path(path).suffix.lower()
+    data = _read_bytes(path, extension, faults)
+    if data is None:
+        return None
+    sha256 = hashlib.sha256(data).hexdigest()
+    if extension == ".parquet":
+        return _open_parquet(data, path, sha256, faults)
+    for line, raw in enumerate(io.BytesIO(data), 1):
+        try:
+            raw.decode()
+        except UnicodeDecodeError as error:
+            bad = f"first bad byte: 0x{raw[error.start]:02x}"
+            faults.add(path, f"the bytes are not UTF-8 ({bad}); save the file as UTF-8", line)
+            return None
+    if extension == ".jsonl":
+        return _open_jsonl(data, path, sha256, faults)
+    return _open_csv(data, path, sha256, faults, separator or ("\t" if extension == ".tsv" else ","))
+
+
+def quoted(value: object, limit: int = 60) -> str:
+    """A value as an error message shows it: on one line, in double quotes, not too long."""
+    text = str(value)
+    return json.dumps(text if len(text) <= limit else text[: limit - 1] + "…", ensure_ascii=False)
+
+
+def listed(names: Sequence[str], limit: int = 15) -> str:
+    """Names as an error message shows them: on one line, not too many."""
+    shown = [name if name.isprintable() and 0 < len(name) <= 60 else quoted(name) for name in names[:limit]]
+    return ", ".join([*shown, *["..."] * (len(names) > limit)])
+
+
+@lru_cache(maxsize=1024)
+def did_you_mean(word: str, names: tuple[str, ...]) -> str:
+    """``; did you mean "Positive"?`` where one of the names is close to the word, else nothing."""
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.strip().lower()[:100], lower, 1)
+    return f"; did you mean {quoted(lower[close[0]])}?" if close else ""
+
+
+@lru_cache(maxsize=4096)
+def clean_name(name: str) -> str:
+    """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def _read_bytes(path: str, extension: str, faults: Faults) -> bytes | None:
+    file = Path(path).expanduser()
+    if file.is_dir():
+        faults.add(path, "this is a folder, a file is expected")
+    elif not file.parent.is_dir():
+        faults.add(path, f"there is no such file, nor a folder {file.parent}")
+    elif not file.exists():
+        faults.add(
+            path, f"there is no such file{did_you_mean(file.name, tuple(f.name for f in file.parent.iterdir()))}"
+        )
+    elif extension not in EXTENSIONS:
+        found = f"{extension} is none of {', '.join(EXTENSIONS)}" if extension else "it has no extension, such as .csv"
+        faults.add(path, f"the format is told from the name, and {found}")
+    else:
+        try:
+            return file.read_bytes()
+        except OSError as error:
+            faults.add(path, f"cannot be read: {error.strerror}")
+    return None
+
+
+# --- CSV -------------------------------------------------------------------------------------------------------------
+
+
+def _open_csv(data: bytes, path: str, sha256: str, faults: Faults, separator: str) -> Table | None:
+    if len(separator) != 1 or separator in '"\r\n':
+        faults.add(path, f"data.separator={quoted(separator)} must be one character, and no quote or line break")
+        return None
+    before = len(faults)
+    records = _records(data, path, faults, separator)
+    line, names = next(records, (0, []))
+    if not names:
+        if len(faults) == before:
+            faults.add(path, "the file is empty")
+        return None
+    if len(names) == 1:
+        hints = {";": 'semicolon? Set data.separator=";"', "\t": "tab? Call the file .tsv"}
+        for other, hint in hints.items():
+            if other in names[0]:
+                faults.add(path, f"the header is a single column, {quoted(names[0])}; is the separator a {hint}", line)
+                return None
+    columns = [clean_name(name) for name in names]
+    for i, name in enumerate(columns):
+        if name in columns[:i]:
+            faults.add(path, f"columns {columns.index(name) + 1} and {i + 1} are both called {quoted(name)}", line)
+    return Table(path, sha256, columns, True, _csv_rows(records, columns, path, faults))
+
+
+def _csv_rows(records: Iterator[tuple[int, list[str]]], columns: list[str], path: str, faults: Faults) -> Rows:
+    before, line = len(faults), 0
+    for line, cells in records:
+        if len(cells) == len(columns):
+            yield line, dict(zip(columns, cells, strict=True))
+            continue
+        message = f"the row has {len(cells)} cell{'s' * (len(cells) > 1)}, the header has {len(columns)}"
+        if len(cells) > len(columns):
+            message += "; a text that holds a separator needs double quotes"
+        faults.add(path, message, line)
+    if not line and len(faults) == before:
+        faults.add(path, "the file has a header and no rows")
+
+
+def _records(data: bytes, path: str, faults: Faults, separator: str) -> Iterator[tuple[int, list[str]]]:
+    """The records of a CSV file that are not blank, header included, each with the line where it begins."""
+    # The csv module refuses cells past 128 KiB. A missing quote would show as that, not as what it is.
+    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
+    records = csv.reader(_lines(data), delimiter=separator, strict=True)
+    line = 1
+    try:
+        for cells in records:
+            if len(cells) > 1 or (cells and cells[0].strip()):
+                yield line, cells
+            line = records.line_num + 1
+    except csv.Error as error:  # what follows a stray quote cannot be trusted: the file ends here
+        if "end of data" in str(error):
+            message = "the quoted cell that begins here is never closed"
+        else:
+            message = (
+                "the quoted cell that begins here goes on after its closing quote; "
+                'a quote inside a quoted text is written twice ("")'
+            )
+        rest = "".join(islice(_lines(data), line - 1, None))
+        faults.add(path, message, line + _lines_before_bad_cell(rest, separator))
+
+
+def _lines_before_bad_cell(text: str, separator: str) -> int:
+    """How many line ends precede the first cell whose quotes are wrong, in text that begins with a record."""
+    stop = re.escape(separator)
+    cell = re.compile(rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!")[^\r\n{stop}]*+)(?:{stop}|\r\n?|\n)')
+    position = 0
+    while match := cell.match(text, position):
+        position = match.end()
+    return len(re.findall(r"\r\n?|\n", text[:position]))
+
+
+def _lines(data: bytes) -> io.TextIOWrapper:
+    """Lines as an editor counts them, with their ends; U+2028 and its like are not among these."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
+
+
+# --- JSONL -----------------------------------------------------------------------------------------------------------
+
+
+def _open_jsonl(data: bytes, path: str, sha256: str, faults: Faults) -> Table | None:
+    before = len(faults)
+    columns: list[str] = []
+    rows = _jsonl_rows(data, columns, path, faults)
+    head = list(islice(rows, 100))
+    if not head and len(faults) == before:
+        faults.add(path, "the file is empty")
+    return Table(path, sha256, columns, False, chain(head, rows)) if head else None
+
+
+def _jsonl_rows(data: bytes, columns: list[str], path: str, faults: Faults) -> Rows:
+    seen: set[str] = set()
+    decode = json.JSONDecoder(object_pairs_hook=_object).decode
+    for line, text in enumerate(_lines(data), 1):
+        if text.isspace():
+            continue
+        try:
+            row = decode(text)
+            if "\\ud" in text.lower():  # only an escape can smuggle half a character into UTF-8
+                json.dumps(row, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            faults.add(path, "the text holds half of a character (a lone surrogate); was an emoji cut?", line)
+        except json.JSONDecodeError as error:
+            faults.add(path, f"not valid JSON: {error.msg} at column {error.colno}", line)
+        except (ValueError, RecursionError) as error:
+            faults.add(path, f"not valid JSON: {error}", line)
+        else:
+            if not isinstance(row, dict):
+                faults.add(path, f"one JSON object a line is expected, this is a {type(row).__name__}", line)
+                continue
+            if not row.keys() <= seen:
+                columns += [name for name in row if name not in seen]
+                seen.update(row)
+            yield line, row
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    row = {clean_name(key): value for key, value in pairs}
+    if len(row) < len(pairs):
+        for key, value in pairs:
+            if row[clean_name(key)] != value:
+                raise ValueError(f"the key {quoted(key)} is there twice with different values")
+    return row
+
+
+# --- Parquet ---------------------------------------------------------------------------------------------------------
+
+
+def _open_parquet(data: bytes, path: str, sha256: str, faults: Faults) -> Table | None:
+    try:
+        import pyarrow as pa  # type: ignore[import-untyped, import-not-found, unused-ignore]
+        from pyarrow import parquet
+    except ImportError:
+        faults.add(path, "reading Parquet needs pyarrow; pip install .[parquet]")
+        return None
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as error:
+        faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
+        return None
+    columns = [clean_name(name) for name in file.schema_arrow.names]
+    if not file.metadata.num_rows:
+        faults.add(path, "the file has columns and no rows")
+        return None
+    for name in {name for name in columns if columns.count(name) > 1}:
+        faults.add(path, f"two columns are called {quoted(name)}")
+
+    def rows() -> Rows:
+        number = 0
+        try:
+            for batch in file.iter_batches():
+                for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+                    number += 1
+                    yield number, dict(zip(columns, cells, strict=True))
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+            faults.add(path, f"damaged after this row: {str(error).splitlines()[0]}", number)
+
+    return Table(path, sha256, columns, True, rows())
