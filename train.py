@@ -102,6 +102,7 @@ def train(config: DictConfig) -> float:
         total_steps=data.optimizer_steps(epochs, accumulate, limit if isinstance(limit, int) else None),
         **model,
     )
+    module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
     module.tokenizer_json = encoder.tokenizer.to_str()
     trainer_settings["precision"] = resolve_precision(trainer_settings["precision"], trainer_settings["accelerator"])
     show_bar, bar = progress_bar()

@@ -2,6 +2,7 @@
 
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from src.labels import C
@@ -41,6 +42,15 @@ class AspectClassifier(nn.Module):
         if self.mentioned is not None:
             logits["mentioned"] = self.mentioned(features)
         return logits
+
+    def start_at(self, shares: Tensor) -> None:
+        """Set the detection biases to the log odds of each aspect's share of the reviews, float [A].
+
+        A rare aspect is then not first unlearned from one half (the prior of Lin et al. 2017, section 3.3).
+        """
+        if self.mentioned is not None:
+            with torch.no_grad():
+                self.mentioned.bias.copy_(torch.logit(shares, eps=1e-3))
 
     def _pool(self, output: Any, attention_mask: Tensor) -> Tensor:
         if self.pooling == "pooler":

@@ -39,9 +39,9 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _check(files: list[str], **options: object) -> None:
-    from src.splits import check_files
+    from src.data_report import check_files
 
-    print(check_files(files, **options))  # type: ignore[arg-type]
+    print(check_files(files, **options))
 
 
 if __name__ == "__main__":

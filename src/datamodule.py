@@ -10,9 +10,10 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from src.batching import Batches, BatchPlan, TokenisedSplit
+from src.findings import Findings
 from src.labels import NEUTRAL, Labels
 from src.reviews import Reviews
-from src.splits import Findings, Splits, read_splits
+from src.splits import Splits, read_splits
 from src.tokenizer import encode
 
 

@@ -53,8 +53,17 @@ def focal_loss(
         total = F.cross_entropy(flat, targets.flatten(), ignore_index=ignore_index, reduction="sum")
     if reduction == "sum":
         return total
-    count = (valid if weights is None or normalization == "valid" else weights.gather(-1, t) * valid).sum()
-    return total / torch.where(count > 0, count, 1)
+    count = mean_over(targets, alpha if normalization == "weight" else None, ignore_index)
+    return total / torch.where(count > 0, count, 1).to(total.dtype)
+
+
+def mean_over(targets: Tensor, alpha: Tensor | None = None, ignore_index: int = IGNORE) -> Tensor:
+    """What a mean divides by: how many ``targets`` (int64 [...]) are not ignored, or the sum of their ``alpha``."""
+    valid = targets != ignore_index
+    if alpha is None:
+        return valid.sum()
+    weights = alpha.expand(*targets.shape, alpha.shape[-1])
+    return (weights.gather(-1, torch.where(valid, targets, 0).unsqueeze(-1)).squeeze(-1) * valid).sum()
 
 
 def focal_term(margin: Tensor, gamma: float) -> Tensor:
@@ -130,6 +139,10 @@ class FocalLoss(nn.Module):
             normalization=self.normalization,
             label_smoothing=self.label_smoothing,
         )
+
+    def weight(self, targets: Tensor) -> Tensor:
+        """How much the mean over ``targets`` counts in a mean over several batches, a scalar."""
+        return mean_over(targets, self.alpha if self.normalization == "weight" else None, self.ignore_index)
 
     def extra_repr(self) -> str:
         alpha = None if self.alpha is None else self.alpha.tolist()

@@ -5,12 +5,14 @@ import os
 from pathlib import Path
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared"
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+torch.set_num_threads(1)  # tiny models: waking a second thread costs more than the work, the more so beside other tests
 
 
 @pytest.fixture(scope="session")

@@ -86,3 +86,11 @@ def test_decay_spares_biases_and_norms_and_rates_differ() -> None:
         lr = 1e-5 if name.startswith("encoder.") else 1e-3
         decay = 0.0 if name.endswith("bias") or id(p) in plain else 0.1
         assert setting[id(p)] == (lr, decay), name
+
+
+def test_detection_starts_at_the_shares_of_the_training_split() -> None:
+    model = classifier()
+    model.start_at(torch.tensor([0.5, 0.1, 0.0], dtype=torch.float64))
+    expected = torch.tensor([0.5, 0.1, 0.001])  # never seen: small, not impossible
+    torch.testing.assert_close(torch.sigmoid(model.mentioned.bias), expected, atol=1e-6, rtol=1e-5)
+    classifier(detect=False).start_at(torch.tensor([0.5, 0.1, 0.2]))

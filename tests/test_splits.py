@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.data_report import check_files, counts_table
 from src.errors import UserError
+from src.findings import text_keys
 from src.labels import Labels
 from src.reviews import read_reviews
-from src.splits import check_files, counts_table, read_splits, text_keys
+from src.splits import read_splits
 
 ROOT = Path(__file__).parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -251,18 +253,30 @@ def test_the_report_in_words_and_as_data(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", 'text,A\na,positive\n"",\na,negative\nb,\nc,neutral\n')
     findings = read_splits(train, test=table(tmp_path / "test.csv", ["c", "e\u0302"], "negative")).findings
     assert [line.replace(f"{tmp_path}/", "") for line in findings.lines()] == [
-        "train (train.csv): rows 5, reviews 3",
+        "train: 3 reviews of 5 rows (train.csv)",
         "  rows without text, left out: 1 (line 3)",
         "  rows without any label, left out: 2 (line 3, 5)",
         "  rows that repeat an earlier text: 1 (line 4)",
         "  texts labelled in more than one way: 1 (line 2, 4)",
-        "test (test.csv): rows 2, reviews 2",
+        "test: 2 reviews (test.csv)",
         "  texts that are not NFC (composed for the tokenizer): 1 (line 3)",
         "rows of test whose text train has too: 1 (line 2 = 6)",
     ]
     data = json.loads(json.dumps(findings.to_dict()))
     assert data["splits"]["train"]["reviews"] == 3 and data["splits"]["train"]["without_label"] == 2
     assert data["leaks"]["train->test"] == {"rows": 1, "first_lines": [[6, 2]]}
+
+
+def test_paths_below_the_working_directory_are_shown_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path / "train.csv", "text,A\n" + "a,positive\n" * 1_200 + ",\n" * 3)
+    (tmp_path / "elsewhere").mkdir()
+    expected = {tmp_path: "train.csv", tmp_path.parent: f"{tmp_path.name}/train.csv", tmp_path / "elsewhere": path}
+    for folder, shown in expected.items():
+        monkeypatch.chdir(folder)
+        assert read_splits(path).findings.lines()[0] == f"train: 1,200 reviews of 1,203 rows ({shown})"
+    assert read_splits("../train.csv").findings.lines()[0].endswith(" (../train.csv)")
 
 
 def test_long_lists_of_lines_are_cut(tmp_path: Path) -> None:
@@ -277,10 +291,10 @@ def test_check_files_finds_the_training_file_by_its_name(tmp_path: Path) -> None
     with pytest.raises(UserError, match=r'Dev\.csv: there is no column for the aspect "Others"'):
         check_files([str(test), str(dev), str(train)])
     report = check_files([str(test), str(dev), str(train)], ignore_columns=["Others"])
-    assert [line.split(" ")[0] for line in report.splitlines() if ": rows" in line] == [
-        "train-2.csv",
-        "Dev.csv",
-        "my_test.csv",
+    assert [line.partition(" (")[0] for line in report.splitlines() if line.endswith(".csv)")] == [
+        "train-2.csv: 1 review",
+        "Dev.csv: 1 review",
+        "my_test.csv: 2 reviews",
     ]
     assert "rows of my_test.csv whose text train-2.csv has too: 1" in report
     assert report.count("aspect  positive") == 3
@@ -290,9 +304,9 @@ def test_check_files_takes_the_first_for_training_otherwise(tmp_path: Path) -> N
     (tmp_path / "x").mkdir()
     files = [table(tmp_path / "x" / "a.csv", ["a"]), table(tmp_path / "a.csv", ["a"])]
     report = check_files([str(path) for path in (*files, files[0])])
-    assert report.startswith(f"{files[0]} ({files[0]}): rows 1, reviews 1\n")
+    assert report.startswith(f"{files[0]}: 1 review ({files[0]})\n")
     assert f"rows of {files[1]} whose text {files[0]} has too: 1" in report
-    assert check_files([str(files[0])]).startswith("a.csv (")
+    assert check_files([str(files[0])]).startswith("a.csv: 1 review (")
     with pytest.raises(UserError, match="name a file"):
         check_files([])
 
@@ -351,12 +365,13 @@ def test_visfd() -> None:
 
 
 def test_imports_are_light_and_point_upward() -> None:
-    code = "import sys, src.splits; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    code = "import sys, src.data_report; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert not {"torch", "pandas", "pyarrow", "lightning", "transformers", "hydra"} & set(loaded.split())
-    for module, below in {"tables": ("reviews", "splits"), "reviews": ("splits",)}.items():
+    order = ["faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"]
+    for i, module in enumerate(order):
         source = (ROOT / "src" / f"{module}.py").read_text(encoding="utf-8")
-        assert not [name for name in below if f"from src.{name}" in source or f"import {name}" in source]
+        assert not [name for name in order[i:] if f"from src.{name} " in source or f"import {name}" in source]
 
 
 def test_relating_fifty_thousand_texts_takes_seconds(tmp_path: Path) -> None:

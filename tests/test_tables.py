@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.tables import Faults, open_table
+from src.faults import Faults
+from src.tables import open_table
 
 
 def rows_of(path: Path, separator: str | None = None) -> list[tuple[int, dict[str, object]]]:

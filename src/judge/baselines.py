@@ -1,0 +1,168 @@
+"""What a model has to beat: constant answers, and tf-idf with logistic regression."""
+
+import hashlib
+import inspect
+import json
+import os
+import unicodedata
+import zipfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.errors import UserError
+from src.judge.thresholds import tune_thresholds
+from src.labels import C, Labels
+from src.predictions import Predictions
+from src.runs import Run
+from src.splits import Splits, read_splits
+
+RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
+SURE = 20.0  # logit of what the training split says always or never
+
+
+class Answer(NamedTuple):
+    """What somebody says of each review."""
+
+    detected: np.ndarray  # bool [N, A]
+    sentiment: np.ndarray  # int64 [N, A], of every aspect, detected or not
+
+
+def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Answer]:
+    """Answers that do not look at the text; ``class_counts`` int64 [A, C] are the **training** split's.
+
+    ``all mentioned`` says each aspect's most frequent sentiment in training (of all aspects, where it has none there).
+    Task ``sentiment`` is told the aspects, so there it is ``most frequent sentiment`` and the only one.
+    """
+    said = np.where(class_counts.any(1), class_counts.argmax(1), class_counts.sum(0).argmax())
+    said = np.broadcast_to(said, predictions.mentioned.shape)
+    if predictions.mentioned_logits is None:
+        return {"most frequent sentiment": Answer(predictions.mentioned, said)}
+    every = np.ones_like(predictions.mentioned)
+    return {"all absent": Answer(~every, said), "all mentioned": Answer(every, said)}
+
+
+def tfidf_answer(run: Run, summary: dict[str, Any], labels: Labels, predictions: Predictions) -> Answer:
+    """The answer of tf-idf with logistic regression, trained on the run's training split.
+
+    Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
+    damaged file there is made again. Raises UserError where the data files are gone or hold something else.
+    """
+    cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
+    if (kept := _read(cache, predictions.mentioned.shape)) is not None:
+        return kept
+    splits = _splits(summary, labels)
+    answer = answer_by_tfidf(splits, labels, predictions)
+    _write(cache, answer)
+    return answer
+
+
+def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Answer:
+    """Train on ``splits.train``, tune on ``splits.val``, answer for the texts of ``predictions``."""
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import FeatureUnion
+
+    train, val = splits.train, splits.val
+    few = len(train) < 100  # n-grams of one review are worth their place where there is little else
+    vectors = FeatureUnion(
+        [
+            ("words", TfidfVectorizer(ngram_range=RECIPE["words"], min_df=1 if few else 2, sublinear_tf=True)),
+            (
+                "characters",
+                TfidfVectorizer(
+                    analyzer="char_wb", ngram_range=RECIPE["characters"], min_df=1 if few else 3, sublinear_tf=True
+                ),
+            ),
+        ]
+    )
+    texts = {"val": val.texts if val else [], "test": predictions.texts}
+    x = vectors.fit_transform(_composed(train.texts))
+    others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
+    split = len(texts["val"])
+    sentiment = np.stack([_scores(x, train.sentiment[:, a], C, others) for a in range(len(labels.aspects))], 1)
+    said = sentiment[split:].argmax(-1)
+    if predictions.mentioned_logits is None:
+        return Answer(predictions.mentioned, said)
+    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))], 1)
+    logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
+    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
+    if val is None:
+        return Answer(test.detected(), said)
+    gold = val.mentioned, val.sentiment.astype(np.int64)
+    thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
+    return Answer(test.detected(thresholds.array), said)
+
+
+def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray:
+    """Log-probabilities of the classes for ``others``, float64 [M, classes]; targets below 0 are left out."""
+    from sklearn.linear_model import LogisticRegression
+
+    known = np.flatnonzero(target >= 0)
+    seen = np.unique(target[known])
+    scores = np.full((others.shape[0], classes), -SURE)
+    if len(seen) > 1:
+        model = LogisticRegression(C=RECIPE["C"], class_weight="balanced", max_iter=300)
+        scores[:, seen] = model.fit(x[known], target[known]).predict_log_proba(others)
+    else:
+        scores[:, seen] = 0.0
+    return np.maximum(scores, -SURE)
+
+
+def _composed(texts: Sequence[str]) -> list[str]:
+    return [unicodedata.normalize("NFC", text) for text in texts]
+
+
+# --- the run's data, again -------------------------------------------------------------------------------------------
+
+
+def _splits(summary: dict[str, Any], labels: Labels) -> Splits:
+    """The splits of the run, read again; UserError unless they are what the run was trained on."""
+    settings = {k: v for k, v in summary["config"]["data"].items() if k in inspect.signature(read_splits).parameters}
+    folder = summary["config"]["data"].get("dir")
+    for name in ("train", "val", "test"):
+        if folder is not None and isinstance(settings.get(name), str):
+            settings[name] = str(Path(folder) / settings[name])
+    splits = read_splits(**settings)
+    told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
+    found = {name: split.sha256 for name, split in splits.findings.splits.items()}
+    if changed := [splits.findings.splits[name].path for name in found if found[name] != told.get(name)]:
+        raise UserError(f"changed since the training: {', '.join(changed)}")
+    if splits.labels != labels:
+        raise UserError("the files of the training give other aspects now")
+    return splits
+
+
+def _key(summary: dict[str, Any], predictions: Predictions) -> str:
+    """A hash of all that the answer depends on: training and validation data, settings of the data, texts, recipe."""
+    known = {
+        "files": {name: split["sha256"] for name, split in summary["data"]["splits"].items()},
+        "settings": summary["config"]["data"],
+        "labels": summary["labels"],
+        "detect": predictions.mentioned_logits is not None,
+        "texts": predictions.texts,
+        "recipe": RECIPE,
+    }
+    return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
+    try:
+        with np.load(cache, allow_pickle=False) as arrays:
+            answer = Answer(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+        return None
+    right = all(array.shape == shape for array in answer) and ((answer.sentiment >= 0) & (answer.sentiment < C)).all()
+    return answer if right else None
+
+
+def _write(cache: Path, answer: Answer) -> None:
+    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, detected=answer.detected, sentiment=answer.sentiment.astype(np.int8))
+        temporary.replace(cache)
+    except OSError:  # a run on a disk that cannot be written is judged all the same
+        temporary.unlink(missing_ok=True)

@@ -1,0 +1,57 @@
+"""What chance alone would change: bootstrap over reviews (Efron 1979), seeded, by one matrix product."""
+
+from collections.abc import Sequence
+from dataclasses import fields
+
+import numpy as np
+
+from src.figures import Counts
+
+DRAWS = 1000
+LEVEL = 0.95
+CELLS = 8_000_000  # of a matrix of weights, 64 MB
+
+
+def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list[Counts]:
+    """Counts over ``draws`` samples with replacement of the same reviews for all of ``each``: float64 [draws, ...].
+
+    ``each`` holds per-review counts [N, ...] (:func:`src.figures.per_review`) of one or several runs. Reviews that add
+    the same to all counts are drawn together, in an order of their own: the draws do not depend on that of the rows.
+    """
+    flat = [getattr(counts, f.name).reshape(len(counts.mentioned_hit), -1) for counts in each for f in fields(Counts)]
+    kinds, size = _distinct(np.concatenate(flat, 1).astype(np.uint8))
+    kinds = kinds.astype(float)
+    rng = np.random.default_rng(seed)
+    step = max(1, CELLS // len(kinds))
+    parts = [min(step, draws - start) for start in range(0, draws, step)]
+    sums = np.concatenate([rng.multinomial(size.sum(), size / size.sum(), part) @ kinds for part in parts])
+    columns = np.split(sums, np.cumsum([part.shape[1] for part in flat])[:-1], axis=1)
+    shaped = iter(columns)
+    return [
+        Counts(**{f.name: next(shaped).reshape(draws, *getattr(counts, f.name).shape[1:]) for f in fields(Counts)})
+        for counts in each
+    ]
+
+
+def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
+    """Percentile interval of [draws] values."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def p_value(difference: float, values: np.ndarray) -> float:
+    """Two-sided p-value of a paired ``difference``, from its bootstrap [draws] values.
+
+    The share of draws that stray from the difference by as much as it is from 0, the difference itself counted as a
+    draw, so never 0 (Berg-Kirkpatrick et al. 2012, section 2.1, both sides).
+    """
+    strays = np.abs(values - difference) >= abs(difference) - 1e-12
+    return float((1 + strays.sum()) / (1 + len(values)))
+
+
+def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct rows, sorted, and how often each occurs. uint8 [N, D] -> uint8 [K, D], int64 [K]."""
+    packed = np.ascontiguousarray(np.packbits(rows, axis=1))
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()  # a row as one value: sorts 50 times faster
+    _, first, size = np.unique(keys, return_index=True, return_counts=True)
+    return rows[first], size

@@ -1,0 +1,246 @@
+"""The real script, end to end, on a 1-layer, 32-wide encoder: exact files, figures, words, resume, sweeps, mistakes."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from src.labels import Labels
+from src.lit_module import AspectSentimentModule
+from src.metrics import evaluate, figures
+from src.predictions import read_predictions
+from src.runs import Run
+from tests.conftest import ROOT
+from tests.test_datamodule import ROWS, write
+
+TINY = [
+    "model=mini",
+    "model.size.hidden_size=32",
+    "model.size.layers=1",
+    "model.size.heads=2",
+    "model.size.intermediate_size=64",
+    "trainer.precision=32-true",
+]
+
+
+def train(*overrides: str, cwd: Path = ROOT, timeout: int = 240) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "train.py"), *overrides]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[Path, str]:
+    """One run of two epochs with the settings as shipped, and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    done = train(*TINY, "loss=focal", "loss.gamma=2", "trainer.max_epochs=2", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout + done.stderr
+
+
+def test_a_run_leaves_the_files_that_are_promised(trained) -> None:
+    folder, _ = trained
+    files = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
+    assert files == {
+        ".hydra/config.yaml",
+        ".hydra/hydra.yaml",
+        ".hydra/overrides.yaml",
+        "train.log",
+        "metrics.csv",
+        "hparams.yaml",
+        "summary.json",
+        "checkpoints/best.ckpt",
+        "checkpoints/last.ckpt",
+        "predictions/val.jsonl",
+        "predictions/test.jsonl",
+    }
+
+
+def test_the_first_lines_say_what_is_trained_and_why(trained) -> None:
+    _, printed = trained
+    assert printed.startswith("Encoder: mini (as configured)")
+    assert "The encoder starts from random weights" in printed
+    assert "Epochs:     2 (from the command line; the config says 15)" in printed
+    assert re.search(r"Pairs: +819: positive 356 \(43.47 %\), negative 326 \(39.80 %\), neutral 137 \(16.73 %\)", printed)
+    assert "gamma 2, alpha auto = [0.7669, 0.8374, 1.9927]" in printed
+    assert re.search(r"epoch +2/2  train/loss \d\.\d+  val/loss \d\.\d+  val/pair_f1 \d\.\d+", printed)
+    assert "Warning" not in printed
+
+
+def test_the_summary_holds_what_the_report_will_need(trained) -> None:
+    folder, printed = trained
+    summary = Run(folder).read_summary()
+    assert summary["task"] == "absa" and summary["monitor"] == "val/pair_f1"
+    assert summary["best"] == summary["figures"]["val"]["pair_f1"]
+    assert summary["epochs"] == {"asked": 2, "run": 2}
+    assert summary["steps"] == 2 * 14
+    assert summary["encoder"]["name"] == "mini" and summary["encoder"]["pretrained"] is False
+    assert summary["loss"]["alpha_setting"] == "auto"
+    assert summary["data"]["splits"]["test"]["sha256"]
+    assert np.array(summary["class_counts"]).sum() == 819
+    assert summary["tokens_per_second"] > 0
+    assert {"torch", "lightning"} <= summary["environment"]["packages"].keys()
+    assert len(summary["per_aspect"]["test"]) == 11
+    assert f"Parameters: {summary['parameters']:,}" in printed
+    json.dumps(summary, allow_nan=False)
+
+
+def test_figures_can_be_had_again_from_the_predictions_file(trained) -> None:
+    folder, _ = trained
+    run = Run(folder)
+    for split in ("val", "test"):
+        p = read_predictions(run.predictions(split), run.labels)
+        summary = run.read_summary()
+        got = figures(evaluate(p, summary["threshold"]), run.labels, "absa")
+        assert {k: float(v) for k, v in got.items()} == summary["figures"][split]
+
+
+def test_the_best_checkpoint_is_the_best_epoch(trained) -> None:
+    folder, _ = trained
+    rows = [line.split(",") for line in (folder / "metrics.csv").read_text().splitlines()]
+    column = rows[0].index("val/pair_f1")
+    values = [float(row[column]) for row in rows[1:] if row[column]]
+    assert len(values) == 2
+    assert Run(folder).read_summary()["best"] == pytest.approx(max(values), abs=1e-6)
+
+
+def test_a_checkpoint_loads_alone_offline(trained, tmp_path) -> None:
+    """Without the run, the data or the hub: a process that is given the one file predicts from it."""
+    folder, _ = trained
+    shutil.copy(folder / "checkpoints" / "best.ckpt", tmp_path)
+    module = AspectSentimentModule.load_from_checkpoint(tmp_path / "best.ckpt", weights_only=True).eval()
+    from src.tokenizer import from_json
+
+    tokenizer = from_json(module.tokenizer_json, 256)
+    run = Run(folder)
+    saved = read_predictions(run.predictions("test"), run.labels)
+    for i in range(5):
+        ids = torch.tensor([tokenizer.encode(saved.texts[i]).ids])
+        with torch.no_grad():
+            logits = module(ids, torch.ones_like(ids))
+        assert np.allclose(logits["mentioned"][0].numpy(), saved.mentioned_logits[i], atol=1e-4)
+    raw = torch.load(tmp_path / "best.ckpt", weights_only=True)
+    assert Labels(tuple(raw["labels"]["aspects"])).aspects == run.labels.aspects
+
+
+def test_going_on_from_a_finished_run(trained, tmp_path) -> None:
+    folder, _ = trained
+    done = train(*TINY, "trainer.max_epochs=3", f"ckpt_path={folder}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stderr
+    assert "epoch  3/3" in done.stdout and "epoch  2/3" not in done.stdout
+
+
+def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path) -> None:
+    command = [sys.executable, "train.py", *TINY, "trainer.max_epochs=500", f"hydra.run.dir={tmp_path}"]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    deadline = time.monotonic() + 120
+    lines = []
+    while time.monotonic() < deadline:
+        lines.append(process.stdout.readline())
+        if lines[-1].startswith("epoch"):
+            break
+    process.send_signal(signal.SIGINT)
+    rest, _ = process.communicate(timeout=60)
+    assert process.returncode == 130, "".join(lines) + rest
+    assert f"ckpt_path={tmp_path}/checkpoints/last.ckpt" in rest
+    assert "Traceback" not in rest
+    torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def test_a_sweep_trains_every_combination(tmp_path) -> None:
+    done = train(
+        "-m",
+        *TINY,
+        "loss=focal,ce",
+        "loss.gamma=0,2",
+        "loss/alpha=auto,null",
+        "trainer.max_epochs=1",
+        "trainer.limit_train_batches=2",
+        f"hydra.sweep.dir={tmp_path}",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    summaries = [Run(tmp_path / str(i)).read_summary() for i in range(8)]
+    seen = [(s["loss"]["_target_"].rpartition(".")[2], s["loss"]["gamma"], s["loss"]["alpha_setting"]) for s in summaries]
+    assert seen == [
+        (loss, gamma, alpha)
+        for loss in ("FocalLoss", "CrossEntropyLoss")
+        for gamma in (0, 2)
+        for alpha in ("auto", None)
+    ]
+    assert "loss.gamma=2 is ignored" in done.stdout
+    assert summaries[0]["figures"] == summaries[4]["figures"], "gamma 0 is cross entropy, and jobs do not disturb each other"
+
+
+def test_the_originals_recipe_runs(tmp_path) -> None:
+    """experiment=seed on a small encoder with ViSoBERT's layout: pooler, absent as neutral, two batches a step."""
+    from src.encoder import from_config
+    from src.tokenizer import PROBES, train_tokenizer
+    from tests.tiny import CONFIG
+
+    from_config(CONFIG | {"vocab_size": 600, "max_position_embeddings": 258}, "pooler").save_pretrained(tmp_path / "encoder")
+    train_tokenizer(PROBES, 400, 256).save(str(tmp_path / "encoder" / "tokenizer.json"))
+    done = train(
+        "experiment=seed",
+        "data.dir=data/sample",
+        "data.train=train.csv",
+        f"model.encoder={tmp_path}/encoder",
+        "trainer.max_epochs=1",
+        f"hydra.run.dir={tmp_path}/run",
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "starts from random weights" not in done.stdout
+    summary = Run(tmp_path / "run").read_summary()
+    assert summary["task"] == "sentiment" and summary["steps"] == 7
+    assert "pair_f1" not in summary["figures"]["test"]
+
+
+def test_same_seed_same_run(trained, tmp_path) -> None:
+    folder, _ = trained
+    done = train(*TINY, "trainer.max_epochs=2", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0
+    for name in ("figures", "per_aspect", "steps"):
+        assert Run(tmp_path).read_summary()[name] == Run(folder).read_summary()[name]
+    assert Run(tmp_path).predictions("test").read_bytes() == Run(folder).predictions("test").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["loss.gama=2"], "gama"),
+        (["loss=focl"], "focl"),
+        (["+nonsense=1", "model.pooling=max"], "nonsense: no such setting"),
+        (["loss.alpha=[1,2]"], "2 numbers for 3 sentiments"),
+        (["data=table"], "data.train: is missing"),
+        (["model=visobert", "model.encoder=nowhere/at/all"], "no such folder"),
+        (["data=table", "data.train={tmp}/bad.csv", "data.val=0.5"], 'did you mean "Positive"'),
+        (["data=table", "data.train={tmp}/lacks.csv", "data.val={tmp}/lacks.csv"], "no training pair is neutral"),
+        (["model.size.heads=3"], "not divisible by heads=3"),
+        (["trainer.max_epochs"], "trainer.max_epochs"),
+    ],
+)
+def test_a_users_mistake_ends_in_one_message_and_status_2(tmp_path, overrides, message) -> None:
+    write(tmp_path / "bad.csv", [["Pin", "Postive", "", ""], *ROWS])
+    write(tmp_path / "lacks.csv", [["Pin tốt", "Positive", "", ""], ["Pin tệ", "Negative", "Positive", ""]])
+    done = train(*TINY, *(o.format(tmp=tmp_path) for o in overrides), f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_help_comes_at_once() -> None:
+    for command in (["train.py", "--help"], ["-m", "src.cli", "--help"]):
+        start = time.monotonic()
+        done = subprocess.run([sys.executable, *command], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0
+        assert time.monotonic() - start < 4, "2 s and 0.5 s on a machine that does nothing else"
+    loaded = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "src.cli", "--help"], cwd=ROOT, capture_output=True, text=True
+    ).stderr
+    assert not re.search(r"\| +(torch|numpy|transformers|lightning|hydra)$", loaded, re.M)
