@@ -14,8 +14,11 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 
+# What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
+
 ROOT = Path(__file__).resolve().parent
 log = logging.getLogger("train")
+jobs: list[DictConfig] = []  # begun in this process
 
 # replace=True: the jobs of a multirun share one process
 OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replace=True)
@@ -24,6 +27,7 @@ OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replac
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def job(config: DictConfig) -> float:
     """One run; returns the monitored figure of its best checkpoint, which a sweeper maximises."""
+    jobs.append(config)
     try:
         return train(config)
     except UserError as error:
@@ -33,167 +37,147 @@ def job(config: DictConfig) -> float:
 
 def train(config: DictConfig) -> float:
     """From a composed configuration to a finished run folder."""
-    # Imported here, so that --help and a mistyped override answer at once.
+    started = time.monotonic()
+    overrides = list(HydraConfig.get().overrides.task)
+    settings, source, why = resolve(config, overrides)
+
     import lightning.pytorch as L
-    import torch
     from hydra.utils import instantiate
 
-    from src.checkpoint import AtomicCheckpointIO, Interrupted, StopSafely
-    from src.checks import check_config
-    from src.classifier import parameter_count
+    from src.checkpoint import TrainingStopped
     from src.encoder import load_encoder
     from src.focal import resolve_alpha
-    from src.hub import choose
-    from src.lit_module import AspectSentimentModule
-    from src.metrics import evaluate, figures, per_aspect
-    from src.precision import resolve_precision
-    from src.predictions import write_predictions
-    from src.progress import EpochLine, progress_bar, quiet
-    from src.runs import Run, environment
-    from src.summary import alpha_line, aspect_table, banner, epochs_line, facts, figures_table, pairs_line
+    from src.progress import quiet
+    from src.runs import Run
+    from src.summary import random_weights, start_up
 
     quiet()
-    started = time.monotonic()
-    run = Run(HydraConfig.get().runtime.output_dir)
-    overrides = list(HydraConfig.get().overrides.task)
-    check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
-
-    # --- which encoder ---
-    why = "as configured"
-    if config.model.encoder == "auto":
-        name, why = choose()
-        config = recompose([*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
-        check_config(plain(config))
-    settings = plain(config)
-    model, task = settings["model"], settings["task"]["name"]
-    source = {key: model.pop(key, default) for key, default in (("encoder", ""), ("pretrained", True), ("size", None))}
     log.info(f"Encoder: {source['encoder']} ({why})")
-
-    # --- data, tokenizer, encoder ---
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
-    for line in data.findings.lines():
-        log.info(line)
+    log.info("\n".join(data.findings.lines()))
     encoder = load_encoder(
-        texts=data.splits.train.texts, pooling=model["pooling"], max_length=data.max_length, **source
+        texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
     )
     if not encoder.pretrained:
-        log.warning(
-            banner(
-                f"The encoder starts from random weights: {why}.\n"
-                "Its figures are below those of pre-trained ViSoBERT. To train that one: model=visobert"
-            )
-        )
+        log.warning(random_weights(why))
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
     data.setup()
 
-    # --- loss, module, trainer ---
+    run = Run(HydraConfig.get().runtime.output_dir)
     alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
-    trainer_settings = settings["trainer"]
-    epochs, accumulate = trainer_settings["max_epochs"], trainer_settings["accumulate_grad_batches"]
-    limit = trainer_settings["limit_train_batches"]
+    module = build_module(settings, data, encoder, alpha)
+    trainer = build_trainer(settings, run)
+    log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
+    seconds = {"start_up": time.monotonic() - started}
+    log.info(f"Start-up took {seconds['start_up']:.1f} s")
+
+    loader = data.train_dataloader()
+    started = time.monotonic()
+    try:
+        trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+    except TrainingStopped:
+        log.warning(f"Stopped. To go on: python train.py {' '.join([*overrides, f'ckpt_path={run.last}'])}")
+        raise SystemExit(130) from None
+    seconds["fit"] = time.monotonic() - started
+
+    figures = judge(settings, data, module, trainer, run)
+    best: float = figures["figures"]["val"][settings["monitor"].removeprefix("val/")]
+    facts: dict[str, Any] = {
+        "encoder": encoder.facts | {"why": why},
+        "alpha": alpha,
+        "seconds": seconds,
+        "overrides": overrides,
+    }
+    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
+    facts |= {"tokens_per_second": loader.tokens / seconds["fit"], "device": str(module.device)}
+    run.write_summary({"best": best, **figures, **summary(settings, data, module, trainer, facts)})
+    log.info(f"{settings['monitor']} {best:.4f}, best of {trainer.current_epoch} epochs; everything is in {run.folder}")
+    return best
+
+
+def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
+    """The checked settings as plain values, what of them names the encoder, and why that one."""
+    from src.checks import ENCODER_KEYS, check_config
+    from src.hub import choose
+
+    check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    why = "as configured"
+    if config.model.encoder == "auto":
+        name, why = choose()
+        config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
+        check_config(plain(config))
+    settings = plain(config)
+    source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
+    return settings, source, why
+
+
+def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) -> Any:
+    """The LightningModule over ``encoder``, with the loss and the schedule that the data call for."""
+    import torch
+    from hydra.utils import instantiate
+
+    from src.lit_module import AspectSentimentModule
+
+    trainer = settings["trainer"]
+    limit = trainer["limit_train_batches"]
+    steps = data.optimizer_steps(
+        trainer["max_epochs"], trainer["accumulate_grad_batches"], limit if isinstance(limit, int) else None
+    )
     module = AspectSentimentModule(
         aspects=list(data.labels.aspects),
         without_sentiment=list(data.labels.without_sentiment),
         encoder_config=encoder.config,
         encoder=encoder.module,
         loss=instantiate({**settings["loss"], "alpha": alpha}),
-        task=task,
-        total_steps=data.optimizer_steps(epochs, accumulate, limit if isinstance(limit, int) else None),
-        **model,
+        task=settings["task"]["name"],
+        total_steps=steps,
+        **settings["model"],
     )
     module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
     module.tokenizer_json = encoder.tokenizer.to_str()
-    trainer_settings["precision"] = resolve_precision(trainer_settings["precision"], trainer_settings["accelerator"])
+    return module
+
+
+def build_trainer(settings: dict[str, Any], run: Any) -> Any:
+    """The Trainer, with what every run has: whole checkpoints, a safe stop, a line per epoch."""
+    from hydra.utils import instantiate
+
+    from src.checkpoint import AtomicCheckpointIO, StopSafely
+    from src.precision import resolve_precision
+    from src.progress import EpochLine, progress_bar
+
+    run.keep_earlier_metrics()
+    given = settings["trainer"]
+    precision = resolve_precision(given["precision"], given["accelerator"])
     show_bar, bar = progress_bar()
-    trainer = instantiate(trainer_settings, enable_progress_bar=show_bar, plugins=[AtomicCheckpointIO()], _convert_="all")
-    trainer.callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *bar]
-
-    configured = None
-    if any(o.startswith("trainer.max_epochs=") for o in overrides):
-        configured = recompose([o for o in overrides if not o.startswith("trainer.max_epochs=")]).trainer.max_epochs
-    log.info(
-        facts(
-            {
-                "Encoder": f"{encoder.name}, {encoder.weights}",
-                "Task": f"{task}, monitor {settings['monitor']}",
-                "Reviews": ", ".join(
-                    f"{name} {len(reviews.texts):,}" for name in ("train", "val", "test") if (reviews := data.reviews(name))
-                ),
-                "Aspects": f"{len(data.labels.aspects)}: {', '.join(data.labels.aspects)}",
-                "Pairs": pairs_line(data.class_counts),
-                "Loss": f"{loss_name(settings['loss'])}, gamma {settings['loss']['gamma']:g}, "
-                f"alpha {alpha_line(alpha, settings['loss']['alpha'])}",
-                "Parameters": f"{parameter_count(module):,}",
-                "Epochs": epochs_line(epochs, configured),
-                "Device": f"{trainer.accelerator.__class__.__name__.removesuffix('Accelerator')}, "
-                f"{trainer.num_devices} x, {torch.get_num_threads()} threads, precision {trainer.precision}",
-                "Run": str(run.folder),
-            }
-        )
+    trainer = instantiate(
+        {**given, "precision": precision}, enable_progress_bar=show_bar, plugins=[AtomicCheckpointIO()], _convert_="all"
     )
+    trainer.callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *bar]
+    return trainer
 
-    # --- fit ---
-    log.info(f"Start-up took {time.monotonic() - started:.1f} s")
-    fit_started = time.monotonic()
-    loader = data.train_dataloader()
-    try:
-        trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
-    except Interrupted:
-        log.warning(f"Stopped. To go on: python train.py {' '.join([*overrides, f'ckpt_path={run.last}'])}")
-        raise SystemExit(130) from None
-    fit_seconds = time.monotonic() - fit_started
 
-    # --- the best checkpoint, on whole splits ---
-    summary_figures, tables = {}, {}
+def judge(settings: dict[str, Any], data: Any, module: Any, trainer: Any, run: Any) -> dict[str, Any]:
+    """Predict validation and test with the best checkpoint; write, print and return the figures."""
+    from src.metrics import evaluate, figures, per_aspect
+    from src.predictions import write_predictions
+    from src.summary import aspect_table, figures_table
+
+    task = settings["task"]["name"]
+    values: dict[str, Any] = {"figures": {}, "per_aspect": {}}
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue
         predictions = predict(trainer, module, data, split, run.best)
         write_predictions(run.predictions(split), predictions, data.labels, module.threshold)
         counts = evaluate(predictions, module.threshold)
-        summary_figures[split] = {k: float(v) for k, v in figures(counts, data.labels, task).items()}
-        tables[split] = per_aspect(counts, data.labels, task)
-    shown = "test" if "test" in tables else "val"
-    best = summary_figures["val"][settings["monitor"].removeprefix("val/")]
-    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(tables[shown], task)}")
-    log.info(f"\n{figures_table(summary_figures)}\n")
-    run.write_summary(
-        {
-            "task": task,
-            "labels": {
-                "aspects": list(data.labels.aspects),
-                "without_sentiment": list(data.labels.without_sentiment),
-            },
-            "monitor": settings["monitor"],
-            "best": best,
-            "figures": summary_figures,
-            "per_aspect": tables,
-            "threshold": module.threshold,
-            "encoder": {
-                "name": encoder.name,
-                "weights": encoder.weights,
-                "pretrained": encoder.pretrained,
-                "why": why,
-            },
-            "parameters": parameter_count(module),
-            "loss": {**settings["loss"], "alpha": alpha, "alpha_setting": settings["loss"]["alpha"]},
-            "class_counts": data.class_counts.tolist(),
-            "mention_counts": data.mention_counts.tolist(),
-            "data": data.findings.to_dict(),
-            "epochs": {"asked": epochs, "run": trainer.current_epoch},
-            "steps": trainer.global_step,
-            "seconds": {"start_up": fit_started - started, "fit": fit_seconds},
-            "tokens_per_second": loader.tokens / fit_seconds,
-            "device": str(module.device),
-            "precision": trainer.precision,
-            "config": settings,
-            "overrides": overrides,
-            "environment": environment(),
-        }
-    )
-    log.info(f"{settings['monitor']} {best:.4f} at the best of {trainer.current_epoch} epochs; all of it in {run.folder}")
-    return best
+        values["figures"][split] = {k: float(v) for k, v in figures(counts, data.labels, task).items()}
+        values["per_aspect"][split] = per_aspect(counts, data.labels, task)
+    shown = "test" if "test" in values["figures"] else "val"
+    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
+    log.info(f"\n{figures_table(values['figures'])}\n")
+    return values
 
 
 def predict(trainer: Any, module: Any, data: Any, split: str, checkpoint: Path) -> Any:
@@ -203,22 +187,43 @@ def predict(trainer: Any, module: Any, data: Any, split: str, checkpoint: Path) 
     from src.predictions import Predictions
 
     batches = trainer.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
-    rows = np.concatenate([batch["row"].numpy() for batch in batches])
-    order = np.argsort(rows)
+    order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
     logits = {head: np.concatenate([b[head].numpy() for b in batches])[order] for head in module.heads}
     reviews = data.reviews(split)
+    sentiment = reviews.sentiment.astype(np.int64)
     return Predictions(
-        reviews.ids,
-        reviews.texts,
-        reviews.mentioned,
-        reviews.sentiment.astype(np.int64),
-        logits["sentiment"],
-        logits.get("mentioned"),
+        reviews.ids, reviews.texts, reviews.mentioned, sentiment, logits["sentiment"], logits.get("mentioned")
     )
 
 
-def loss_name(loss: dict[str, Any]) -> str:
-    return str(loss["_target_"]).rpartition(".")[2]
+def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
+    from src.classifier import parameter_count
+    from src.runs import environment
+
+    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+    return {
+        "task": settings["task"]["name"],
+        "labels": labels,
+        "monitor": settings["monitor"],
+        "threshold": module.threshold,
+        "parameters": parameter_count(module),
+        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "class_counts": data.class_counts.tolist(),
+        "mention_counts": data.mention_counts.tolist(),
+        "data": data.findings.to_dict(),
+        "precision": trainer.precision,
+        **facts,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "config": settings,
+        "environment": environment(),
+    }
+
+
+def configured_epochs(overrides: list[str]) -> int | None:
+    """What the configuration says of the epochs where the command line says otherwise, else None."""
+    rest = [o for o in overrides if not o.startswith("trainer.max_epochs=")]
+    return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
@@ -227,15 +232,14 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return container
 
 
-def recompose(overrides: list[str]) -> DictConfig:
-    """The same configuration under other overrides."""
-    return hydra.compose("config", overrides)
-
-
 def main() -> None:
+    """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
     # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
     sys.argv[1:] = [re.sub(r"\bnull\b", "equal", a) if a.startswith("loss/alpha=") else a for a in sys.argv[1:]]
-    job()
+    try:
+        job()
+    except SystemExit as end:  # Hydra leaves with 1 whatever happened; an override it cannot apply is a user's mistake
+        raise SystemExit(2 if end.code == 1 and not jobs else end.code) from None
 
 
 if __name__ == "__main__":

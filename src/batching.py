@@ -54,7 +54,9 @@ class BatchPlan:
     def __len__(self) -> int:
         """Batches of this rank in one epoch."""
         total = len(self._cuts)
-        return len(range(self.rank, total, self.world_size)) if self.mode == "sequential" else -(-total // self.world_size)
+        return (
+            len(range(self.rank, total, self.world_size)) if self.mode == "sequential" else -(-total // self.world_size)
+        )
 
     @property
     def _cuts(self) -> list[tuple[int, int]]:

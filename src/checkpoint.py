@@ -74,12 +74,12 @@ class RandomState(L.Callback):
         self._state = None
 
 
-class Interrupted(Exception):
+class TrainingStopped(Exception):
     """Training was asked to stop (Ctrl-C, SIGTERM) and has saved where it was."""
 
 
 class StopSafely(L.Callback):
-    """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`Interrupted`.
+    """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`TrainingStopped`.
 
     A second signal stops at once, the usual way.
     """
@@ -104,11 +104,11 @@ class StopSafely(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
         if self._asked:
             trainer.save_checkpoint(self.path)
-            raise Interrupted
+            raise TrainingStopped
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self._asked:  # came while the epoch before was validated; that epoch's checkpoint is written
-            raise Interrupted
+            raise TrainingStopped
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._asked = True

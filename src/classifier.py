@@ -77,5 +77,3 @@ def parameter_groups(
         lr = encoder_lr if name.startswith("encoder.") else head_lr
         groups.setdefault((lr, weight_decay if parameter.ndim > 1 else 0.0), []).append(parameter)
     return [{"params": members, "lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()]
-
-

@@ -154,8 +154,8 @@ class AspectDataModule(L.LightningDataModule):
         plan = BatchPlan(self._need(split).lengths, rank=rank, world_size=world_size)
         if split != "train":
             return replace(plan, batch_size=self.eval_batch_size, mode="sequential")
-        sizes = {"batch_size": self.batch_size, "tokens_per_batch": self.tokens_per_batch}
-        return replace(plan, mode=self.batching, seed=self.seed, **sizes)
+        plan = replace(plan, batch_size=self.batch_size, tokens_per_batch=self.tokens_per_batch)
+        return replace(plan, mode=self.batching, seed=self.seed)
 
     def _need(self, split: str) -> TokenisedSplit:
         tokenised = self.tokenised(split)
@@ -167,5 +167,3 @@ class AspectDataModule(L.LightningDataModule):
 def locate(file: str | float | None, folder: str | None) -> str | float | None:
     """A file below ``folder``, if one is given and the file is not an absolute path; fractions and None pass."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
-
-

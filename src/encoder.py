@@ -34,6 +34,11 @@ class Encoder:
         return config
 
     @property
+    def facts(self) -> dict[str, Any]:
+        """Which encoder this is, for the summary of a run."""
+        return {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
+
+    @property
     def pad_id(self) -> int:
         pad = self.module.config.pad_token_id
         return PAD_ID if pad is None else int(pad)
@@ -72,8 +77,8 @@ def load_encoder(
     missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
         raise UserError(
-            f"{folder}: its weights lack {len(missing)} tensors of its own config.json ({', '.join(missing[:3])}, ...); "
-            "they would start at random. Take the folder as its authors published it."
+            f"{folder}: its weights lack {len(missing)} tensors of its own config.json "
+            f"({', '.join(missing[:3])}, ...); they would start at random. Take the folder as its authors published it."
         )
     if any(k.startswith("pooler.") for k in info["missing_keys"]):
         log.warning("%s has no weights for its pooler: model.pooling=pooler starts it at random", encoder)

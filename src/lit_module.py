@@ -20,8 +20,8 @@ class AspectSentimentModule(L.LightningModule):
     """Aspect detection and sentiment classification over one encoder.
 
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
-    sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``, which
-    is what loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
+    sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
+    loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
     [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Learning rates are per optimizer
     step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """

@@ -121,5 +121,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def _named(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> dict[str, str | None]:
     return {
-        labels.aspects[j]: SENTIMENTS[sentiment[j]] if sentiment[j] != IGNORE else None for j in np.flatnonzero(mentioned)
+        labels.aspects[j]: SENTIMENTS[sentiment[j]] if sentiment[j] != IGNORE else None
+        for j in np.flatnonzero(mentioned)
     }

@@ -54,10 +54,9 @@ def quiet() -> None:
     for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
         logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
     messages = (
-        ".*does not have many workers.*",  # batches are cut from arrays in memory: workers would slow them down
-        ".*Experiment logs directory .* exists and is not empty.*",  # the run's folder, made by Hydra a moment ago
-        ".*Checkpoint directory .* exists and is not empty.*",
-        ".*The `.*_dataloader` returned .* that is not a.*DataLoader.*",
+        ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
+        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's, made by Hydra a moment ago
+        ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
     )
     for message in messages:
         warnings.filterwarnings("ignore", message=message)

@@ -34,6 +34,13 @@ class Run:
     def predictions(self, split: str) -> Path:
         return self.folder / "predictions" / f"{split}.jsonl"
 
+    def keep_earlier_metrics(self) -> None:
+        """Move a ``metrics.csv`` of before aside: the logger of a run that goes on in this folder would delete it."""
+        current = self.folder / "metrics.csv"
+        if current.exists():
+            count = len(list(self.folder.glob("metrics.*.csv")))
+            current.rename(self.folder / f"metrics.{count + 1}.csv")
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         path = self.folder / "summary.json"
         temporary = path.with_name(".summary.json.tmp")

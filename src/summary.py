@@ -1,10 +1,13 @@
 """The words and tables that a training prints: what it is about to do, and what came of it."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
+from src.classifier import parameter_count
 from src.labels import SENTIMENTS
 
 
@@ -32,6 +35,44 @@ def epochs_line(epochs: int, configured: int | None) -> str:
     if configured is None:
         return f"{epochs} (from the config)"
     return f"{epochs} (from the command line; the config says {configured})"
+
+
+def start_up(
+    settings: dict[str, Any],
+    data: Any,
+    encoder: Any,
+    module: Any,
+    trainer: Any,
+    alpha: Any,
+    configured_epochs: int | None,
+    folder: Path,
+) -> str:
+    """Everything one wants to have seen before a training that takes hours."""
+    loss, aspects = settings["loss"], data.labels.aspects
+    sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
+    accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    return facts(
+        {
+            "Encoder": f"{encoder.name}, {encoder.weights}",
+            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
+            "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
+            "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
+            "Pairs": pairs_line(data.class_counts),
+            "Loss": f"{type(module.loss).__name__}, gamma {loss['gamma']:g}, alpha {alpha_line(alpha, loss['alpha'])}",
+            "Parameters": f"{parameter_count(module):,}",
+            "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
+            "Device": f"{accelerator}, {torch.get_num_threads()} threads, precision {trainer.precision}",
+            "Run": str(folder),
+        }
+    )
+
+
+def random_weights(why: str) -> str:
+    """The warning that what is trained is not pre-trained ViSoBERT."""
+    return banner(
+        f"The encoder starts from random weights: {why}.\n"
+        "Its figures are below those of pre-trained ViSoBERT. To train that one: model=visobert"
+    )
 
 
 def facts(lines: Mapping[str, str]) -> str:

@@ -108,7 +108,8 @@ def from_sentencepiece(model_file: Path) -> Tokenizer:
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> Tokenizer:
     """A BPE tokenizer of the training texts, for an encoder that starts from nothing; the same texts give the same.
 
-    Lower case, because a few thousand reviews are too few to learn each word twice. Characters that the texts do not hold fall back to bytes, so no review turns into ``<unk>``.
+    Lower case, because a few thousand reviews are too few to learn each word twice. Characters that the texts do not
+    hold fall back to bytes, so no review turns into ``<unk>``.
     """
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>", fuse_unk=True, byte_fallback=True))
     collapse = normalizers.Replace(Regex(r"\s+"), " ")
@@ -124,7 +125,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> T
         vocab_size=vocab_size, special_tokens=[*SPECIAL, *bytes_, MASK], min_frequency=2, show_progress=False
     )
     tokenizer.train_from_iterator(texts, trainer)
-    state = json.loads(tokenizer.to_str())  # the bytes must be ordinary tokens: as special ones, fallback does not find them
+    state = json.loads(
+        tokenizer.to_str()
+    )  # the bytes must be ordinary tokens: as special ones, fallback does not find them
     state["added_tokens"] = [t for t in state["added_tokens"] if t["content"] not in set(bytes_)]
     tokenizer = Tokenizer.from_str(json.dumps(state))
     _add_special(tokenizer)
@@ -164,8 +167,8 @@ def _check_against(spm_file: Path, tokenizer: Tokenizer, source: Path) -> None:
         got = probe.encode(text).ids
         if got != want:
             raise UserError(
-                f"{source}: gives other token ids than {spm_file.name} beside it, so the encoder would read other words "
-                f"than it was trained on.\n  text       {text}\n  expected   {want}\n  got        {got}\n"
+                f"{source}: gives other token ids than {spm_file.name} beside it, so the encoder would read "
+                f"other words than it was trained on.\n  text       {text}\n  expected   {want}\n  got        {got}\n"
                 f"Transformers 5 writes such a file when it saves ViSoBERT's tokenizer. Delete {source.name} "
                 f"(the tokenizer is then built from {spm_file.name}), or take the original folder."
             )

@@ -17,10 +17,18 @@ def split_of(lengths: np.ndarray, aspects: int = 2) -> TokenisedSplit:
     offsets = np.concatenate([[0], np.cumsum(lengths)])
     mentioned = np.arange(len(lengths))[:, None] % aspects == np.arange(aspects)
     sentiment = np.where(mentioned, np.arange(len(lengths))[:, None] % 3, IGNORE).astype(np.int8)
-    return TokenisedSplit(np.repeat(np.arange(len(lengths)), lengths).astype(np.int32) + 10, offsets, mentioned, sentiment, 1)
+    return TokenisedSplit(
+        np.repeat(np.arange(len(lengths)), lengths).astype(np.int32) + 10, offsets, mentioned, sentiment, 1
+    )
 
 
-SIZES = [{"batch_size": 32}, {"batch_size": 1}, {"batch_size": 5000}, {"tokens_per_batch": 2048}, {"tokens_per_batch": 7}]
+SIZES = [
+    {"batch_size": 32},
+    {"batch_size": 1},
+    {"batch_size": 5000},
+    {"tokens_per_batch": 2048},
+    {"tokens_per_batch": 7},
+]
 
 
 @pytest.mark.parametrize("mode", ["bucketed", "random", "sequential"])

@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from src.checkpoint import AtomicCheckpointIO, Interrupted, RandomState, StopSafely
+from src.checkpoint import AtomicCheckpointIO, RandomState, StopSafely, TrainingStopped
 from tests.test_lit_module import loader, trainer
 from tests.tiny import tiny_module, tiny_split
 
@@ -49,7 +49,13 @@ def fit(folder, losses, ckpt_path=None, epochs=4, limit=1.0):
         limit_train_batches=limit,
     )
     split = tiny_split(40)
-    run.fit(module, loader(split, seed=3), loader(tiny_split(16, 1), mode="sequential"), ckpt_path=ckpt_path, weights_only=True)
+    run.fit(
+        module,
+        loader(split, seed=3),
+        loader(tiny_split(16, 1), mode="sequential"),
+        ckpt_path=ckpt_path,
+        weights_only=True,
+    )
     return module, run
 
 
@@ -61,7 +67,7 @@ def test_stopped_and_resumed_equals_uninterrupted_bit_for_bit(tmp_path, stop_at,
     assert len(whole.values) == 20
 
     first, second = Losses(stop_at, number), Losses()
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingStopped):
         fit(tmp_path / "b", first)
     resumed, resumed_run = fit(tmp_path / "b", second, ckpt_path=tmp_path / "b" / "last.ckpt")
     assert len(first.values) == stop_at + 1
@@ -87,7 +93,7 @@ def test_without_the_random_state_the_losses_differ(tmp_path, monkeypatch) -> No
     monkeypatch.setattr(RandomState, "load_state_dict", lambda *_: None)
     whole, first, second = Losses(), Losses(7), Losses()
     fit(tmp_path / "a", whole)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingStopped):
         fit(tmp_path / "b", first)
     fit(tmp_path / "b", second, ckpt_path=tmp_path / "b" / "last.ckpt")
     assert first.values + second.values != whole.values
@@ -95,7 +101,7 @@ def test_without_the_random_state_the_losses_differ(tmp_path, monkeypatch) -> No
 
 def test_signal_handlers_are_given_back(tmp_path) -> None:
     before = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
-    with pytest.raises(Interrupted):
+    with pytest.raises(TrainingStopped):
         fit(tmp_path, Losses(2))
     assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
     fit(tmp_path, Losses(), epochs=1)
@@ -123,6 +129,6 @@ def test_a_checkpoint_cannot_run_code(tmp_path) -> None:
             return os.system, (f"touch {tmp_path}/boom",)
 
     torch.save({"state_dict": {}, "x": Bomb()}, tmp_path / "bomb.ckpt")
-    with pytest.raises(Exception, match="(?i)weights.only"):
+    with pytest.raises(Exception, match=r"(?i)weights.only"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "bomb.ckpt")
     assert not (tmp_path / "boom").exists()

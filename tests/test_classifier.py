@@ -32,7 +32,6 @@ def test_shapes_and_indifference_to_padding(pooling) -> None:
     model = classifier(pooling).eval()
     split = tiny_split()
 
-
     with torch.no_grad():
         batch = split.batch(np.arange(7))
         together = model(batch["input_ids"], batch["attention_mask"])

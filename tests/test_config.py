@@ -84,7 +84,10 @@ def test_the_originals_recipe(tmp_path) -> None:
         "task": got["task"]["name"],
         "monitor": got["monitor"],
         **{k: got["data"][k] for k in ("train", "absent", "max_length", "batch_size")},
-        **{k: got["model"][k] for k in ("encoder", "pooling", "encoder_lr", "head_lr", "weight_decay", "schedule", "warmup")},
+        **{
+            k: got["model"][k]
+            for k in ("encoder", "pooling", "encoder_lr", "head_lr", "weight_decay", "schedule", "warmup")
+        },
         **{k: got["trainer"][k] for k in ("max_epochs", "accumulate_grad_batches", "gradient_clip_val")},
         **{k: got["loss"][k] for k in ("gamma", "alpha")},
     }

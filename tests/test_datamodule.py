@@ -78,7 +78,9 @@ def test_absent_neutral_fills_training_only_and_changes_no_count(files, tokenize
     assert (before[~mentioned] == IGNORE).all()
 
 
-@pytest.mark.parametrize(("epochs", "accumulate", "limit", "expected"), [(1, 1, None, 3), (4, 2, None, 8), (2, 1, 2, 4)])
+@pytest.mark.parametrize(
+    ("epochs", "accumulate", "limit", "expected"), [(1, 1, None, 3), (4, 2, None, 8), (2, 1, 2, 4)]
+)
 def test_steps_are_those_that_lightning_takes(files, tokenizer, tmp_path, epochs, accumulate, limit, expected) -> None:
     data = AspectDataModule(**files, tokenizer=tokenizer, batch_size=2, max_length=60)
     assert data.optimizer_steps(epochs, accumulate, limit) == expected

@@ -35,7 +35,10 @@ def state(module) -> dict:
 def test_weights_arrive_in_float32_and_train_mode(folder: Path, tmp_path: Path, layout: str) -> None:
     original = load_encoder(str(folder), [], max_length=60)
     shutil.copytree(folder, tmp_path / "copy")
-    weights = {k: v.half() for k, v in load_encoder(str(folder), [], pooling="pooler", max_length=60).module.state_dict().items()}
+    weights = {
+        k: v.half()
+        for k, v in load_encoder(str(folder), [], pooling="pooler", max_length=60).module.state_dict().items()
+    }
     if layout == "bin":
         (tmp_path / "copy" / "model.safetensors").unlink()
         torch.save(weights, tmp_path / "copy" / "pytorch_model.bin")
@@ -223,7 +226,12 @@ def test_a_hub_id_is_downloaded_once_and_then_found_offline(small_hub) -> None:
         "try: locate('tiny/missing')\n"
         "except Exception as error: print(type(error).__name__, error)\n"
     )
-    environment = os.environ | {"HF_ENDPOINT": url, "HF_HUB_CACHE": str(cache), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    environment = os.environ | {
+        "HF_ENDPOINT": url,
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_OFFLINE": "0",
+        "HF_HUB_DISABLE_XET": "1",
+    }
     first = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
     assert first.returncode == 0, first.stderr
     assert "pre-trained, from" in first.stdout

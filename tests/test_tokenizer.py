@@ -3,6 +3,7 @@
 import json
 import shutil
 import unicodedata
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -122,9 +123,7 @@ def test_encode_is_flat_and_independent_of_chunks() -> None:
     ids, offsets = encode(tokenizer, PROBES, chunk=2)
     whole_ids, whole_offsets = encode(tokenizer, PROBES)
     assert np.array_equal(ids, whole_ids) and np.array_equal(offsets, whole_offsets)
-    assert [ids[a:b].tolist() for a, b in zip(offsets, offsets[1:], strict=False)] == [
-        tokenizer.encode(t).ids for t in PROBES
-    ]
+    assert [ids[a:b].tolist() for a, b in pairwise(offsets)] == [tokenizer.encode(t).ids for t in PROBES]
     assert encode(tokenizer, [])[1].tolist() == [0]
 
 

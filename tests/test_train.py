@@ -68,7 +68,9 @@ def test_the_first_lines_say_what_is_trained_and_why(trained) -> None:
     assert printed.startswith("Encoder: mini (as configured)")
     assert "The encoder starts from random weights" in printed
     assert "Epochs:     2 (from the command line; the config says 15)" in printed
-    assert re.search(r"Pairs: +819: positive 356 \(43.47 %\), negative 326 \(39.80 %\), neutral 137 \(16.73 %\)", printed)
+    assert re.search(
+        r"Pairs: +819: positive 356 \(43.47 %\), negative 326 \(39.80 %\), neutral 137 \(16.73 %\)", printed
+    )
     assert "gamma 2, alpha auto = [0.7669, 0.8374, 1.9927]" in printed
     assert re.search(r"epoch +2/2  train/loss \d\.\d+  val/loss \d\.\d+  val/pair_f1 \d\.\d+", printed)
     assert "Warning" not in printed
@@ -132,9 +134,16 @@ def test_a_checkpoint_loads_alone_offline(trained, tmp_path) -> None:
 
 def test_going_on_from_a_finished_run(trained, tmp_path) -> None:
     folder, _ = trained
-    done = train(*TINY, "trainer.max_epochs=3", f"ckpt_path={folder}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}")
+    done = train(
+        *TINY, "trainer.max_epochs=3", f"ckpt_path={folder}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}"
+    )
     assert done.returncode == 0, done.stderr
     assert "epoch  3/3" in done.stdout and "epoch  2/3" not in done.stdout
+    first = (tmp_path / "metrics.csv").read_bytes()
+    again = train(*TINY, "trainer.max_epochs=4", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}")
+    assert again.returncode == 0, again.stderr
+    assert (tmp_path / "metrics.1.csv").read_bytes() == first, "going on in the same folder loses nothing"
+    assert Run(tmp_path).read_summary()["epochs"] == {"asked": 4, "run": 4}
 
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path) -> None:
@@ -167,7 +176,9 @@ def test_a_sweep_trains_every_combination(tmp_path) -> None:
     )
     assert done.returncode == 0, done.stdout + done.stderr
     summaries = [Run(tmp_path / str(i)).read_summary() for i in range(8)]
-    seen = [(s["loss"]["_target_"].rpartition(".")[2], s["loss"]["gamma"], s["loss"]["alpha_setting"]) for s in summaries]
+    seen = [
+        (s["loss"]["_target_"].rpartition(".")[2], s["loss"]["gamma"], s["loss"]["alpha_setting"]) for s in summaries
+    ]
     assert seen == [
         (loss, gamma, alpha)
         for loss in ("FocalLoss", "CrossEntropyLoss")
@@ -175,7 +186,9 @@ def test_a_sweep_trains_every_combination(tmp_path) -> None:
         for alpha in ("auto", None)
     ]
     assert "loss.gamma=2 is ignored" in done.stdout
-    assert summaries[0]["figures"] == summaries[4]["figures"], "gamma 0 is cross entropy, and jobs do not disturb each other"
+    assert summaries[0]["figures"] == summaries[4]["figures"], (
+        "gamma 0 is cross entropy, and jobs do not disturb each other"
+    )
 
 
 def test_the_originals_recipe_runs(tmp_path) -> None:
@@ -184,7 +197,9 @@ def test_the_originals_recipe_runs(tmp_path) -> None:
     from src.tokenizer import PROBES, train_tokenizer
     from tests.tiny import CONFIG
 
-    from_config(CONFIG | {"vocab_size": 600, "max_position_embeddings": 258}, "pooler").save_pretrained(tmp_path / "encoder")
+    from_config(CONFIG | {"vocab_size": 600, "max_position_embeddings": 258}, "pooler").save_pretrained(
+        tmp_path / "encoder"
+    )
     train_tokenizer(PROBES, 400, 256).save(str(tmp_path / "encoder" / "tokenizer.json"))
     done = train(
         "experiment=seed",
@@ -218,11 +233,11 @@ def test_same_seed_same_run(trained, tmp_path) -> None:
         (["+nonsense=1", "model.pooling=max"], "nonsense: no such setting"),
         (["loss.alpha=[1,2]"], "2 numbers for 3 sentiments"),
         (["data=table"], "data.train: is missing"),
-        (["model=visobert", "model.encoder=nowhere/at/all"], "no such folder"),
+        (["model.encoder=nowhere/at/all"], "no such folder"),
         (["data=table", "data.train={tmp}/bad.csv", "data.val=0.5"], 'did you mean "Positive"'),
         (["data=table", "data.train={tmp}/lacks.csv", "data.val={tmp}/lacks.csv"], "no training pair is neutral"),
         (["model.size.heads=3"], "not divisible by heads=3"),
-        (["trainer.max_epochs"], "trainer.max_epochs"),
+        (["trainer.max_epochs"], "missing EQUAL"),
     ],
 )
 def test_a_users_mistake_ends_in_one_message_and_status_2(tmp_path, overrides, message) -> None:

@@ -85,7 +85,9 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     said = sentiment[split:].argmax(-1)
     if predictions.mentioned_logits is None:
         return Answer(predictions.mentioned, said)
-    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))], 1)
+    mentioned = np.stack(
+        [_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))], 1
+    )
     logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
     test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
     if val is None:

@@ -90,7 +90,7 @@ def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
     ``confidence`` float [M] in [0, 1], ``right`` bool [M]; bins of equal width, weighted by their size; 0 for M = 0.
     """
     rows = reliability_bins(confidence, right, bins)
-    return sum(row["n"] * abs(row["confidence"] - row["right"]) for row in rows) / max(1, len(confidence))
+    return float(sum(row["n"] * abs(row["confidence"] - row["right"]) for row in rows) / max(1, len(confidence)))
 
 
 def brier(probabilities: np.ndarray, gold: np.ndarray) -> float:

@@ -1,0 +1,99 @@
+"""The runs to compare: found in folders, read, and refused unless they were judged on one test set."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.errors import UserError
+from src.figures import Counts, per_review
+from src.judge.evaluation import decide
+from src.judge.settings import known_settings
+from src.labels import IGNORE, Labels
+from src.predictions import Predictions, read_predictions
+from src.runs import Run
+
+
+@dataclass
+class Candidate:
+    """A run, what it was set to, and what it says of each test review."""
+
+    folder: Path
+    summary: dict[str, Any]
+    labels: Labels
+    settings: dict[str, Any]
+    predictions: Predictions
+    detected: np.ndarray  # bool [N, A]
+    each: Counts  # per review
+
+    @property
+    def right(self) -> np.ndarray:
+        """bool [N]: reviews with exactly the gold aspects, and the gold sentiment on every pair."""
+        p, carries = self.predictions, np.array(self.labels.carries_sentiment)
+        sentiments = (p.sentiment_said() == p.sentiment) | (p.sentiment == IGNORE) | ~carries
+        right: np.ndarray = ((self.detected == p.mentioned) & sentiments).all(1)
+        return right
+
+
+def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
+    """Folders of finished runs, in their numbers' order, and of unfinished ones; UserError with all that hold none."""
+    found: dict[Path, Path] = {}  # by real path: a run named twice is one
+    unfinished: list[Path] = []
+    faults = []
+    for folder in map(Path, folders):
+        there = _below(folder, unfinished) if folder.is_dir() else []
+        if not there:
+            faults.append(f"{folder}: {'holds no finished run' if folder.is_dir() else 'there is no such folder'}")
+        found |= {path.resolve(): path for path in there}
+    if faults:
+        raise UserError(faults)
+    return list(found.values()), unfinished
+
+
+def _below(folder: Path, unfinished: list[Path]) -> list[Path]:
+    if (folder / "summary.json").exists():
+        return [folder]
+    if (folder / ".hydra").is_dir() or (folder / "train.log").exists():
+        unfinished.append(folder)
+        return []
+    inside = sorted((f for f in folder.iterdir() if f.is_dir()), key=lambda f: (len(f.name), f.name))
+    return [run for child in inside if not child.name.startswith(".") for run in _below(child, unfinished)]
+
+
+def read_candidate(folder: Path) -> Candidate:
+    """Read a run, deciding at its own thresholds. Raises UserError for a run without test predictions."""
+    run = Run(folder)
+    summary, labels = run.read_summary(), run.labels
+    if "test" not in summary["figures"]:
+        raise UserError(f"{folder}: was trained without a test split, so there is nothing to compare")
+    predictions = read_predictions(run.predictions("test"), labels)
+    thresholds = decide(run, summary, labels).thresholds.array
+    return Candidate(
+        folder,
+        summary,
+        labels,
+        known_settings(summary),
+        predictions,
+        predictions.detected(thresholds),
+        per_review(predictions, thresholds),
+    )
+
+
+def refuse_other_tests(candidates: list[Candidate]) -> None:
+    """Raises UserError naming every run whose aspects, test file, test reviews or gold labels are not the first's."""
+    first, faults = candidates[0], []
+    for c in candidates[1:]:
+        ours, theirs = c.predictions, first.predictions
+        file, other = (x.summary["data"]["splits"]["test"]["sha256"] for x in (c, first))
+        if c.labels != first.labels:
+            faults.append(f"{c.folder}: other aspects than {first.folder}")
+        elif file != other:
+            faults.append(f"{c.folder}: another test file than {first.folder} (sha256 {file[:12]}, not {other[:12]})")
+        elif ours.texts != theirs.texts or not (
+            np.array_equal(ours.mentioned, theirs.mentioned) and np.array_equal(ours.sentiment, theirs.sentiment)
+        ):
+            faults.append(f"{c.folder}: other test reviews or labels than {first.folder}, though from the same file")
+    if faults:
+        raise UserError([*faults, "runs compare on one test set only"])

@@ -1,0 +1,181 @@
+"""Runs beside each other on one test set: who is better, by how much, whether chance would do it, and where.
+
+A comparison is a dict of plain data, best row first::
+
+    reviews, task, figure        the figure that ranks: pair_f1, or sentiment_f1 where a run has task sentiment
+    rows                         [{"name", "runs", "settings", "figures", "sd", "difference", "changes"}]
+      runs                       folders; several where runs are pooled
+      settings                   {key: value} of what differs between the rows
+      figures, sd                {figure: mean}, {figure: sample standard deviation over the runs, or None of one run}
+      difference                 {figure: {"value", "low", "high", "p"}}, this row minus the best; None for the best
+      changes                    {"lost", "gained"}: rows of reviews that the best row has right and this one wrong, and
+                                 the other way round; None for the best
+    differs                      {key: [value of each run]}, in the order of "folders"
+    folders, notes
+"""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.errors import UserError
+from src.faults import did_you_mean, listed, quoted
+from src.figures import FIGURES, figures, total
+from src.judge.candidates import Candidate, find_runs, read_candidate, refuse_other_tests
+from src.judge.evaluation import SEED
+from src.judge.intervals import DRAWS, bootstrap, interval, p_value
+from src.judge.settings import differing
+from src.judge.text import comparison_text
+from src.labels import IGNORE, SENTIMENTS, Labels
+
+SHOWN = 10  # reviews told of each kind of change
+
+
+def compare_runs(folders: Sequence[str | Path], by: str | None = None) -> str:
+    """The leaderboard of some runs, or of a multirun's folder, best first; ready to print. Errors as below."""
+    result, candidates = _compare(folders, by)
+    changes = _told(result, candidates) if len(result["rows"]) == 2 else []
+    return comparison_text(result, by, changes)
+
+
+def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS) -> dict[str, Any]:
+    """Compare runs on their common test set; those that differ in nothing but setting ``by`` (``seed``) make one row.
+
+    Each folder is a run, or holds runs at any depth. Differences are of means over a row's runs, their intervals and
+    p-values by a paired bootstrap over reviews: chance of the test set, not of the seed. p-values are not corrected for
+    the number of rows. Raises UserError for folders without runs, other test sets or aspects, and an unknown ``by``.
+    """
+    return _compare(folders, by, draws)[0]
+
+
+def _compare(
+    folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS
+) -> tuple[dict[str, Any], list[Candidate]]:
+    found, unfinished = find_runs(folders)
+    candidates = [read_candidate(folder) for folder in found]
+    refuse_other_tests(candidates)
+    labels = candidates[0].labels
+    task = "absa" if all(c.predictions.mentioned_logits is not None for c in candidates) else "sentiment"
+    ranking = FIGURES[task][0]
+
+    groups = _groups(candidates, by)
+    singles = [figures(total(c.each), labels, task) for c in candidates]
+    drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
+    order = sorted(groups, key=lambda members: (-_mean(singles, members, ranking), str(candidates[members[0]].folder)))
+
+    names = _names([c.folder for c in candidates])
+    differs = differing([c.settings for c in candidates])
+    best, rows = order[0], []
+    for members in order:
+        row: dict[str, Any] = {
+            "name": ", ".join(names[i] for i in members),
+            "runs": [str(candidates[i].folder) for i in members],
+            "settings": {k: v[members[0]] for k, v in differs.items() if by is None or not _is(k, by)},
+            "figures": {k: float(_mean(singles, members, k)) for k in FIGURES[task]},
+            "sd": {k: _deviation([float(singles[i][k]) for i in members]) for k in FIGURES[task]},
+            "difference": None,
+            "changes": None,
+        }
+        if members is not best:
+            row["difference"] = {k: _difference(singles, drawn, members, best, k) for k in FIGURES[task]}
+            there, here = _mostly_right(candidates, best), _mostly_right(candidates, members)
+            lost, gained = np.flatnonzero(there & ~here), np.flatnonzero(here & ~there)
+            row["changes"] = {"lost": lost.tolist(), "gained": gained.tolist()}
+        rows.append(row)
+    result = {
+        "reviews": len(candidates[0].predictions.texts),
+        "task": task,
+        "figure": ranking,
+        "rows": rows,
+        "differs": differs,
+        "folders": [str(c.folder) for c in candidates],
+        "notes": [f"Not finished, left out: {listed(list(map(str, unfinished)))}"] if unfinished else [],
+    }
+    return result, candidates
+
+
+def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:
+    """The runs of each row: positions of those that differ in nothing but ``by``, or each for itself."""
+    if by is None:
+        return [[i] for i in range(len(candidates))]
+    known = sorted({key for c in candidates for key in c.settings})
+    if not any(_is(key, by) for key in known):
+        raise UserError(f"--by {quoted(by)} is no setting of these runs{did_you_mean(by, tuple(known))}")
+    groups: dict[str, list[int]] = {}
+    for i, c in enumerate(candidates):
+        rest = {k: v for k, v in c.settings.items() if not _is(k, by)}
+        groups.setdefault(json.dumps(rest, sort_keys=True), []).append(i)
+    return list(groups.values())
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _is(key: str, setting: str) -> bool:
+    """``data.seed`` is ``seed`` too: the one is made from the other."""
+    return key == setting or key.endswith("." + setting)
+
+
+def _mean(values: list[dict[str, Any]], members: list[int], figure: str) -> Any:
+    return np.mean([values[i][figure] for i in members], axis=0)
+
+
+def _deviation(values: list[float]) -> float | None:
+    return float(np.std(values, ddof=1)) if len(values) > 1 else None
+
+
+def _difference(
+    singles: list[dict[str, Any]], drawn: list[dict[str, Any]], members: list[int], best: list[int], figure: str
+) -> dict[str, float]:
+    value = float(_mean(singles, members, figure) - _mean(singles, best, figure))
+    draws = _mean(drawn, members, figure) - _mean(drawn, best, figure)
+    low, high = interval(draws)
+    return {"value": value, "low": low, "high": high, "p": p_value(value, draws)}
+
+
+def _mostly_right(candidates: list[Candidate], members: list[int]) -> np.ndarray:
+    """bool [N]: reviews that more than half of the runs have right."""
+    right: np.ndarray = np.mean([candidates[i].right for i in members], axis=0) > 0.5
+    return right
+
+
+def _names(folders: list[Path]) -> list[str]:
+    if len(folders) == 1:
+        return [folders[0].name]
+    above = os.path.commonpath([f.resolve() for f in folders])
+    return [str(f.resolve().relative_to(above)) for f in folders]
+
+
+def _told(result: dict[str, Any], candidates: list[Candidate]) -> list[tuple[str, list[str]]]:
+    """The reviews that changed between two rows, in words: title, then a line each of the first SHOWN."""
+    by_folder = {str(c.folder): c for c in candidates}
+    best, other = result["rows"]
+    a, b = by_folder[best["runs"][0]], by_folder[other["runs"][0]]
+    titles = {
+        "lost": f"Right in {best['name']}, wrong in {other['name']}",
+        "gained": f"Right in {other['name']}, wrong in {best['name']}",
+    }
+    told = []
+    for kind, title in titles.items():
+        rows = other["changes"][kind]
+        lines = []
+        for i in rows[:SHOWN]:
+            gold = _pairs(a.labels, a.predictions.mentioned[i], a.predictions.sentiment[i])
+            wrong = b if kind == "lost" else a
+            said = _pairs(wrong.labels, wrong.detected[i], wrong.predictions.sentiment_said()[i])
+            lines.append(f"{a.predictions.ids[i]}: {quoted(a.predictions.texts[i], 100)}\n")
+            lines[-1] += f"    gold {gold}\n    said {said}"
+        told.append((f"{title}: {len(rows):,}", lines + ["..."] * (len(rows) > SHOWN)))
+    return told
+
+
+def _pairs(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> str:
+    words = []
+    for j in np.flatnonzero(mentioned):
+        plain = sentiment[j] == IGNORE or not labels.carries_sentiment[j]
+        words.append(labels.aspects[j] if plain else f"{labels.aspects[j]} {SENTIMENTS[sentiment[j]]}")
+    return ", ".join(words) or "nothing"

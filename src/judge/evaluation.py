@@ -1,0 +1,190 @@
+"""A run judged by its predictions: every figure, its interval, and the same figure of what is beside it, as plain data.
+
+An evaluation is a dict of dicts, lists, numbers and strings, printed by :mod:`src.judge.text` and drawn by the report::
+
+    run, task, split, reviews, pairs, aspects, without_sentiment
+    answers      names, in the order of the tables: "model", "model at 0.5", then the baselines
+    all, mixed   sections: every review, and those that mix sentiments. A section has "reviews" (their number),
+                 "figures" {answer: {figure: number or None}} and "intervals" {figure: [low, high]} of the model
+    per_aspect   {answer: rows of src.figures.per_aspect}, with "confusion" [C][C], the model's with "threshold"
+    confusion    [C][C] of the model over all gold pairs, gold x said, gold aspects given
+    empty        aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
+    thresholds   {"global", "per_aspect"}, on uncalibrated probabilities
+    calibration  {"temperatures", "before", "after"}; the latter two as src.judge.calibration.reliability gives them
+    protocols    {name: {"words", "figures", "intervals", "published", "source"}}; empty for other data than UIT-ViSFD
+    bootstrap    {"draws", "level", "seed"}
+    notes        sentences a reader should see
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from src.errors import UserError
+from src.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally, total
+from src.judge.baselines import Answer, constant_answers, tfidf_answer
+from src.judge.calibration import Calibration, fit_calibration, reliability
+from src.judge.intervals import DRAWS, LEVEL, bootstrap, interval
+from src.judge.protocols import PROTOCOLS, fits, protocol_figures, protocol_named
+from src.judge.text import evaluation_text
+from src.judge.thresholds import Thresholds, tune_thresholds
+from src.labels import NEUTRAL, C, Labels
+from src.predictions import Predictions, read_predictions
+from src.runs import Run
+
+SEED = 0  # of the bootstrap
+MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"
+SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that an answer has nothing to say to
+
+
+class Decisions(NamedTuple):
+    """How a run's logits become decisions and confidences; both come from its validation split alone."""
+
+    thresholds: Thresholds
+    calibration: Calibration
+    notes: list[str]
+
+
+def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: str | None = None) -> str:
+    """The tables for a run's test predictions, or for another predictions ``file`` of its; ready to print.
+
+    A run without a test split is judged on validation, and told so. Raises UserError for what is no finished run, has
+    no predictions, other aspects or no labels, and for a ``protocol`` that does not fit.
+    """
+    run = Run(folder)
+    summary = run.read_summary()
+    split = "test" if "test" in summary["figures"] else "val"
+    path = run.predictions(split) if file is None else Path(file)
+    return evaluate_predictions(run, read_predictions(path, run.labels), split if file is None else str(file), protocol)
+
+
+def evaluate_predictions(run: Run, predictions: Predictions, split: str, protocol: str | None = None) -> str:
+    """The tables for any predictions of a run's model; ``split`` is the name they go by. UserError as above."""
+    if protocol is not None:
+        protocol_named(protocol, run.labels)
+    return evaluation_text(evaluation(run, predictions, split), protocol)
+
+
+def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: int = DRAWS) -> dict[str, Any]:
+    """Judge predictions of a run's model. Raises UserError where they hold no labels to judge by."""
+    summary, labels = run.read_summary(), run.labels
+    if not predictions.mentioned.any():
+        raise UserError(f"{run.folder}: {split} holds no labels, so there is nothing to judge by")
+    task = "sentiment" if predictions.mentioned_logits is None else "absa"
+    decisions = decide(run, summary, labels)
+    notes = list(decisions.notes)
+    if split == "val":
+        notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
+
+    said = predictions.sentiment_said()
+    answers = {MODEL: Answer(predictions.detected(decisions.thresholds.array), said)}
+    if task == "absa":
+        answers[AT_HALF] = Answer(predictions.detected(0.5), said)
+    try:
+        answers[TFIDF] = tfidf_answer(run, summary, labels, predictions)
+    except UserError as error:
+        notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
+    answers |= constant_answers(predictions, np.array(summary["class_counts"]))
+
+    each = {
+        name: tally(*answer, predictions.mentioned, predictions.sentiment, np.arange(C))
+        for name, answer in answers.items()
+    }
+    sums = {name: total(counts) for name, counts in each.items()}
+    draw = bootstrap([each[MODEL]], draws, SEED)[0]
+    mixed = _mixed(predictions, labels)
+    few = {name: _take(counts, mixed) for name, counts in each.items()}
+    few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
+
+    def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> dict[str, Any]:
+        return {"reviews": reviews, **_judged(lambda counts: section_figures(counts, labels, task), sums, draw)}
+
+    gold, model = sums[MODEL].mentioned_gold, sums[MODEL]
+    carries = np.array(labels.carries_sentiment)
+    return {
+        "run": str(run.folder),
+        "task": task,
+        "split": split,
+        "reviews": len(predictions.texts),
+        "pairs": int(model.confusion[carries].sum()),
+        "aspects": list(labels.aspects),
+        "without_sentiment": list(labels.without_sentiment),
+        "answers": list(answers),
+        "all": section(sums, draw, len(predictions.texts)),
+        "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
+        "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
+        "confusion": model.confusion[carries].sum(0).tolist(),
+        "empty": [a for a, n in zip(labels.aspects, gold + model.mentioned_said, strict=True) if not n],
+        "thresholds": decisions.thresholds.to_dict(),
+        "calibration": {
+            "temperatures": decisions.calibration.to_dict(),
+            "before": reliability(predictions, labels, Calibration()),
+            "after": reliability(predictions, labels, decisions.calibration),
+        },
+        "protocols": _protocols(sums, draw, labels) if task == "absa" and fits(labels) else {},
+        "bootstrap": {"draws": draws, "level": LEVEL, "seed": SEED},
+        "notes": notes,
+    }
+
+
+def decide(run: Run, summary: dict[str, Any], labels: Labels) -> Decisions:
+    """Thresholds and temperatures of a run, from its summary; of one that has none there, from its validation split."""
+    if "thresholds" in summary and "calibration" in summary:
+        stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
+        return Decisions(*stored, [])
+    if run.predictions("val").exists():
+        validation = read_predictions(run.predictions("val"), labels)
+        return Decisions(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
+    note = "No validation predictions: thresholds are 0.5, and confidences are not calibrated."
+    return Decisions(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
+
+
+def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
+    """The figures of a run and ``neutral_f1``, the F1 of the rarest sentiment on gold pairs; float or [draws]."""
+    pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
+    hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
+    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}
+
+
+def _judged(
+    measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None
+) -> dict[str, Any]:
+    """Figures of every answer, and the intervals of the model's."""
+    if draw is None:
+        return {"figures": {}, "intervals": {}}
+    values = {
+        name: {k: None if k in SILENT.get(name, ()) else float(v) for k, v in measure(counts).items()}
+        for name, counts in sums.items()
+    }
+    return {"figures": values, "intervals": {k: list(interval(v)) for k, v in measure(draw).items()}}
+
+
+def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[str, Any]:
+    judged = {}
+    for name, protocol in PROTOCOLS.items():
+        judged[name] = {"words": protocol.words, "published": dict(protocol.published), "source": protocol.source}
+        judged[name] |= _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw)  # type: ignore[misc]
+    return judged
+
+
+def _aspect_rows(sums: dict[str, Counts], labels: Labels, task: str, thresholds: Thresholds) -> dict[str, Any]:
+    rows = {name: per_aspect(counts, labels, task) for name, counts in sums.items() if name not in SILENT}
+    for name in rows:
+        for a, row in enumerate(rows[name]):
+            row["confusion"] = sums[name].confusion[a].tolist()
+            if name == MODEL and task == "absa":
+                row["threshold"] = thresholds.per_aspect[a]
+    return rows
+
+
+def _mixed(predictions: Predictions, labels: Labels) -> np.ndarray:
+    """bool [N]: reviews with gold pairs of more than one sentiment."""
+    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in range(C)]
+    mixed: np.ndarray = np.sum(kinds, axis=0) > 1
+    return mixed
+
+
+def _take(counts: Counts, rows: np.ndarray) -> Counts:
+    return Counts(**{name: values[rows] for name, values in vars(counts).items()})

@@ -1,0 +1,162 @@
+"""Evaluations and comparisons as tables for a terminal."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from src.labels import SENTIMENTS
+
+BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
+    "absa": ("aspect_f1_macro", "sentiment_f1"),
+    "sentiment": ("sentiment_f1_per_aspect", "sentiment_accuracy"),
+}
+HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
+
+
+def evaluation_text(evaluation: Mapping[str, Any], protocol: str | None = None) -> str:
+    """All tables of an evaluation (its layout: :mod:`src.judge.evaluation`); of the protocols the one asked for."""
+    e = evaluation
+    mixed = e["mixed"]["reviews"]
+    parts = [
+        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews, {e['pairs']:,} pairs; task {e['task']}",
+        _section(e, e["all"], "All reviews"),
+    ]
+    if mixed:
+        parts.append(
+            _section(e, e["mixed"], f"The {mixed:,} reviews that mix sentiments ({100 * mixed / e['reviews']:.1f} %)")
+        )
+    if protocol is not None:
+        parts.append(_protocol(e, protocol))
+    parts += [_aspects(e), _confusions(e), _calibration(e)]
+    notes = list(e["notes"])
+    if e["empty"]:
+        notes.append(f"Neither mentioned nor detected, F1 counts 0 in aspect_f1_macro: {', '.join(e['empty'])}")
+    return "\n\n".join([*parts, *notes])
+
+
+def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
+    """Rows of cells as columns under their heads; the first ``left`` columns to the left, the others to the right."""
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    )
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """``-`` for None."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def between(interval: Sequence[float]) -> str:
+    """``0.720 to 0.747``."""
+    return f"{interval[0]:.3f} to {interval[1]:.3f}"
+
+
+def _section(e: Mapping[str, Any], section: Mapping[str, Any], title: str) -> str:
+    return f"{title}\n{_figures(e, section)}"
+
+
+def _figures(e: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
+    first, *others = e["answers"]
+    level = f"{100 * e['bootstrap']['level']:g} % interval"
+    rows = [["", first, level, *others]]
+    for figure, value in judged["figures"][first].items():
+        beside = [number(judged["figures"][name][figure]) for name in others]
+        rows.append([figure, number(value), between(judged["intervals"][figure]), *beside])
+    return aligned(rows)
+
+
+def _protocol(e: Mapping[str, Any], name: str) -> str:
+    judged = e["protocols"].get(name)
+    if judged is None:
+        return f"{name}: not for task {e['task']}"
+    published = [f"{figure} {value:.4f}" for figure, value in judged["published"].items()]
+    beside = f"\nPublished ({judged['source']}): {', '.join(published)}" if published else ""
+    return f"{name}: {judged['words']}\n{_figures(e, judged)}{beside}"
+
+
+def _aspects(e: Mapping[str, Any]) -> str:
+    columns = {"aspect": "aspect", "mentioned": "gold"}
+    if e["task"] == "absa":
+        columns |= {"predicted": "said", "threshold": "threshold", "precision": "precision", "recall": "recall"}
+        columns |= {"f1": "F1", "pair_f1": "pair F1"}
+    columns |= {"sentiment_accuracy": "sent. acc.", "sentiment_f1": "sent. F1"}
+    rivals = [name for name in e["per_aspect"] if not name.startswith("model")]
+    key = "f1" if e["task"] == "absa" else "sentiment_f1"
+    rows = [[*columns.values(), *(f"{'F1' if key == 'f1' else 'sent. F1'} {name}" for name in rivals)]]
+    for a, row in enumerate(e["per_aspect"]["model"]):
+        cells = [row[k] if k == "aspect" else _cell(row[k]) for k in columns]
+        rows.append([*cells, *(_cell(e["per_aspect"][name][a][key]) for name in rivals)])
+    return f"Per aspect\n{aligned(rows)}"
+
+
+def _confusions(e: Mapping[str, Any]) -> str:
+    short = [name[:3] for name in SENTIMENTS]
+    rows = [["aspect", *(f"{gold}>{said}" for gold in short for said in short)]]
+    for name, confusion in [
+        *((row["aspect"], row["confusion"]) for row in e["per_aspect"]["model"]),
+        ("all", e["confusion"]),
+    ]:
+        if name not in e["without_sentiment"]:
+            rows.append([name, *(f"{n:,}" for line in confusion for n in line)])
+    return f"Sentiments, gold > said, aspects given\n{aligned(rows)}"
+
+
+def _calibration(e: Mapping[str, Any]) -> str:
+    calibration = e["calibration"]
+    rows = [["head", "temperature", "ECE before", "after", "Brier before", "after"]]
+    for head, after in calibration["after"].items():
+        before = calibration["before"][head]
+        pairs = [number(x) for key in ("ece", "brier") for x in (before[key], after[key])]
+        rows.append([HEADS[head], number(calibration["temperatures"][head], 3), *pairs])
+    return f"Calibration, temperatures fitted on validation\n{aligned(rows)}"
+
+
+def _cell(value: Any) -> str:
+    return number(value, 3) if value is None or isinstance(value, float) else f"{value:,}"
+
+
+def comparison_text(
+    comparison: Mapping[str, Any], by: str | None, changes: Sequence[tuple[str, Sequence[str]]] = ()
+) -> str:
+    """The leaderboard of a comparison (its layout: :mod:`src.judge.compare`), what differs, and changed reviews."""
+    c = comparison
+    others = BESIDE[c["task"]]
+    pooled = any(len(row["runs"]) > 1 for row in c["rows"])
+    head = ["", "run", *(["runs"] if pooled else []), c["figure"], *(["sd"] if pooled else [])]
+    rows = [[*head, "minus best", "95 % interval", "p", "lost", "gained", *others]]
+    for place, row in enumerate(c["rows"], 1):
+        cells = [str(place), _short(row["name"])]
+        cells += [str(len(row["runs"]))] * pooled + [number(row["figures"][c["figure"]])]
+        cells += [number(row["sd"][c["figure"]])] * pooled
+        if row["difference"] is None:
+            cells += [""] * 5
+        else:
+            d = row["difference"][c["figure"]]
+            cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p']:.3f}"]
+            cells += [f"{len(row['changes'][kind]):,}" for kind in ("lost", "gained")]
+        rows.append(cells + [number(row["figures"][name]) for name in others])
+    of = f", mean over {by}" if by else ""
+    parts = [
+        f"{len(c['folders'])} runs on {c['reviews']:,} test reviews, best {c['figure']} first{of}\n{aligned(rows, 2)}"
+    ]
+    if keys := list(c["rows"][0]["settings"]):
+        table = [["", *keys]] + [
+            [str(place), *(_short(str(row["settings"][key])) for key in keys)] for place, row in enumerate(c["rows"], 1)
+        ]
+        parts.append(f"What differs in their configurations\n{aligned(table, len(keys) + 1)}")
+    elif len(c["rows"]) > 1:
+        parts.append("Their configurations do not differ.")
+    if len(c["rows"]) > 1:
+        parts.append(
+            "p: two-sided, paired bootstrap over reviews, not corrected for the number of rows.\n"
+            "lost, gained: reviews that the best row has wholly right and this one not, and the other way round."
+        )
+    parts += ["\n".join([title, *lines]) for title, lines in changes]
+    return "\n\n".join([*parts, *c["notes"]])
+
+
+def _short(text: str, width: int = 40) -> str:
+    return text if len(text) <= width else text[: width - 1] + "…"

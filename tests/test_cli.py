@@ -1,0 +1,48 @@
+"""The absa command: reports, exit statuses, and no waiting."""
+
+import subprocess
+import sys
+
+import pytest
+
+from src.cli import main
+from tests.conftest import ROOT
+from tests.test_datamodule import ROWS, write
+
+
+def test_check_prints_findings_and_counts(capsys) -> None:
+    main(["check", *(str(ROOT / "data" / "sample" / f"{n}.csv") for n in ("train", "validation", "test"))])
+    printed = capsys.readouterr().out
+    assert "train.csv: 440 reviews" in printed
+    assert "Battery             26        50        10         86" in printed
+
+
+def test_check_reports_every_fault_and_exits_with_2(tmp_path, capsys) -> None:
+    good, bad = write(tmp_path / "good.csv", ROWS), write(tmp_path / "bad.csv", [["Pin", "Postive", "", ""], ["a"]])
+    with pytest.raises(SystemExit) as end:
+        main(["check", good, bad, str(tmp_path / "none.csv")])
+    printed = capsys.readouterr()
+    assert end.value.code == 2
+    assert printed.out == ""
+    assert 'bad.csv:2: aspect "Battery": "Postive"' in printed.err and "bad.csv:3:" in printed.err
+    assert "none.csv: there is no such file" in printed.err
+
+
+def test_options_reach_the_reader(tmp_path, capsys) -> None:
+    file = write(tmp_path / "x.csv", [[r[0], *r[1:], 5] for r in ROWS], ["said", "Battery", "Camera", "OTHERS", "stars"])
+    main(["check", file, "--text-column", "said", "--ignore-columns", "stars"])
+    assert "5 reviews" in capsys.readouterr().out
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m src.cli check data/sample/train.csv | head -1"
+    done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.startswith("train.csv: 440 reviews")
+    assert done.stderr == ""
+
+
+def test_a_command_is_needed(capsys) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([])
+    assert end.value.code == 2
+    assert "COMMAND" in capsys.readouterr().err
