@@ -82,7 +82,7 @@ def train(config: DictConfig) -> float:
     seconds["fit"] = time.monotonic() - started
 
     figures = judge(settings, data, module, trainer, run)
-    best: float = figures["figures"]["val"][settings["monitor"].removeprefix("val/")]
+    best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]
     facts: dict[str, Any] = {
         "encoder": encoder.facts | {"why": why},
         "alpha": alpha,
@@ -120,10 +120,8 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     from src.lit_module import AspectSentimentModule
 
     trainer = settings["trainer"]
-    limit = trainer["limit_train_batches"]
-    steps = data.optimizer_steps(
-        trainer["max_epochs"], trainer["accumulate_grad_batches"], limit if isinstance(limit, int) else None
-    )
+    limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
+    steps = data.optimizer_steps(trainer["max_epochs"], *limits)
     module = AspectSentimentModule(
         aspects=list(data.labels.aspects),
         without_sentiment=list(data.labels.without_sentiment),
@@ -159,25 +157,37 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
 
 
 def judge(settings: dict[str, Any], data: Any, module: Any, trainer: Any, run: Any) -> dict[str, Any]:
-    """Predict validation and test with the best checkpoint; write, print and return the figures."""
-    from src.metrics import evaluate, figures, per_aspect
+    """Predict validation and test with the best checkpoint; write, print and return the figures.
+
+    Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
+    """
+    from src.figures import figures, per_aspect
+    from src.judge.calibration import fit_calibration
+    from src.judge.thresholds import tune_thresholds
+    from src.metrics import evaluate
     from src.predictions import write_predictions
     from src.summary import aspect_table, figures_table
 
-    task = settings["task"]["name"]
-    values: dict[str, Any] = {"figures": {}, "per_aspect": {}}
+    task, labels = settings["task"]["name"], data.labels
+    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}}
+    predictions = predict(trainer, module, data, "val", run.best)
+    thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
+    decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
+    run.amend_best(decisions)
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue
-        predictions = predict(trainer, module, data, split, run.best)
-        write_predictions(run.predictions(split), predictions, data.labels, module.threshold)
-        counts = evaluate(predictions, module.threshold)
-        values["figures"][split] = {k: float(v) for k, v in figures(counts, data.labels, task).items()}
-        values["per_aspect"][split] = per_aspect(counts, data.labels, task)
+        if split == "test":
+            predictions = predict(trainer, module, data, split, run.best)
+        write_predictions(run.predictions(split), predictions, labels, thresholds.array)
+        for name, cut in (("figures", thresholds.array), ("figures_untuned", module.threshold)):
+            counts = evaluate(predictions, cut)
+            values[name][split] = {k: float(v) for k, v in figures(counts, labels, task).items()}
+        values["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
     shown = "test" if "test" in values["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
-    log.info(f"\n{figures_table(values['figures'])}\n")
-    return values
+    log.info(f"\n{figures_table(values['figures'], values['figures_untuned'], module.threshold, task)}\n")
+    return values | decisions
 
 
 def predict(trainer: Any, module: Any, data: Any, split: str, checkpoint: Path) -> Any:

@@ -13,6 +13,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_evaluate(commands)
+    _add_compare(commands)
     options = vars(parser.parse_args(arguments))
     options.pop("command")
     run = options.pop("run")
@@ -39,6 +41,51 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check.add_argument("--ignore-columns", nargs="+", default=(), help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
     check.set_defaults(run=_check)
+
+
+def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    evaluate = commands.add_parser(
+        "evaluate",
+        help="figures of a run, with intervals and baselines",
+        description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
+        "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
+    )
+    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
+    evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
+    evaluate.set_defaults(run=_evaluate)
+
+
+def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    compare = commands.add_parser(
+        "compare",
+        help="put runs side by side, best first",
+        description="Compare runs on one test set: figures, mean and deviation over seeds, paired bootstrap of the "
+        "difference, what differs in their settings, which reviews changed. A multirun folder is a set of runs.",
+    )
+    compare.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs, or of a multirun")
+    compare.add_argument("--by", help="group the runs that differ in this setting only, e.g. seed")
+    compare.set_defaults(run=_compare)
+
+
+def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
+    if file is None:
+        from src.judge.evaluation import evaluate_run
+
+        print(evaluate_run(run_folder, protocol=protocol))
+        return
+    from src.judge.evaluation import evaluate_predictions
+    from src.judge.inference import predict_file
+    from src.runs import Run
+
+    run = Run(run_folder)
+    print(evaluate_predictions(run, predict_file(run, file), file, protocol))
+
+
+def _compare(folders: list[str], by: str | None) -> None:
+    from src.judge.compare import compare_runs
+
+    print(compare_runs(folders, by=by))
 
 
 def _check(files: list[str], **options: object) -> None:

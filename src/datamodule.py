@@ -102,12 +102,14 @@ class AspectDataModule(L.LightningDataModule):
         reviews: Reviews | None = getattr(self.splits, split)
         return reviews
 
-    def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | None = None) -> int:
-        """Optimizer steps of ``epochs`` epochs of at most ``limit`` batches each, ``accumulate`` batches a step.
+    def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
+        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
 
-        The last batches of an epoch make a step of their own where they do not fill one, as Lightning does it.
+        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches of an epoch, a float a share. As with
+        Lightning, the last batches of an epoch make a step of their own where they do not fill one.
         """
-        batches = len(self._plan("train")) if limit is None else min(limit, len(self._plan("train")))
+        batches = len(self._plan("train"))
+        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
         return epochs * -(-batches // accumulate)
 
     # --- Lightning ---------------------------------------------------------------------------------------------------

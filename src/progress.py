@@ -55,7 +55,7 @@ def quiet() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
-        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's, made by Hydra a moment ago
+        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
     )
     for message in messages:

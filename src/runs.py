@@ -11,6 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from src.checkpoint import AtomicCheckpointIO
 from src.errors import UserError
 from src.labels import Labels
 
@@ -40,6 +41,11 @@ class Run:
         if current.exists():
             count = len(list(self.folder.glob("metrics.*.csv")))
             current.rename(self.folder / f"metrics.{count + 1}.csv")
+
+    def amend_best(self, values: dict[str, Any]) -> None:
+        """Add plain values, such as the detection thresholds, to the best checkpoint."""
+        io = AtomicCheckpointIO()
+        io.save_checkpoint(io.load_checkpoint(self.best) | values, self.best)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         path = self.folder / "summary.json"

@@ -10,6 +10,8 @@ import torch
 from src.classifier import parameter_count
 from src.labels import SENTIMENTS
 
+Figures = Mapping[str, Mapping[str, float]]
+
 
 def pairs_line(class_counts: np.ndarray) -> str:
     """int64 [A, C] -> ``29,041: positive 9,880 (34.02 %), negative ...``."""
@@ -105,13 +107,17 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     )
 
 
-def figures_table(figures: Mapping[str, Mapping[str, float]]) -> str:
-    """split -> figure -> value, one row a figure and one column a split."""
-    names = list(next(iter(figures.values())))
+def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
+    """split -> figure -> value, one row a figure; a column a split, for task ``absa`` with ``threshold`` beside."""
+    columns = dict(tuned)
+    if task == "absa":
+        columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
+    names = list(next(iter(tuned.values())))
     width = max(map(len, names))
-    head = " " * width + "".join(f"{split:>10}" for split in figures)
-    rows = (f"{name:<{width}}" + "".join(f"{figures[split][name]:>10.4f}" for split in figures) for name in names)
-    return "\n".join([head, *rows])
+    head = " " * width + "".join(f"{name:>13}" for name in columns)
+    rows = (f"{name:<{width}}" + "".join(f"{values[name]:>13.4f}" for values in columns.values()) for name in names)
+    note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
+    return "\n".join([head, *rows]) + note
 
 
 def _cell(value: Any) -> str:

@@ -29,7 +29,9 @@ def test_check_reports_every_fault_and_exits_with_2(tmp_path, capsys) -> None:
 
 
 def test_options_reach_the_reader(tmp_path, capsys) -> None:
-    file = write(tmp_path / "x.csv", [[r[0], *r[1:], 5] for r in ROWS], ["said", "Battery", "Camera", "OTHERS", "stars"])
+    file = write(
+        tmp_path / "x.csv", [[r[0], *r[1:], 5] for r in ROWS], ["said", "Battery", "Camera", "OTHERS", "stars"]
+    )
     main(["check", file, "--text-column", "said", "--ignore-columns", "stars"])
     assert "5 reviews" in capsys.readouterr().out
 

@@ -79,7 +79,7 @@ def test_absent_neutral_fills_training_only_and_changes_no_count(files, tokenize
 
 
 @pytest.mark.parametrize(
-    ("epochs", "accumulate", "limit", "expected"), [(1, 1, None, 3), (4, 2, None, 8), (2, 1, 2, 4)]
+    ("epochs", "accumulate", "limit", "expected"), [(1, 1, 1.0, 3), (4, 2, 1.0, 8), (2, 1, 2, 4), (2, 1, 0.7, 4)]
 )
 def test_steps_are_those_that_lightning_takes(files, tokenizer, tmp_path, epochs, accumulate, limit, expected) -> None:
     data = AspectDataModule(**files, tokenizer=tokenizer, batch_size=2, max_length=60)
@@ -87,7 +87,7 @@ def test_steps_are_those_that_lightning_takes(files, tokenizer, tmp_path, epochs
     trainer = L.Trainer(
         max_epochs=epochs,
         accumulate_grad_batches=accumulate,
-        limit_train_batches=1.0 if limit is None else limit,
+        limit_train_batches=limit,
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

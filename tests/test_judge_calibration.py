@@ -17,7 +17,7 @@ from tests.test_metrics import LABELS, predictions
 def drawn(n: int, scale: float, seed: int = 0) -> Predictions:
     """Labels drawn from the probabilities of logits / scale: ``scale`` is the right temperature of both heads."""
     p = predictions(n, seed)
-    rng = np.random.default_rng(seed)
+    rng = np.random.default_rng([seed, 1])
     p.mentioned = rng.random(p.mentioned.shape) < sigmoid(p.mentioned_logits / scale)
     choices = softmax(p.sentiment_logits / scale).cumsum(-1)
     said = (rng.random((*p.mentioned.shape, 1)) > choices).sum(-1).clip(0, C - 1)

@@ -102,4 +102,4 @@ def test_no_difference_has_p_1_and_none_has_p_0() -> None:
 
 
 def test_interval_by_hand() -> None:
-    assert interval(np.arange(1001), 0.95) == (25, 975)
+    assert interval(np.arange(1001), 0.95) == pytest.approx((25, 975))

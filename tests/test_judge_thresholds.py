@@ -23,7 +23,7 @@ def of(p: Predictions, thresholds, name: str = "pair_f1") -> float:
 def shifted(n: int, seed: int) -> Predictions:
     """Each aspect wants a threshold of its own."""
     p = predictions(n, seed)
-    p.mentioned_logits = np.round(p.mentioned_logits + [-2.0, 1.0, 0.0, 3.0], 5)
+    p.mentioned_logits = np.round(p.mentioned_logits + np.array([-2.0, 1.0, 0.0, 3.0]), 5)
     return p
 
 
@@ -47,12 +47,17 @@ def test_without_a_prior_an_aspect_gets_its_best_f1(seed) -> None:
     assert f1_score(p.mentioned[:, a], found) == pytest.approx(best, abs=1e-12)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(40))
 def test_tuning_never_lowers_the_validation_figures_it_promises(seed) -> None:
-    p = shifted(40 + 10 * seed, seed)
+    """Few reviews, and a model that knows no sentiment of the first aspect: finding more of it costs pair_f1."""
+    p = shifted(15 + 2 * seed, seed)
+    p.sentiment_logits[:, 0] = np.random.default_rng(seed).normal(0, 1, (len(p.ids), C))
     tuned = tune_thresholds(p, LABELS)
     assert of(p, tuned.array) >= of(p, tuned.global_) >= of(p, 0.5)
-    assert of(p, tuned.array, "aspect_f1_macro") >= of(p, tuned.global_, "aspect_f1_macro") - 1e-12
+    each = [np.where(np.arange(4) == a, tuned.array, tuned.global_) for a in range(4)]
+    for thresholds in each:
+        assert of(p, thresholds) >= of(p, tuned.global_)
+        assert of(p, thresholds, "aspect_f1_macro") >= of(p, tuned.global_, "aspect_f1_macro")
 
 
 def test_shifted_aspects_gain() -> None:

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import torch
 
+from src.judge.calibration import fit_calibration
+from src.judge.thresholds import Thresholds, tune_thresholds
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
 from src.metrics import evaluate, figures
@@ -80,7 +82,8 @@ def test_the_summary_holds_what_the_report_will_need(trained) -> None:
     folder, printed = trained
     summary = Run(folder).read_summary()
     assert summary["task"] == "absa" and summary["monitor"] == "val/pair_f1"
-    assert summary["best"] == summary["figures"]["val"]["pair_f1"]
+    assert summary["best"] == summary["figures_untuned"]["val"]["pair_f1"], "as it was monitored"
+    assert summary["figures"]["val"]["pair_f1"] >= summary["best"], "tuned on validation"
     assert summary["epochs"] == {"asked": 2, "run": 2}
     assert summary["steps"] == 2 * 14
     assert summary["encoder"]["name"] == "mini" and summary["encoder"]["pretrained"] is False
@@ -100,8 +103,19 @@ def test_figures_can_be_had_again_from_the_predictions_file(trained) -> None:
     for split in ("val", "test"):
         p = read_predictions(run.predictions(split), run.labels)
         summary = run.read_summary()
-        got = figures(evaluate(p, summary["threshold"]), run.labels, "absa")
-        assert {k: float(v) for k, v in got.items()} == summary["figures"][split]
+        tuned = Thresholds.from_dict(summary["thresholds"]).array
+        for name, threshold in (("figures", tuned), ("figures_untuned", summary["threshold"])):
+            got = figures(evaluate(p, threshold), run.labels, "absa")
+            assert {k: float(v) for k, v in got.items()} == summary[name][split]
+
+
+def test_thresholds_and_temperatures_come_from_validation_and_travel_in_the_checkpoint(trained) -> None:
+    run = Run(trained[0])
+    summary, val = run.read_summary(), read_predictions(run.predictions("val"), run.labels)
+    assert summary["thresholds"] == tune_thresholds(val, run.labels).to_dict()
+    assert summary["calibration"] == fit_calibration(val, run.labels).to_dict()
+    kept = torch.load(run.best, weights_only=True)
+    assert {k: kept[k] for k in ("thresholds", "calibration")} == {k: summary[k] for k in ("thresholds", "calibration")}
 
 
 def test_the_best_checkpoint_is_the_best_epoch(trained) -> None:
@@ -140,7 +154,9 @@ def test_going_on_from_a_finished_run(trained, tmp_path) -> None:
     assert done.returncode == 0, done.stderr
     assert "epoch  3/3" in done.stdout and "epoch  2/3" not in done.stdout
     first = (tmp_path / "metrics.csv").read_bytes()
-    again = train(*TINY, "trainer.max_epochs=4", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}")
+    again = train(
+        *TINY, "trainer.max_epochs=4", f"ckpt_path={tmp_path}/checkpoints/last.ckpt", f"hydra.run.dir={tmp_path}"
+    )
     assert again.returncode == 0, again.stderr
     assert (tmp_path / "metrics.1.csv").read_bytes() == first, "going on in the same folder loses nothing"
     assert Run(tmp_path).read_summary()["epochs"] == {"asked": 4, "run": 4}

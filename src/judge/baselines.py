@@ -1,5 +1,6 @@
 """What a model has to beat: constant answers, and tf-idf with logistic regression."""
 
+import contextlib
 import hashlib
 import inspect
 import json
@@ -166,5 +167,6 @@ def _write(cache: Path, answer: Answer) -> None:
         with temporary.open("wb") as file:
             np.savez_compressed(file, detected=answer.detected, sentiment=answer.sentiment.astype(np.int8))
         temporary.replace(cache)
-    except OSError:  # a run on a disk that cannot be written is judged all the same
-        temporary.unlink(missing_ok=True)
+    except OSError:  # a run on a disk that is full or cannot be written is judged all the same
+        with contextlib.suppress(OSError):
+            temporary.unlink()

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,7 @@ class Candidate:
     detected: np.ndarray  # bool [N, A]
     each: Counts  # per review
 
-    @property
+    @cached_property
     def right(self) -> np.ndarray:
         """bool [N]: reviews with exactly the gold aspects, and the gold sentiment on every pair."""
         p, carries = self.predictions, np.array(self.labels.carries_sentiment)

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from src.errors import UserError
-from src.faults import did_you_mean, listed, quoted
+from src.faults import did_you_mean, quoted
 from src.figures import FIGURES, figures, total
 from src.judge.candidates import Candidate, find_runs, read_candidate, refuse_other_tests
 from src.judge.evaluation import SEED
@@ -93,7 +93,7 @@ def _compare(
         "rows": rows,
         "differs": differs,
         "folders": [str(c.folder) for c in candidates],
-        "notes": [f"Not finished, left out: {listed(list(map(str, unfinished)))}"] if unfinished else [],
+        "notes": [f"Not finished, left out: {', '.join(map(str, unfinished))}"] if unfinished else [],
     }
     return result, candidates
 
@@ -152,9 +152,9 @@ def _names(folders: list[Path]) -> list[str]:
 
 def _told(result: dict[str, Any], candidates: list[Candidate]) -> list[tuple[str, list[str]]]:
     """The reviews that changed between two rows, in words: title, then a line each of the first SHOWN."""
-    by_folder = {str(c.folder): c for c in candidates}
     best, other = result["rows"]
-    a, b = by_folder[best["runs"][0]], by_folder[other["runs"][0]]
+    runs = [[c for c in candidates if str(c.folder) in row["runs"]] for row in (best, other)]
+    reviews, labels = candidates[0].predictions, candidates[0].labels
     titles = {
         "lost": f"Right in {best['name']}, wrong in {other['name']}",
         "gained": f"Right in {other['name']}, wrong in {best['name']}",
@@ -164,11 +164,11 @@ def _told(result: dict[str, Any], candidates: list[Candidate]) -> list[tuple[str
         rows = other["changes"][kind]
         lines = []
         for i in rows[:SHOWN]:
-            gold = _pairs(a.labels, a.predictions.mentioned[i], a.predictions.sentiment[i])
-            wrong = b if kind == "lost" else a
-            said = _pairs(wrong.labels, wrong.detected[i], wrong.predictions.sentiment_said()[i])
-            lines.append(f"{a.predictions.ids[i]}: {quoted(a.predictions.texts[i], 100)}\n")
-            lines[-1] += f"    gold {gold}\n    said {said}"
+            wrong = next(c for c in runs[kind == "lost"] if not c.right[i])
+            gold = _pairs(labels, reviews.mentioned[i], reviews.sentiment[i])
+            said = _pairs(labels, wrong.detected[i], wrong.predictions.sentiment_said()[i])
+            text = quoted(reviews.texts[i], 100)
+            lines.append(f"{reviews.ids[i]}: {text}\n    gold {gold}\n    said {said}")
         told.append((f"{title}: {len(rows):,}", lines + ["..."] * (len(rows) > SHOWN)))
     return told
 

@@ -1,0 +1,49 @@
+"""Predictions of a run's best checkpoint for any labelled file."""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from src.batching import BatchPlan, TokenisedSplit
+from src.errors import UserError
+from src.lit_module import AspectSentimentModule
+from src.predictions import Predictions
+from src.reviews import read_reviews
+from src.runs import Run
+from src.tokenizer import PAD_ID, encode, from_json
+
+
+def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+    """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
+
+    Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
+    """
+    data = run.read_summary()["config"]["data"]
+    columns = ("text_column", "label_column", "ignore_columns", "separator")
+    reviews, _ = read_reviews(file, aspects=run.labels.aspects, **{name: data[name] for name in columns})
+    module = load_best(run)
+    tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
+    ids, offsets = encode(tokenizer, reviews.texts)
+    pad_id = module.classifier.encoder.config.pad_token_id
+    split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
+    plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
+    rows = plan.batches(0)
+    with torch.inference_mode():
+        batches = [module.predict_step(split.batch(batch), 0) for batch in rows]
+    order = np.argsort(np.concatenate(rows))
+    logits = {head: np.concatenate([b[head].numpy() for b in batches])[order] for head in module.heads}
+    sentiment = reviews.sentiment.astype(np.int64)
+    return Predictions(
+        reviews.ids, reviews.texts, reviews.mentioned, sentiment, logits["sentiment"], logits.get("mentioned")
+    )
+
+
+def load_best(run: Run) -> AspectSentimentModule:
+    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none."""
+    if not run.best.is_file():
+        raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
+    module: AspectSentimentModule = AspectSentimentModule.load_from_checkpoint(
+        run.best, map_location="cpu", weights_only=True
+    )
+    return module.eval()
