@@ -117,9 +117,11 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     import torch
     from hydra.utils import instantiate
 
+    from src.hardware import attention_for
     from src.lit_module import AspectSentimentModule
 
     trainer = settings["trainer"]
+    encoder.module.set_attn_implementation(attention_for(trainer["accelerator"]))
     limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
     steps = data.optimizer_steps(trainer["max_epochs"], *limits)
     module = AspectSentimentModule(
@@ -142,7 +144,7 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
     from hydra.utils import instantiate
 
     from src.checkpoint import AtomicCheckpointIO, StopSafely
-    from src.precision import resolve_precision
+    from src.hardware import resolve_precision
     from src.progress import EpochLine, progress_bar
 
     run.keep_earlier_metrics()

@@ -11,7 +11,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from src.checkpoint import AtomicCheckpointIO
 from src.errors import UserError
 from src.labels import Labels
 
@@ -44,6 +43,8 @@ class Run:
 
     def amend_best(self, values: dict[str, Any]) -> None:
         """Add plain values, such as the detection thresholds, to the best checkpoint."""
+        from src.checkpoint import AtomicCheckpointIO  # brings torch, which reading a run does not need
+
         io = AtomicCheckpointIO()
         io.save_checkpoint(io.load_checkpoint(self.best) | values, self.best)
 

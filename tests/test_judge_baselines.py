@@ -153,14 +153,14 @@ def test_other_texts_or_other_data_get_an_answer_of_their_own(run) -> None:
 
 def test_data_that_is_gone_or_changed_is_refused(run, tmp_path) -> None:
     path = tmp_path / "data" / "train.csv"
-    whole = path.read_text()
-    path.write_text(whole + "pin tốt,positive,,,\n")
+    whole = path.read_bytes()
+    path.write_bytes(whole + "pin tốt,positive,,,\n".encode())
     with pytest.raises(UserError, match=r"changed since the training: .*train\.csv"):
         answer(run)
     path.unlink()
     with pytest.raises(UserError, match=r"train\.csv: there is no such file"):
         answer(run)
-    path.write_text(whole)
+    path.write_bytes(whole)
     aspects = Labels(("Battery", "Camera", "Price", "Other"))
     with pytest.raises(UserError, match="other aspects"):
         tfidf_answer(run, run.read_summary(), aspects, predicted("test"))

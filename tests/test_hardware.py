@@ -1,9 +1,11 @@
-"""bfloat16 only where the machine computes it in hardware."""
+"""bfloat16 only where the machine computes it in hardware; the attention that is fastest there."""
 
+import numpy as np
 import pytest
 import torch
 
-from src.precision import resolve_precision
+from src.hardware import attention_for, resolve_precision
+from tests.tiny import tiny_module, tiny_split
 
 
 @pytest.fixture
@@ -40,3 +42,24 @@ def test_anything_else_stays(machine) -> None:
     machine()
     assert resolve_precision("bf16-mixed", "cpu") == "bf16-mixed"
     assert resolve_precision(32, "cpu") == "32"
+
+
+def test_attention_by_device(machine) -> None:
+    machine()
+    assert attention_for("auto") == attention_for("cpu") == "eager"
+    machine(cuda=True)
+    assert attention_for("auto") == "sdpa"
+    assert attention_for("cpu") == "eager"
+
+
+def test_both_kinds_of_attention_give_the_same_logits() -> None:
+    module, split = tiny_module().eval(), tiny_split(12)
+    batch = split.batch(np.arange(12))
+    logits = []
+    for kind in ("eager", "sdpa"):
+        module.classifier.encoder.set_attn_implementation(kind)
+        assert module.classifier.encoder.config._attn_implementation == kind
+        with torch.no_grad():
+            logits.append(module(batch["input_ids"], batch["attention_mask"]))
+    for head in logits[0]:
+        torch.testing.assert_close(logits[0][head], logits[1][head], rtol=1e-5, atol=1e-6)

@@ -1,0 +1,119 @@
+"""What a model got wrong, mistake by mistake, and which of it looks like an error of the labels."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from src.judge.calibration import Calibration
+from src.judge.writing import write_whole
+from src.labels import IGNORE, SENTIMENTS, C, Labels
+from src.predictions import Predictions
+
+MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
+KINDS = (MISSED, INVENTED, WRONG)
+CONFIDENT = 0.8  # below this a disagreement is no evidence against a label, however rare its class
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+"""What a cell begins with that a spreadsheet would run (OWASP, "CSV injection"), the full-width forms too."""
+
+
+class Mistake(NamedTuple):
+    """One aspect of one review that the model got wrong."""
+
+    row: int  # of the review
+    aspect: int
+    kind: str  # of KINDS
+    gold: str  # the label, in words
+    said: str  # the model's answer, in words
+    confidence: float  # calibrated probability of the model's answer
+    gold_confidence: float  # calibrated probability of the label
+    suspect: bool  # the label itself may be wrong
+
+
+def find_mistakes(
+    predictions: Predictions, labels: Labels, calibration: Calibration, thresholds: np.ndarray
+) -> list[Mistake]:
+    """Every mistake at the detection ``thresholds`` [A] (uncalibrated), the most confident first.
+
+    ``missed``: mentioned, not detected. ``invented``: detected, not mentioned. ``wrong sentiment``: detected, with
+    another sentiment than the label's; for task ``sentiment`` the only kind.
+
+    ``suspect`` follows confident learning (Northcutt, Jiang and Chuang 2021, equation 2): the probability of the
+    model's answer reaches the mean probability of that answer where it is the label, and :data:`CONFIDENT`.
+    """
+    found, said = predictions.detected(thresholds), predictions.sentiment_said()
+    mentioned, sentiments = calibration.probabilities(predictions)
+    carries = np.array(labels.carries_sentiment)
+    gold, known = predictions.mentioned, (predictions.sentiment != IGNORE) & carries
+    usual = [_mean(sentiments[..., c][known & (predictions.sentiment == c)]) for c in range(C)]
+    mistakes = []
+
+    def name(i: int, a: int, sentiment: np.ndarray) -> str:
+        return SENTIMENTS[sentiment[i, a]] if carries[a] and sentiment[i, a] != IGNORE else "mentioned"
+
+    if mentioned is not None:
+        present = [_mean(mentioned[:, a][gold[:, a]]) for a in range(len(carries))]
+        absent = [_mean(1 - mentioned[:, a][~gold[:, a]]) for a in range(len(carries))]
+        for i, a in np.argwhere(gold & ~found).tolist():
+            p = float(1 - mentioned[i, a])
+            suspect = p >= max(CONFIDENT, absent[a])
+            label = name(i, a, predictions.sentiment)
+            mistakes.append(Mistake(i, a, MISSED, label, "not mentioned", p, 1 - p, suspect))
+        for i, a in np.argwhere(found & ~gold).tolist():
+            p = float(mentioned[i, a])
+            suspect = p >= max(CONFIDENT, present[a])
+            mistakes.append(Mistake(i, a, INVENTED, "not mentioned", name(i, a, said), p, 1 - p, suspect))
+    for i, a in np.argwhere(gold & found & known & (said != predictions.sentiment)).tolist():
+        answer, label_id = int(said[i, a]), int(predictions.sentiment[i, a])
+        p = float(sentiments[i, a, answer])
+        rest = float(sentiments[i, a, label_id])
+        suspect = p >= max(CONFIDENT, usual[answer])
+        mistakes.append(Mistake(i, a, WRONG, SENTIMENTS[label_id], SENTIMENTS[answer], p, rest, suspect))
+    return sorted(mistakes, key=lambda m: (-m.confidence, m.row, m.aspect))
+
+
+def taking_turns(mistakes: Sequence[Mistake]) -> list[int]:
+    """Positions of the mistakes, so that every aspect and kind has its most confident ones early."""
+    seen: dict[tuple[int, str], int] = {}
+    turns = []
+    for m in mistakes:
+        turns.append(seen.get((m.aspect, m.kind), 0))
+        seen[m.aspect, m.kind] = turns[-1] + 1
+    return sorted(range(len(mistakes)), key=lambda i: (turns[i], i))
+
+
+def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels) -> int:
+    """Write the suspected label errors as CSV for a spreadsheet, the least likely label first; how many there are.
+
+    The column ``verdict`` is empty: for whoever reviews them.
+    """
+    suspects = ranked_suspects(mistakes)
+    table = io.StringIO()
+    writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
+    writer.writerow(["id", "aspect", "kind", "label", "model", "confidence", "label_confidence", "verdict", "text"])
+    for m in suspects:
+        aspect, text = labels.aspects[m.aspect], predictions.texts[m.row]
+        cells = [predictions.ids[m.row], aspect, m.kind, m.gold, m.said]
+        numbers = [f"{m.confidence:.4f}", f"{m.gold_confidence:.4f}", ""]
+        writer.writerow([*map(harmless, cells), *numbers, harmless(text)])
+    write_whole(path, "\ufeff" + table.getvalue())  # spreadsheets take a CSV without the mark for the local encoding
+    return len(suspects)
+
+
+def ranked_suspects(mistakes: Sequence[Mistake]) -> list[Mistake]:
+    """The suspected label errors, the least likely label first."""
+    return sorted((m for m in mistakes if m.suspect), key=lambda m: (m.gold_confidence, m.row, m.aspect))
+
+
+def harmless(cell: str) -> str:
+    """A cell that no spreadsheet takes for a formula: with ``'`` before it where it could."""
+    cell = cell.replace("\0", "\ufffd")
+    first = cell.lstrip(" \u00a0\u200b\ufeff")  # blanks that a spreadsheet may drop
+    return f"'{cell}" if first.startswith(FORMULA) else cell
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else 1.0

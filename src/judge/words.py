@@ -1,0 +1,97 @@
+"""What the figures mean, in words, and how a number, a share and a name are written in reports."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+FIGURE_NAMES = {
+    "pair_f1": "Aspects with their sentiments",
+    "aspect_f1_micro": "Aspect detection, micro",
+    "aspect_f1_macro": "Aspect detection, macro",
+    "sentiment_f1": "Sentiments, aspects given",
+    "sentiment_f1_per_aspect": "Sentiments, mean over aspects",
+    "sentiment_accuracy": "Sentiment accuracy",
+    "neutral_f1": "Neutral sentiment",
+}
+FIGURE_WORDS = {
+    "pair_f1": "Micro F1 of (aspect, sentiment) pairs from the text alone: both have to be right.",
+    "aspect_f1_micro": "Micro F1 of which aspects a review mentions.",
+    "aspect_f1_macro": "The mean over aspects of the F1 of detecting them: rare aspects count as much as frequent ones.",
+    "sentiment_f1": "Macro F1 over positive, negative and neutral, the mentioned aspects being given.",
+    "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments that the aspect has.",
+    "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
+    "neutral_f1": "F1 of the rarest sentiment, the aspects being given.",
+}
+ANSWER_WORDS = {
+    "model": "the model, with detection thresholds tuned on validation",
+    "model at 0.5": "the same model, where every detection threshold is 0.5",
+    "tf-idf": "tf-idf of words and characters with logistic regression, trained on the same training split",
+    "all absent": "says that nothing is mentioned",
+    "all mentioned": "says that every aspect is mentioned, with its most frequent sentiment in training",
+    "most frequent sentiment": "says each aspect's most frequent sentiment in training",
+}
+SPLITS = {"test": "test", "val": "validation"}
+
+
+def random_encoder(summary: Mapping[str, Any]) -> str | None:
+    """The sentence that the encoder is not a pre-trained one, where that is so."""
+    encoder = summary.get("encoder", {})
+    if encoder.get("pretrained", True):
+        return None
+    return (
+        "The encoder started from random weights, so these figures say nothing about pre-trained ViSoBERT. "
+        "To train that one: model=visobert."
+    )
+
+
+def command(summary: Mapping[str, Any]) -> str:
+    """What one types to train such a run again."""
+    return shlex.join(["python", "train.py", *summary.get("overrides", [])])
+
+
+def facts(summary: Mapping[str, Any]) -> dict[str, str]:
+    """What was trained, on what, for how long: those facts that the summary has."""
+    encoder, epochs, seconds = (summary.get(key, {}) for key in ("encoder", "epochs", "seconds"))
+    loss, environment = summary.get("loss", {}), summary.get("environment", {})
+    told = {
+        "Task": TASKS[summary["task"]],
+        "Encoder": f"{encoder['name']}: {encoder['weights']}" if encoder else None,
+        "Parameters": f"{summary['parameters']:,}" if "parameters" in summary else None,
+        "Loss": f"{loss['_target_'].rpartition('.')[2]}, gamma {loss['gamma']:g}" if "_target_" in loss else None,
+        "Epochs": f"{epochs['run']} of {epochs['asked']}" if epochs else None,
+        "Monitored figure": f"{summary['monitor']}, best {summary['best']:.4f}" if "best" in summary else None,
+        "Training time": _duration(seconds["fit"]) if "fit" in seconds else None,
+        "Tokens per second": f"{summary['tokens_per_second']:,.0f}" if "tokens_per_second" in summary else None,
+        "Device": " ".join([summary["device"], f"({summary['precision']})"]) if "device" in summary else None,
+        "Commit": environment.get("commit"),
+    }
+    return {name: value for name, value in told.items() if value}
+
+
+TASKS = {"absa": "absa: detect the aspects, say their sentiments", "sentiment": "sentiment: the aspects are given"}
+
+
+def versions(summary: Mapping[str, Any]) -> dict[str, str]:
+    """Python, platform and packages that the figures were made with."""
+    environment = summary.get("environment", {})
+    if not environment:
+        return {}
+    return {"Python": environment["python"], "Platform": environment["platform"], **environment["packages"]}
+
+
+def alpha_rows(summary: Mapping[str, Any]) -> tuple[str, list[list[float]]]:
+    """How the class weights were set, and the weights: none, one row of [C], or [A] rows of them."""
+    loss = summary.get("loss", {})
+    asked, alpha = loss.get("alpha_setting"), loss.get("alpha")
+    if not isinstance(alpha, list):
+        return "equal weights", []
+    rows = alpha if alpha and isinstance(alpha[0], list) else [alpha]
+    return (asked if isinstance(asked, str) else "as given"), rows
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"

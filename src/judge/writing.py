@@ -1,0 +1,24 @@
+"""Files written whole, and untrusted text made fit for them."""
+
+import contextlib
+import os
+import re
+from pathlib import Path
+
+CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")  # not allowed in HTML; says nothing in text
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write UTF-8 so that a reader sees the whole file or the one of before."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        temporary.write_bytes(text.encode("utf-8", "replace"))  # a lone surrogate, as JSON allows it, becomes "?"
+        temporary.replace(path)
+    finally:
+        with contextlib.suppress(FileNotFoundError):
+            temporary.unlink()
+
+
+def printable(text: str) -> str:
+    """``text`` with what HTML does not allow replaced by the replacement character."""
+    return CONTROL.sub("\ufffd", text.encode("utf-8", "replace").decode("utf-8"))
