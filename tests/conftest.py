@@ -2,6 +2,8 @@
 
 import csv
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -45,3 +47,29 @@ def real_texts(real_data: Path) -> list[str]:
     for name in ("Train", "Dev", "Test"):
         texts += read_texts(real_data / "visfd" / f"{name}.csv", "comment")
     return texts
+
+
+# --- the real script ---
+
+TINY = [
+    "model=mini",
+    "model.size.hidden_size=32",
+    "model.size.layers=1",
+    "model.size.heads=2",
+    "model.size.intermediate_size=64",
+    "trainer.precision=32-true",
+]
+
+
+def train(*overrides: str, cwd: Path = ROOT, timeout: int = 240) -> subprocess.CompletedProcess:
+    command = [sys.executable, str(ROOT / "train.py"), *overrides]
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory) -> tuple[Path, str]:
+    """One run of two epochs with the settings as shipped, and what it printed."""
+    folder = tmp_path_factory.mktemp("run")
+    done = train(*TINY, "loss=focal", "loss.gamma=2", "trainer.max_epochs=2", f"hydra.run.dir={folder}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return folder, done.stdout + done.stderr

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,31 +19,8 @@ from src.lit_module import AspectSentimentModule
 from src.metrics import evaluate, figures
 from src.predictions import read_predictions
 from src.runs import Run
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY, train
 from tests.test_datamodule import ROWS, write
-
-TINY = [
-    "model=mini",
-    "model.size.hidden_size=32",
-    "model.size.layers=1",
-    "model.size.heads=2",
-    "model.size.intermediate_size=64",
-    "trainer.precision=32-true",
-]
-
-
-def train(*overrides: str, cwd: Path = ROOT, timeout: int = 240) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "train.py"), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
-
-
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory) -> tuple[Path, str]:
-    """One run of two epochs with the settings as shipped, and what it printed."""
-    folder = tmp_path_factory.mktemp("run")
-    done = train(*TINY, "loss=focal", "loss.gamma=2", "trainer.max_epochs=2", f"hydra.run.dir={folder}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return folder, done.stdout + done.stderr
 
 
 def test_a_run_leaves_the_files_that_are_promised(trained) -> None:

@@ -1,26 +1,26 @@
 """Which words made the model answer so: integrated gradients over the input embeddings."""
 
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from src.judge.inference import load_best
 from src.judge.mistakes import INVENTED, MISSED, Mistake, taking_turns
 from src.labels import SENTIMENTS
+from src.judge.writing import pieces
 from src.lit_module import AspectSentimentModule
-from src.tokenizer import from_json
+from src.runs import Run
+from src.tokenizer import PAD_ID, from_json
 
 STEPS = (8, 32, 128)  # points of the integral; more where fewer leave a gap
 TOLERANCE = 0.05  # largest gap, relative to the attribution; what stays above it is not shown
 ROW_TOKENS = 4096  # of one pass
 MOST = 400  # mistakes explained
-WORD = re.compile(r"\S+")
 
 
 class Target(NamedTuple):
@@ -49,16 +49,16 @@ class Explanations:
     refused: int = 0  # whose gap stayed above TOLERANCE
 
 
-def explain(
-    checkpoint: Path, max_length: int, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
-) -> Explanations:
-    """Explain mistakes, every aspect and kind in turn, for at most ``seconds`` (loading included) and :data:`MOST`."""
+def explain(run: Run, max_length: int, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float) -> Explanations:
+    """Explain mistakes, every aspect and kind in turn, for at most ``seconds`` (loading included) and :data:`MOST`.
+
+    Raises UserError for a run without its best checkpoint.
+    """
     end = time.monotonic() + seconds
     explanations = Explanations()
     if not mistakes:
         return explanations
-    module = AspectSentimentModule.load_from_checkpoint(checkpoint, map_location="cpu", weights_only=True)
-    explainer = Explainer(module, max_length)
+    explainer = Explainer(load_best(run), max_length)
     for i in taking_turns(mistakes)[:MOST]:
         if time.monotonic() > end:
             break
@@ -109,7 +109,8 @@ class Explainer:
         is how far they do not, relative to that difference or, where larger, to the sum of their sizes.
         """
         embedding = self.classifier.encoder.get_input_embeddings()
-        pad = self.tokenizer.token_to_id("<pad>")
+        pad = self.classifier.encoder.config.pad_token_id
+        pad = PAD_ID if pad is None else pad
         there = embedding(ids)  # [T, H]
         start = torch.where(special[:, None], there, embedding(torch.full_like(ids, pad)))
         nodes, weights = np.polynomial.legendre.leggauss(steps)
@@ -137,12 +138,6 @@ class Explainer:
             return target.of(self.classifier(repeated, torch.ones_like(repeated)))
         finally:
             hook.remove()
-
-
-def pieces(text: str) -> list[str]:
-    """The words of a text, each with the blanks that follow it (the first with those before it): together, the text."""
-    starts = [match.start() for match in WORD.finditer(text)][1:]
-    return [text[i:j] for i, j in zip([0, *starts], [*starts, len(text)], strict=True)]
 
 
 def to_words(text: str, offsets: Sequence[tuple[int, int]], tokens: np.ndarray) -> np.ndarray:

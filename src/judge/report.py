@@ -13,24 +13,22 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from src.errors import UserError
-from src.judge import charts, words
-from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
-from src.judge.evaluation import AT_HALF, MODEL, decide, evaluation
+from src.figures import SENTIMENT
+from src.judge import charts, page, words
+from src.judge.evaluation import decide, evaluation
 from src.judge.mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, write_suspects
 from src.judge.settings import known_settings
 from src.judge.writing import printable, write_whole
-from src.findings import TOLD
-from src.labels import SENTIMENTS, Labels
-from src.predictions import Predictions, read_predictions, sigmoid
+from src.labels import SENTIMENTS
+from src.predictions import read_predictions
 from src.runs import Run
 
 TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
-SECONDS = 95.0  # for everything but the page itself; the attributions get what the rest leaves of it
-LEAST, MOST = 10.0, 70.0  # seconds for the attributions
-SHOWN_BYTES = 1_000_000  # of mistakes with their texts: half of what a page may weigh
-SHOWN_LETTERS = 2000  # of a review
 SHOWN_SUSPECTS = 100
+TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
+SECONDS = 95.0  # for all but writing the page: the attributions get what is left of it ...
+LEAST, MOST = 10.0, 70.0  # ... but at least and at most so many
 
 
 def write_report(folder: str | Path) -> Path:
@@ -47,10 +45,10 @@ def write_report(folder: str | Path) -> Path:
     judged = evaluation(run, predictions, split)
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
-    write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
-    shown = _fitting(mistakes, predictions)
+    shown = page.fitting(mistakes, predictions)
     seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
-    attributions, told = _attributions(run, summary, predictions, shown, seconds)
+    attributions, attribution_notes = _attributions(run, summary, predictions.texts, shown, seconds)
+    suspects = ranked_suspects(mistakes)
     context = {
         "run": run.folder.resolve().name,
         "summary": summary,
@@ -58,46 +56,76 @@ def write_report(folder: str | Path) -> Path:
         "split": words.SPLITS[split],
         "words": words,
         "charts": charts,
-        "headline": _headline(judged),
-        "tiles": list(judged["all"]["figures"][MODEL])[:6:2] if judged["task"] == "absa" else list(judged["all"]["figures"][MODEL])[:3],
-        "curves": _curves(predictions, labels, judged),
-        "calibrated_thresholds": decisions.calibration.threshold(decisions.thresholds.array),
-        "learning": _learning(run.folder, summary, judged["task"]),
-        "findings": _findings(summary),
+        "headline": page.headline(judged),
+        "tiles": TILES[judged["task"]],
+        "curves": page.curves(predictions, labels, judged),
+        "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
+        "learning": page.learning(run.folder, summary, judged["task"]),
+        "findings": page.findings(summary),
         "settings": known_settings(summary),
         "mistakes": mistakes,
+        "sentiment_totals": np.sum(summary["class_counts"], axis=0).tolist(),
         "kinds": {kind: sum(m.kind == kind for m in mistakes) for kind in KINDS},
-        "left_out": len(mistakes) - len(shown),
-        "attribution_note": told,
-        "suspects": [_suspect(m, predictions, labels) for m in ranked_suspects(mistakes)[:SHOWN_SUSPECTS]],
-        "suspects_number": sum(m.suspect for m in mistakes),
+        "shown": len(shown),
+        "attribution_notes": attribution_notes,
+        "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
+        "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
         "sentiments": SENTIMENTS,
-        "data": json_block(_error_data(shown, predictions, labels, attributions)),
+        "data": json_block(page.error_data(shown, predictions, labels, attributions)),
     }
+    write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
     path = run.folder / "report.html"
-    write_whole(path, render("report.html.j2", context))
+    write_whole(path, render(context))
     return path
 
 
-def render(name: str, context: Mapping[str, Any]) -> str:
-    """A template filled in, everything escaped, with the style and script that its policy allows by their hashes."""
+def render(context: Mapping[str, Any]) -> str:
+    """The page, everything in it escaped, with the one style and script that its policy allows, by their hashes."""
     environment = Environment(
-        loader=FileSystemLoader(TEMPLATES), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    environment.filters |= {"printable": printable}
-    style, script = ((TEMPLATES / f"report.{kind}").read_text(encoding="utf-8") for kind in ("css", "js"))
-    trusted = {"style": Markup(style), "script": Markup(script)}  # noqa: S704 - the project's own files
-    hashes = {f"{name}_hash": _hash(text) for name, text in trusted.items()}
-    return environment.get_template(name).render(context | trusted | hashes)
+    environment.filters["printable"] = printable
+    own = {}
+    for name, file in (("style", "report.css"), ("script", "report.js")):
+        text = (TEMPLATES / file).read_text(encoding="utf-8")
+        own |= {name: Markup(text), f"{name}_hash": _hash(text)}
+    return environment.get_template("report.html.j2").render(context | own)  # type: ignore[operator]
 
 
 def json_block(data: Any) -> Markup:
-    """JSON that can stand in a ``script`` element: no text in it can end the element or begin another."""
+    """JSON for a ``script`` element: no text in it can end the element or begin another."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":
         text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)  # noqa: S704 - escaped above, for where it stands
+    return Markup(text)
+
+
+def _attributions(
+    run: Run, summary: Mapping[str, Any], texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
+) -> tuple[dict[int, np.ndarray], list[str]]:
+    """Attributions by the mistake's position, and what a reader should know of them."""
+    from src.judge.attribution import TOLERANCE, explain  # imports torch
+
+    if not mistakes:
+        return {}, []
+    try:
+        found = explain(run, summary["config"]["data"].get("max_length", 256), texts, mistakes, seconds)
+    except UserError as error:
+        return {}, [f"No word is coloured: {error}"]
+    notes = [f"Words are coloured in {len(found.words):,} of these {len(mistakes):,} errors, in every aspect and kind the most confident first."]
+    if found.gaps:
+        notes.append(
+            f"Completeness: the attributions of a review have to add up to what they explain; "
+            f"the largest gap here is {100 * max(found.gaps):.2f} %."
+        )
+    if found.refused:
+        notes.append(f"{found.refused:,} more were left out, as their gap is above {100 * TOLERANCE:g} %.")
+    return found.words, notes
 
 
 def _hash(text: str) -> str:

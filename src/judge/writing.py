@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")  # not allowed in HTML; says nothing in text
+WORD = re.compile(r"\S+")
 
 
 def write_whole(path: Path, text: str) -> None:
@@ -22,3 +23,9 @@ def write_whole(path: Path, text: str) -> None:
 def printable(text: str) -> str:
     """``text`` with what HTML does not allow replaced by the replacement character."""
     return CONTROL.sub("\ufffd", text.encode("utf-8", "replace").decode("utf-8"))
+
+
+def pieces(text: str) -> list[str]:
+    """The words of a text, each with the blanks that follow it (the first with those before it): together, the text."""
+    starts = [match.start() for match in WORD.finditer(text)][1:]
+    return [text[i:j] for i, j in zip([0, *starts], [*starts, len(text)], strict=True)]

@@ -1,0 +1,140 @@
+"""What the report's page shows, worked out of a run: plain data for its template."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from src.findings import TOLD
+from src.judge.writing import pieces, printable
+from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
+from src.judge.evaluation import AT_HALF, MODEL
+from src.judge.mistakes import KINDS, Mistake
+from src.labels import IGNORE, SENTIMENTS, C, Labels
+from src.predictions import Predictions
+
+SHOWN_BYTES = 1_000_000  # of mistakes with their texts: half of what a page may weigh
+SHOWN_LETTERS = 2000  # of a review
+STRONGEST = 4  # shades of a word
+
+
+def headline(e: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Every figure of the model with its interval and, of all answers that have one, the same figure."""
+    figures, intervals = e["all"]["figures"], e["all"]["intervals"]
+    rows = []
+    for name, value in figures[MODEL].items():
+        others = {other: figures[other][name] for other in e["answers"] if other != MODEL}
+        others = {other: number for other, number in others.items() if number is not None}
+        rivals = {other: number for other, number in others.items() if other != AT_HALF}
+        best = max(rivals, key=rivals.__getitem__, default=None)
+        rows.append({"figure": name, "value": value, "interval": intervals[name], "others": others, "best_rival": best})
+    return rows
+
+
+def curves(predictions: Predictions, labels: Labels, e: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Precision-recall curves: of each aspect's detection, or, for task ``sentiment``, of each sentiment."""
+    if predictions.mentioned_logits is None:
+        known = (predictions.sentiment != IGNORE) & np.array(labels.carries_sentiment)
+        scores, gold = predictions.sentiment_logits[known], predictions.sentiment[known]
+        scores = scores - np.log(np.exp(scores - scores.max(-1, keepdims=True)).sum(-1, keepdims=True)) - scores.max(-1, keepdims=True)
+        return [_curve(SENTIMENTS[c], scores[:, c], gold == c) for c in range(C)]
+    found = []
+    for a, aspect in enumerate(labels.aspects):
+        curve = _curve(aspect, predictions.mentioned_logits[:, a], predictions.mentioned[:, a])
+        for point, answer in (("chosen", MODEL), ("half", AT_HALF)):
+            row = e["per_aspect"][answer][a]
+            curve[point] = (row["precision"], row["recall"]) if row["predicted"] else None
+        found.append(curve | {"threshold": e["thresholds"]["per_aspect"][a]})
+    return found
+
+
+def _curve(name: str, scores: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
+    curve: dict[str, Any] = {"name": name, "n": int(gold.sum()), "chosen": None, "half": None, "threshold": None}
+    if gold.any():
+        points = precision_recall(scores, gold)
+        curve["points"], curve["average_precision"] = thinned(*points), average_precision(*points)
+    return curve
+
+
+def learning(folder: Path, summary: Mapping[str, Any], task: str) -> dict[str, Any] | None:
+    """Losses and validation figures over epochs, the best epoch and those where training was resumed."""
+    found = learning_curves(folder)
+    series = found["series"]
+    losses = {name: series[f"{name}/loss"] for name in ("train", "val") if f"{name}/loss" in series}
+    names = ("pair_f1", "aspect_f1_macro", "sentiment_f1") if task == "absa" else ("sentiment_f1", "sentiment_accuracy")
+    figures = {name: series[f"val/{name}"] for name in names if f"val/{name}" in series}
+    watched = series.get(summary.get("monitor", ""), {})
+    best = max(sorted(watched), key=watched.__getitem__) if watched else None
+    return {"losses": losses, "figures": figures, "best": best, **found} if losses or figures else None
+
+
+def findings(summary: Mapping[str, Any]) -> dict[str, Any]:
+    """What the data check found, per split and between splits; what there is none of is left out."""
+    data = summary.get("data", {})
+    splits = []
+    for name, split in data.get("splits", {}).items():
+        first = split.get("first_lines", {})
+        odd = [(words, split[kind], first.get(kind, [])) for kind, words in TOLD.items() if split.get(kind)]
+        splits.append({"name": name, "odd": odd, **{k: split.get(k) for k in ("path", "sha256", "reviews", "rows")}})
+    leaks = [(*pair.split("->"), leak["rows"]) for pair, leak in data.get("leaks", {}).items() if leak["rows"]]
+    return {"splits": splits, "leaks": leaks, "notes": data.get("notes", [])}
+
+
+def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mistake]:
+    """The first of the mistakes, as many as the page has room for."""
+    room, seen, kept = SHOWN_BYTES, set(), []
+    for m in mistakes:
+        if m.row not in seen:
+            seen.add(m.row)
+            text = predictions.texts[m.row][:SHOWN_LETTERS]
+            room -= len(json.dumps(pieces(text), ensure_ascii=False).encode("utf-8", "replace")) + 50
+        room -= 120 + 2 * len(predictions.texts[m.row][:SHOWN_LETTERS].split())
+        if room < 0:
+            break
+        kept.append(m)
+    return kept
+
+
+def error_data(
+    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, attributions: Mapping[int, np.ndarray]
+) -> dict[str, Any]:
+    """The mistakes as the page's script reads them: reviews once each, as words; shades -4 to 4 of each word."""
+    place: dict[int, int] = {}
+    reviews: list[dict[str, Any]] = []
+    errors = []
+    for i, m in enumerate(mistakes):
+        if m.row not in place:
+            place[m.row] = len(reviews)
+            reviews.append(_review(predictions.ids[m.row], predictions.texts[m.row]))
+        review = reviews[place[m.row]]
+        error: dict[str, Any] = {"r": place[m.row], "a": m.aspect, "k": KINDS.index(m.kind), "g": m.gold, "s": m.said}
+        error |= {"c": round(m.confidence, 4)} | ({"q": 1} if m.suspect else {})
+        if i in attributions:
+            error["x"] = shades(attributions[i])[: len(review["w"])]
+        errors.append(error)
+    return {"aspects": list(map(printable, labels.aspects)), "kinds": KINDS, "reviews": reviews, "errors": errors}
+
+
+def shades(values: np.ndarray) -> list[int]:
+    """Attributions float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4."""
+    most = np.abs(values).max(initial=0.0)
+    return [int(v) for v in np.rint(STRONGEST * values / most)] if most else [0] * len(values)
+
+
+def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:
+    """A row of the list of suspected label errors."""
+    text = predictions.texts[m.row]
+    return {
+        "id": predictions.ids[m.row],
+        "aspect": labels.aspects[m.aspect],
+        "text": text if len(text) <= SHOWN_LETTERS else text[:SHOWN_LETTERS] + " …",
+        **m._asdict(),
+    }
+
+
+def _review(name: str, text: str) -> dict[str, Any]:
+    shown = text[:SHOWN_LETTERS]
+    cut = len(text) - len(shown)
+    return {"id": printable(name), "w": pieces(printable(shown)), **({"cut": cut} if cut else {})}
