@@ -43,6 +43,7 @@ def train(config: DictConfig) -> float:
 
     import lightning.pytorch as L
     from hydra.utils import instantiate
+    from tqdm.contrib.logging import logging_redirect_tqdm
 
     from src.checkpoint import TrainingStopped
     from src.encoder import load_encoder
@@ -75,7 +76,8 @@ def train(config: DictConfig) -> float:
     loader = data.train_dataloader()
     started = time.monotonic()
     try:
-        trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+        with logging_redirect_tqdm():  # lines of the log above the bar, not through it
+            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
     except TrainingStopped:
         log.warning(f"Stopped. To go on: python train.py {' '.join([*overrides, f'ckpt_path={run.last}'])}")
         raise SystemExit(130) from None
@@ -92,7 +94,10 @@ def train(config: DictConfig) -> float:
     facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
     facts |= {"tokens_per_second": loader.tokens / seconds["fit"], "device": str(module.device)}
     run.write_summary({"best": best, **figures, **summary(settings, data, module, trainer, facts)})
-    log.info(f"{settings['monitor']} {best:.4f}, best of {trainer.current_epoch} epochs; everything is in {run.folder}")
+    at = f" (threshold {module.threshold:g})" if module.task == "absa" else ""
+    log.info(
+        f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
+    )
     return best
 
 
@@ -145,17 +150,19 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
 
     from src.checkpoint import AtomicCheckpointIO, StopSafely
     from src.hardware import resolve_precision
-    from src.progress import EpochLine, progress_bar
+    from src.progress import EpochLine, on_terminal, progress_bar
 
     run.keep_earlier_metrics()
     given = settings["trainer"]
     precision = resolve_precision(given["precision"], given["accelerator"])
-    show_bar, bar = progress_bar()
-    trainer = instantiate(
-        {**given, "precision": precision}, enable_progress_bar=show_bar, plugins=[AtomicCheckpointIO()], _convert_="all"
+    callbacks = [instantiate(callback) for callback in given["callbacks"]]
+    callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *progress_bar()]
+    return instantiate(
+        {**given, "precision": precision, "callbacks": None},
+        callbacks=callbacks,
+        enable_progress_bar=on_terminal(),
+        plugins=[AtomicCheckpointIO()],
     )
-    trainer.callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *bar]
-    return trainer
 
 
 def judge(settings: dict[str, Any], data: Any, module: Any, trainer: Any, run: Any) -> dict[str, Any]:

@@ -43,10 +43,14 @@ class EpochLine(Callback):
         self._best = state["best"]
 
 
-def progress_bar() -> tuple[bool, list[Callback]]:
-    """Whether to show a bar, and the callback for it: only on a terminal, and never one that eats the log's lines."""
-    terminal = sys.stdout.isatty()
-    return terminal, [TQDMProgressBar(leave=False)] if terminal else []
+def on_terminal() -> bool:
+    """Whether someone watches: a bar written to a file is noise."""
+    return sys.stdout.isatty()
+
+
+def progress_bar() -> list[Callback]:
+    """tqdm, on a terminal. With rich installed Lightning would take a bar that swallows the log's lines."""
+    return [TQDMProgressBar(leave=False)] if on_terminal() else []
 
 
 def quiet() -> None:
