@@ -1,7 +1,9 @@
 """Train a model: compose, check, seed, fit, test the best, sum up. `python train.py --help` shows the settings."""
 
+import gc
 import logging
 import re
+import shlex
 import sys
 import time
 from pathlib import Path
@@ -32,7 +34,11 @@ def job(config: DictConfig) -> float:
         return train(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            raise  # Hydra notes it, and goes on with the next job
         raise SystemExit(2) from None
+    finally:
+        gc.collect()  # a multirun's jobs share this process
 
 
 def train(config: DictConfig) -> float:
@@ -45,9 +51,10 @@ def train(config: DictConfig) -> float:
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.checkpoint import TrainingStopped
+    from src.checkpoint import TrainingStopped, bring_best, check_resume
     from src.encoder import load_encoder
     from src.focal import resolve_alpha
+    from src.judge.best import judge_best
     from src.progress import quiet
     from src.runs import Run
     from src.summary import random_weights, start_up
@@ -57,6 +64,7 @@ def train(config: DictConfig) -> float:
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
+    alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
     encoder = load_encoder(
         texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
     )
@@ -66,8 +74,10 @@ def train(config: DictConfig) -> float:
     data.setup()
 
     run = Run(HydraConfig.get().runtime.output_dir)
-    alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
     module = build_module(settings, data, encoder, alpha)
+    if settings["ckpt_path"] is not None:
+        check_resume(Path(settings["ckpt_path"]), module)
+        bring_best(Path(settings["ckpt_path"]), run.best)
     trainer = build_trainer(settings, run)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
@@ -79,11 +89,12 @@ def train(config: DictConfig) -> float:
         with logging_redirect_tqdm():  # lines of the log above the bar, not through it
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
     except TrainingStopped:
-        log.warning(f"Stopped. To go on: python train.py {' '.join([*overrides, f'ckpt_path={run.last}'])}")
+        same = [o for o in overrides if not o.startswith("ckpt_path=")]
+        log.warning(f"Stopped. To go on: {shlex.join(['python', 'train.py', *same, f'ckpt_path={run.last}'])}")
         raise SystemExit(130) from None
     seconds["fit"] = time.monotonic() - started
 
-    figures = judge(settings, data, module, trainer, run)
+    figures = judge_best(settings["task"]["name"], data, module, trainer, run)
     best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]
     facts: dict[str, Any] = {
         "encoder": encoder.facts | {"why": why},
@@ -141,6 +152,14 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     )
     module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
     module.tokenizer_json = encoder.tokenizer.to_str()
+    module.origin = {
+        "loss": {**settings["loss"], "alpha": alpha},
+        "seed": settings["seed"],
+        "training data": data.findings.splits["train"].sha256,
+        "validation data": data.findings.splits["val"].sha256,
+        "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
+        "accumulate_grad_batches": trainer["accumulate_grad_batches"],
+    }
     return module
 
 
@@ -155,63 +174,13 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
     run.keep_earlier_metrics()
     given = settings["trainer"]
     precision = resolve_precision(given["precision"], given["accelerator"])
-    callbacks = [instantiate(callback) for callback in given["callbacks"]]
+    callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
     callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *progress_bar()]
     return instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=on_terminal(),
         plugins=[AtomicCheckpointIO()],
-    )
-
-
-def judge(settings: dict[str, Any], data: Any, module: Any, trainer: Any, run: Any) -> dict[str, Any]:
-    """Predict validation and test with the best checkpoint; write, print and return the figures.
-
-    Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
-    """
-    from src.figures import figures, per_aspect
-    from src.judge.calibration import fit_calibration
-    from src.judge.thresholds import tune_thresholds
-    from src.metrics import evaluate
-    from src.predictions import write_predictions
-    from src.summary import aspect_table, figures_table
-
-    task, labels = settings["task"]["name"], data.labels
-    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}}
-    predictions = predict(trainer, module, data, "val", run.best)
-    thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
-    decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
-    run.amend_best(decisions)
-    for split in ("val", "test"):
-        if data.reviews(split) is None:
-            continue
-        if split == "test":
-            predictions = predict(trainer, module, data, split, run.best)
-        write_predictions(run.predictions(split), predictions, labels, thresholds.array)
-        for name, cut in (("figures", thresholds.array), ("figures_untuned", module.threshold)):
-            counts = evaluate(predictions, cut)
-            values[name][split] = {k: float(v) for k, v in figures(counts, labels, task).items()}
-        values["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
-    shown = "test" if "test" in values["figures"] else "val"
-    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
-    log.info(f"\n{figures_table(values['figures'], values['figures_untuned'], module.threshold, task)}\n")
-    return values | decisions
-
-
-def predict(trainer: Any, module: Any, data: Any, split: str, checkpoint: Path) -> Any:
-    """The checkpoint's logits for every review of a split, in the order of its file."""
-    import numpy as np
-
-    from src.predictions import Predictions
-
-    batches = trainer.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
-    order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
-    logits = {head: np.concatenate([b[head].numpy() for b in batches])[order] for head in module.heads}
-    reviews = data.reviews(split)
-    sentiment = reviews.sentiment.astype(np.int64)
-    return Predictions(
-        reviews.ids, reviews.texts, reviews.mentioned, sentiment, logits["sentiment"], logits.get("mentioned")
     )
 
 
@@ -241,7 +210,7 @@ def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, fact
 
 def configured_epochs(overrides: list[str]) -> int | None:
     """What the configuration says of the epochs where the command line says otherwise, else None."""
-    rest = [o for o in overrides if not o.startswith("trainer.max_epochs=")]
+    rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
     return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
 
 
@@ -258,7 +227,8 @@ def main() -> None:
     try:
         job()
     except SystemExit as end:  # Hydra leaves with 1 whatever happened; an override it cannot apply is a user's mistake
-        raise SystemExit(2 if end.code == 1 and not jobs else end.code) from None
+        mistake = not jobs or isinstance(end.__context__, UserError)  # the latter: of a job of a sweep
+        raise SystemExit(2 if end.code == 1 and mistake else end.code) from None
 
 
 if __name__ == "__main__":

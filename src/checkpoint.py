@@ -2,6 +2,7 @@
 
 import os
 import random
+import shutil
 import signal
 import tempfile
 from pathlib import Path
@@ -10,7 +11,10 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+
+from src.errors import UserError
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
@@ -74,6 +78,53 @@ class RandomState(L.Callback):
         self._state = None
 
 
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the best across folders: Lightning's own forgets it when a run goes on in another one."""
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Take over the figure of the earlier best if its file was brought here, see :func:`bring_best`."""
+        here = Path(str(self.dirpath)) / "best.ckpt"
+        if here.is_file():
+            score = state["best_model_score"]
+            paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(here))
+            state = state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}}
+        super().load_state_dict(state)
+
+
+def bring_best(checkpoint: Path, best: Path) -> None:
+    """Copy the ``best.ckpt`` beside ``checkpoint`` to where the run that goes on will keep its own."""
+    earlier = checkpoint.resolve().parent / "best.ckpt"
+    if earlier.is_file() and earlier != best.resolve():
+        best.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(earlier, best)
+
+
+def check_resume(path: Path, module: Any) -> None:
+    """Raise UserError if ``path`` is no checkpoint of this project, or of a run that differs in what may not change.
+
+    More epochs are allowed: the schedule is then stretched over all of them.
+    """
+    try:
+        checkpoint = AtomicCheckpointIO().load_checkpoint(path)
+        earlier = checkpoint["hyper_parameters"] | checkpoint["origin"]
+        tokenizer = checkpoint["tokenizer"]
+    except Exception as error:  # a file that is anything may raise anything
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"ckpt_path={path}: not a checkpoint of this project ({reason})") from error
+    now = dict(module.hparams) | module.origin
+    keys = [key for key in now if key not in ("total_steps", "threshold") and earlier.get(key) != now[key]]
+    faults = [f"ckpt_path={path}: {key} was {_short(earlier.get(key))}, is {_short(now[key])}" for key in keys]
+    if tokenizer != module.tokenizer_json:
+        faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
+    if faults:
+        raise UserError([*faults, "A run goes on with what it began with; start a new one without ckpt_path."])
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."
+
+
 class TrainingStopped(Exception):
     """Training was asked to stop (Ctrl-C, SIGTERM) and has saved where it was."""
 
@@ -101,8 +152,10 @@ class StopSafely(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._restore()
 
-    def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
-        if self._asked:
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # not within a step: gradients that were accumulated so far are in no checkpoint
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        if self._asked and (whole or batch_idx + 1 == trainer.num_training_batches):
             trainer.save_checkpoint(self.path, weights_only=False)
             raise TrainingStopped
 

@@ -7,20 +7,18 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 import importlib
 import inspect
 import math
-import typing
-from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
-from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin
+from typing import Any
 
 import torch
 
 from src.datamodule import locate
 from src.errors import UserError
+from src.focal import resolve_alpha
 from src.labels import C
 from src.lit_module import AspectSentimentModule
 from src.metrics import FIGURES
+from src.schema import fits, hints, shown, similar, words
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict}  # of the model group, read by src.encoder
@@ -43,15 +41,26 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("data.eval_batch_size", 1, math.inf, "at least 1 review"),
     ("data.tokens_per_batch", 1, math.inf, "at least 1 token"),
     ("trainer.max_epochs", 1, math.inf, "at least 1"),
+    ("trainer.limit_train_batches", 1e-9, math.inf, "more than 0"),
+    ("trainer.limit_val_batches", 1e-9, math.inf, "more than 0: the best epoch is chosen on validation"),
     ("trainer.accumulate_grad_batches", 1, math.inf, "at least 1"),
     ("seed", 0, 2**32, "an integer in [0, 2^32)"),
     *((f"model.size.{key}", 1, math.inf, "at least 1") for key in SIZE_KEYS),
 )
 
+REFUSED = {  # settings of the Trainer that the schedule, early stopping or the final judgement could not follow
+    "max_steps": "the schedule counts epochs; set trainer.max_epochs or trainer.limit_train_batches",
+    "max_time": "the schedule counts epochs; set trainer.max_epochs",
+    "fast_dev_run": "it writes no checkpoint to judge; trainer.max_epochs=1 trainer.limit_train_batches=2 is as fast",
+    "overfit_batches": "it validates on training data; set trainer.limit_train_batches",
+    "check_val_every_n_epoch": "the best epoch is chosen on validation, after every epoch",
+    "val_check_interval": "the best epoch is chosen on validation, after every epoch",
+}
+
 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [f"{key}: no such setting{_similar(key, TOP)}" for key in config if key not in TOP]
+    faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
     # two values that may say "auto" and become what the signatures ask for later
     loss = {k: v for k, v in config["loss"].items() if k != "alpha"}
     trainer = {k: v for k, v in config["trainer"].items() if k != "precision"}
@@ -59,11 +68,16 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
         if group in ("data", "loss", "trainer", "logger") and settings:
             faults += _check_call(group, settings)
     for name, callback in config["callbacks"].items():
-        faults += _check_call(f"callbacks.{name}", callback)
+        faults += _check_call(f"callbacks.{name}", callback) if callback is not None else []
     faults += _check_model(config["model"])
     faults += _check_ranges(config)
     faults += _check_alpha(config["loss"].get("alpha"))
     faults += _check_monitor(config)
+    for name in ("best", "last"):
+        if (config["callbacks"].get(name) or {}).get("filename") != name:
+            faults.append(
+                f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
+            )
     faults += _check_files(config)
     faults += _check_device(config["trainer"], multirun)
     if faults:
@@ -81,19 +95,19 @@ def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
     except (ImportError, AttributeError) as error:
         return [f"{group}._target_={target}: cannot be imported ({error})"]
     given = {k: v for k, v in settings.items() if k != "_target_"}
-    return _check_arguments(group, given, inspect.signature(made).parameters, _hints(made))
+    return _check_arguments(group, given, inspect.signature(made).parameters, hints(made))
 
 
 def _check_model(settings: dict[str, Any]) -> list[str]:
     parameters = inspect.signature(AspectSentimentModule).parameters
     own = {k: p for k, p in parameters.items() if k not in OWN_ARGUMENTS}
     given = {k: v for k, v in settings.items() if k not in ENCODER_KEYS}
-    faults = _check_arguments("model", given, own, _hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
+    faults = _check_arguments("model", given, own, hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
     for key, kind in ENCODER_KEYS.items():
         if key in settings and not isinstance(settings[key], kind):
             faults.append(f"model.{key}={settings[key]}: expected {kind.__name__}")
     size = settings.get("size") or {}
-    faults += [f"model.size.{k}: no such setting{_similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
+    faults += [f"model.size.{k}: no such setting{similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
     if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
         faults.append(f"model.size.hidden_size={size['hidden_size']}: not divisible by heads={size['heads']}")
     return faults
@@ -106,9 +120,9 @@ def _check_arguments(
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in given.items():
         if key not in parameters and not open_ended:
-            faults.append(f"{group}.{key}: no such setting{_similar(key, (*parameters, *also))}")
-        elif not _fits(value, hints.get(key, Any)):
-            faults.append(f"{group}.{key}={_shown(value)}: expected {_words(hints[key])}")
+            faults.append(f"{group}.{key}: no such setting{similar(key, (*parameters, *also))}")
+        elif not fits(value, hints.get(key, Any)):
+            faults.append(f"{group}.{key}={shown(value)}: expected {words(hints[key])}")
     needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
     return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
 
@@ -125,8 +139,11 @@ def _check_ranges(config: dict[str, Any]) -> list[str]:
 
 
 def _check_alpha(alpha: Any) -> list[str]:
-    if isinstance(alpha, list) and alpha and not isinstance(alpha[0], list) and len(alpha) != C:
-        return [f"loss.alpha={alpha}: {len(alpha)} numbers for {C} sentiments (positive, negative, neutral)"]
+    rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
+    try:  # the data's own counts come later; these let everything pass that is well formed
+        resolve_alpha(alpha, [[1] * C] * rows)
+    except UserError as error:
+        return error.faults
     return []
 
 
@@ -141,7 +158,7 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
                 + FIGURES[task][0]]  # fmt: skip
     choices = [f"val/{name}" for name in FIGURES[task]]
     if monitor not in choices:
-        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{_similar(str(monitor), choices)}"]
+        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{similar(str(monitor), choices)}"]
     return []
 
 
@@ -183,57 +200,14 @@ def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
     precisions = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true")
     if str(trainer.get("precision")) not in (*precisions, "32", "bf16"):
         faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
+    if trainer.get("devices", 1) not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
+        faults.append(f"trainer.devices={trainer.get('devices')}: a run trains on one device; set trainer.devices=1")
+    if trainer.get("max_epochs") is None:
+        faults.append("trainer.max_epochs=null: expected an integer, at least 1")
+    faults += [f"trainer.{key}={trainer[key]}: {why}" for key, why in REFUSED.items() if trainer.get(key)]
     if multirun and str(trainer.get("strategy", "auto")).startswith(("ddp", "fsdp")):
         faults.append(
             f"trainer.strategy={trainer['strategy']} in a multirun: every process but the first would run the whole "
             "sweep again; run the jobs one by one, or one device per job"
         )
     return faults
-
-
-# --- values against annotations --------------------------------------------------------------------------------------
-
-
-def _hints(made: Any) -> dict[str, Any]:
-    try:
-        return typing.get_type_hints(made.__init__ if inspect.isclass(made) else made)
-    except (NameError, TypeError):  # a library's annotations that cannot be resolved are not checked
-        return {}
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Whether a plain value may be passed where ``hint`` is declared; what cannot be judged passes."""
-    origin = get_origin(hint)
-    if origin in (Union, UnionType):
-        return any(_fits(value, option) for option in get_args(hint))
-    if origin is Literal:
-        return value in get_args(hint)
-    if hint is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if hint is int:
-        return isinstance(value, int) and not isinstance(value, bool)
-    if hint in (bool, str):
-        return isinstance(value, hint)
-    if hint is type(None):
-        return value is None
-    if inspect.isclass(origin) and issubclass(origin, Sequence):
-        return isinstance(value, list | tuple)
-    return True
-
-
-def _words(hint: Any) -> str:
-    if get_origin(hint) in (Union, UnionType):
-        return " or ".join(dict.fromkeys(_words(option) for option in get_args(hint)))
-    if get_origin(hint) is Literal:
-        return ", ".join(map(str, get_args(hint)))
-    plain = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-    return plain.get(hint, "a list" if get_origin(hint) else str(hint))
-
-
-def _shown(value: Any) -> str:
-    return "null" if value is None else str(value)
-
-
-def _similar(word: str, names: Any) -> str:
-    close = get_close_matches(word, list(names), 1)
-    return f"; did you mean {close[0]}?" if close else ""

@@ -14,6 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_evaluate(commands)
+    _add_report(commands)
     _add_compare(commands)
     options = vars(parser.parse_args(arguments))
     options.pop("command")
@@ -56,6 +57,17 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     evaluate.set_defaults(run=_evaluate)
 
 
+def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    report = commands.add_parser(
+        "report",
+        help="RUN/report.html and the model card RUN/README.md",
+        description="Write one self-contained page of everything that is known of a run (figures, baselines, errors, "
+        "suspected label errors), and its model card.",
+    )
+    report.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    report.set_defaults(run=_report)
+
+
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     compare = commands.add_parser(
         "compare",
@@ -80,6 +92,14 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
 
     run = Run(run_folder)
     print(evaluate_predictions(run, predict_file(run, file), file, protocol))
+
+
+def _report(run_folder: str) -> None:
+    from src.judge.card import write_card
+    from src.judge.report import write_report
+
+    print(write_report(run_folder))
+    print(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:

@@ -62,8 +62,16 @@ def load_encoder(
         return _mini(texts, pooling, max_length, **(size or {}))
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
-    config = AutoConfig.from_pretrained(folder)
+    try:
+        config = AutoConfig.from_pretrained(folder)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
     _check_positions(config, max_length)
+    if tokenizer.get_vocab_size() > config.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder {config.vocab_size} "
+            "embeddings; they do not belong together"
+        )
     if not pretrained:
         module = from_config(config.to_dict(), pooling)
         return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
@@ -71,9 +79,13 @@ def load_encoder(
     # checkpoints have none and it would be random
     transformers.logging.set_verbosity_error()  # its table of keys: what matters of it is checked below
     transformers.logging.disable_progress_bar()
-    module, info = AutoModel.from_pretrained(
-        folder, dtype=torch.float32, output_loading_info=True, **_pooler(config, pooling)
-    )
+    try:
+        module, info = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, **_pooler(config, pooling)
+        )
+    except Exception as error:  # truncated, of other sizes, not weights at all: each library has its own error
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(f"{folder}: its weights cannot be loaded ({reason}); was the download complete?") from error
     missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
     if missing:
         raise UserError(

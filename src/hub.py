@@ -1,5 +1,7 @@
 """Where an encoder's files are: in a folder, in the local cache, or on the model hub - decided within seconds."""
 
+import http.client
+import re
 import threading
 import urllib.error
 import urllib.request
@@ -17,9 +19,11 @@ def choose(encoder: str = VISOBERT) -> tuple[str, str]:
     """What ``model=auto`` trains: ("visobert" | "mini", the reason), decided within a few seconds."""
     if cached(encoder) is not None:
         return "visobert", f"the weights of {encoder} are in the local cache"
-    if hub_answers():
-        return "visobert", f"the model hub answers; {encoder} is downloaded once and kept"
-    return "mini", f"the weights of {encoder} are not in the local cache and the model hub does not answer"
+    answer = _ask(f"{encoder}/resolve/main/config.json")
+    if answer is not None and answer.startswith(b"{"):  # not the log-in page of a proxy
+        return "visobert", f"the model hub has {encoder}; it is downloaded once and kept"
+    why = "does not answer" if answer is None else f"does not give {encoder}"
+    return "mini", f"the weights of {encoder} are not in the local cache and the model hub {why}"
 
 
 def locate(encoder: str, weights: bool = True) -> Path:
@@ -32,7 +36,7 @@ def locate(encoder: str, weights: bool = True) -> Path:
             hint = "; model.pretrained=false starts from random weights" if weights and need[0] != "config.json" else ""
             raise UserError(f"model.encoder={encoder}: the folder holds no {' and no '.join(need)}{hint}")
         return folder
-    if encoder.count("/") != 1 or encoder.startswith((".", "/", "~")):
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", encoder):
         raise UserError(f"model.encoder={encoder}: no such folder, and not a hub id such as {VISOBERT}")
     if (found := cached(encoder, weights)) is not None:
         return found
@@ -61,32 +65,38 @@ def cached(encoder: str, weights: bool = True) -> Path | None:
 
 
 def hub_answers(seconds: float = SECONDS) -> bool:
-    """Whether the hub answers at all. Bounded, name look-up included: the hub client alone retries for 25 s."""
+    """Whether the hub answers at all."""
+    return _ask("", seconds) is not None
+
+
+def _ask(path: str, seconds: float = SECONDS) -> bytes | None:
+    """What the hub answers, b"" for a refusal, None for silence.
+
+    Bounded, name look-up included: the hub client alone retries for 25 s.
+    """
     from huggingface_hub import constants
 
     if constants.HF_HUB_OFFLINE:
-        return False
-    answered = threading.Event()
+        return None
+    answers: list[bytes] = []
 
     def ask() -> None:
         try:
-            request = urllib.request.Request(constants.ENDPOINT, method="HEAD")
-            urllib.request.urlopen(request, timeout=seconds).close()
-            answered.set()
+            with urllib.request.urlopen(f"{constants.ENDPOINT}/{path}", timeout=seconds) as response:
+                answers.append(response.read(100_000))
         except urllib.error.HTTPError:
-            answered.set()  # an answer all the same
-        except OSError:
+            answers.append(b"")
+        except (OSError, ValueError, http.client.HTTPException):  # no network; an endpoint that is no address
             pass
 
     thread = threading.Thread(target=ask, daemon=True)
     thread.start()
     thread.join(seconds)
-    return answered.is_set()
+    return answers[0] if answers else None
 
 
 def _download(encoder: str) -> Path:
     from huggingface_hub import HfApi, snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
     try:
         files = set(HfApi().list_repo_files(encoder))
@@ -94,8 +104,9 @@ def _download(encoder: str) -> Path:
         wanted = ["config.json", "tokenizer.json", SENTENCEPIECE, "*.safetensors*" if safe else "pytorch_model*.bin*"]
         ignore = ["*/*"]  # other frameworks' copies
         return Path(snapshot_download(encoder, allow_patterns=wanted, ignore_patterns=ignore, etag_timeout=10))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-        raise UserError(f"model.encoder={encoder}: the hub would not give it: {str(error).splitlines()[0]}") from error
+    except Exception as error:  # whatever a network can do wrong; the client has a dozen kinds of error for it
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(f"model.encoder={encoder}: the hub would not give it: {reason}") from error
 
 
 def _has_weights(folder: Path) -> bool:

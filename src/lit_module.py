@@ -62,7 +62,9 @@ class AspectSentimentModule(L.LightningModule):
         self.loss = loss
         self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
         self.detection_weight = detection_weight
-        self.tokenizer_json: str | None = None  # travels in the checkpoint under its own key
+        # what travels in the checkpoint under keys of its own
+        self.tokenizer_json: str | None = None
+        self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
         for stage in ("val", "test"):
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task))
             for head in self.heads:
@@ -117,8 +119,10 @@ class AspectSentimentModule(L.LightningModule):
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip the norm. Lightning refuses to with a fused optimizer, scaler or not."""
-        if gradient_clip_val:
+        """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
+        if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
@@ -129,9 +133,10 @@ class AspectSentimentModule(L.LightningModule):
             "without_sentiment": list(self.labels.without_sentiment),
         }
         checkpoint["tokenizer"] = self.tokenizer_json
+        checkpoint["origin"] = self.origin
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.tokenizer_json = checkpoint["tokenizer"]
+        self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
 
     # --- within ------------------------------------------------------------------------------------------------------
 
@@ -183,12 +188,15 @@ def detect(logits: Tensor, threshold: float | Tensor) -> Tensor:
 
 
 def learning_rate_factor(schedule: str, total_steps: int, warmup: float) -> Callable[[int], float]:
-    """Step -> factor on the learning rate: linear warm-up from 0, then cosine or linear to 0 at ``total_steps``."""
-    warm = math.ceil(warmup * total_steps)
+    """Step -> factor on the learning rate: linear warm-up, then cosine or linear to 0 at ``total_steps``.
+
+    No step has a rate of 0, so a run of one step learns too.
+    """
+    warm = int(warmup * total_steps)
 
     def factor(step: int) -> float:
         if step < warm:
-            return step / warm
+            return (step + 1) / (warm + 1)
         if schedule == "constant" or total_steps <= warm:
             return 1.0
         progress = min(1.0, (step - warm) / (total_steps - warm))

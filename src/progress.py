@@ -10,6 +10,8 @@ from typing import Any
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
+from src.errors import UserError
+
 log = logging.getLogger(__name__)
 
 
@@ -27,6 +29,11 @@ class EpochLine(Callback):
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
         parts = [f"epoch {trainer.current_epoch + 1:>2}/{trainer.max_epochs}"]
+        if not math.isfinite(figures.get("train/loss", 0.0)):
+            raise UserError(
+                f"epoch {trainer.current_epoch + 1}: the training loss is {figures['train/loss']}. Try lower rates "
+                "(model.encoder_lr, model.head_lr) or trainer.precision=32-true. Earlier checkpoints are whole."
+            )
         names = ["train/loss", "val/loss", self.monitor]
         parts += [f"{name} {figures[name]:.4f}" for name in names if name in figures]
         value = figures.get(self.monitor, -math.inf)
@@ -55,7 +62,7 @@ def progress_bar() -> list[Callback]:
 
 def quiet() -> None:
     """Silence what libraries say of themselves; each filter names one message and why."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed"):
+    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "httpx"):
         logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch

@@ -42,7 +42,10 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     spm_file = folder / SENTENCEPIECE
     json_file = folder / "tokenizer.json"
     if json_file.is_file():
-        tokenizer = Tokenizer.from_file(str(json_file))
+        try:
+            tokenizer = Tokenizer.from_file(str(json_file))
+        except Exception as error:  # the library raises nothing more precise
+            raise UserError(f"{json_file}: not a tokenizer ({error})") from error
     elif spm_file.is_file():
         tokenizer = from_sentencepiece(spm_file)
     else:

@@ -8,7 +8,16 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
-from src.checkpoint import AtomicCheckpointIO, RandomState, StopSafely, TrainingStopped
+from src.checkpoint import (
+    AtomicCheckpointIO,
+    BestCheckpoint,
+    RandomState,
+    StopSafely,
+    TrainingStopped,
+    bring_best,
+    check_resume,
+)
+from src.errors import UserError
 from tests.test_lit_module import loader, trainer
 from tests.tiny import tiny_module, tiny_split
 
@@ -24,17 +33,18 @@ class Losses(L.Callback):
 
     def on_train_batch_start(self, trainer, *_):
         if trainer.global_step == self.stop_at:
+            self.stop_at = -1  # once: a second signal would stop at once
             os.kill(os.getpid(), self.number)
 
 
-def fit(folder, losses, ckpt_path=None, epochs=4, limit=1.0):
+def fit(folder, losses, ckpt_path=None, epochs=4, limit=1.0, accumulate=1):
     """As train.py fits: best, last, random state, safe stop; with dropout on."""
     L.seed_everything(3, verbose=False)
     module = tiny_module(seed=5, dropout=0.3, total_steps=20)
     callbacks = [
         losses,
         RandomState(),
-        ModelCheckpoint(folder, "best", "val/pair_f1", mode="max", enable_version_counter=False),
+        BestCheckpoint(folder, "best", "val/pair_f1", mode="max", enable_version_counter=False),
         ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False),
         EarlyStopping("val/pair_f1", mode="max", patience=50),
         StopSafely(folder / "last.ckpt"),
@@ -47,6 +57,7 @@ def fit(folder, losses, ckpt_path=None, epochs=4, limit=1.0):
         plugins=[AtomicCheckpointIO()],
         gradient_clip_val=1.0,
         limit_train_batches=limit,
+        accumulate_grad_batches=accumulate,
     )
     split = tiny_split(40)
     run.fit(
@@ -132,3 +143,42 @@ def test_a_checkpoint_cannot_run_code(tmp_path) -> None:
     with pytest.raises(Exception, match=r"(?i)weights.only"):
         AtomicCheckpointIO().load_checkpoint(tmp_path / "bomb.ckpt")
     assert not (tmp_path / "boom").exists()
+
+
+@pytest.mark.parametrize("stop_at", [0, 1, 2, 4])
+def test_stopped_between_accumulated_batches_it_finishes_the_step_first(tmp_path, stop_at) -> None:
+    whole, first, second = Losses(), Losses(), Losses()
+    fit(tmp_path / "a", whole, accumulate=2)
+    first.stop_at = stop_at
+    with pytest.raises(TrainingStopped):
+        fit(tmp_path / "b", first, accumulate=2)
+    fit(tmp_path / "b", second, ckpt_path=tmp_path / "b" / "last.ckpt", accumulate=2)
+    assert first.values + second.values == whole.values
+
+
+def test_the_best_survives_a_move_to_another_folder(tmp_path) -> None:
+    _, run = fit(tmp_path / "a", Losses(), epochs=2)
+    callback = run.checkpoint_callbacks[0]
+    callback.best_model_score = torch.tensor(0.99)
+    callback.best_k_models = {callback.best_model_path: torch.tensor(0.99)}
+    run.save_checkpoint(tmp_path / "a" / "last.ckpt")
+    bring_best(tmp_path / "a" / "last.ckpt", tmp_path / "b" / "best.ckpt")
+    _, resumed = fit(tmp_path / "b", Losses(), ckpt_path=tmp_path / "a" / "last.ckpt", epochs=4)
+    assert resumed.checkpoint_callbacks[0].best_model_score == torch.tensor(0.99)
+    assert (tmp_path / "b" / "best.ckpt").read_bytes() == (tmp_path / "a" / "best.ckpt").read_bytes()
+
+
+def test_a_resume_under_other_conditions_is_refused(tmp_path) -> None:
+    module, _ = fit(tmp_path, Losses(), epochs=1)
+    check_resume(tmp_path / "last.ckpt", module)
+    check_resume(tmp_path / "last.ckpt", tiny_module(dropout=0.3, total_steps=99))
+    other = tiny_module(dropout=0.1, head_lr=1e-9)
+    other.tokenizer_json, other.origin = "{}", {"training data": "abc"}
+    with pytest.raises(UserError) as error:
+        check_resume(tmp_path / "last.ckpt", other)
+    text = str(error.value)
+    assert "dropout was 0.3, is 0.1" in text and "head_lr was 0.01, is 1e-09" in text
+    assert "training data was None, is abc" in text and "the tokenizer is another one" in text
+    (tmp_path / "x.ckpt").write_text("# README")
+    with pytest.raises(UserError, match="not a checkpoint of this project"):
+        check_resume(tmp_path / "x.ckpt", module)

@@ -145,6 +145,14 @@ MISTAKES = {
     "trainer.precision=8": r"trainer.precision=8: expected one of auto",
     "trainer.max_epochs=0": r"trainer.max_epochs=0: expected at least 1",
     "ckpt_path=nowhere.ckpt": r"ckpt_path=nowhere.ckpt: no such file",
+    "loss.alpha=autp": r'loss.alpha=autp: .*did you mean "auto"',
+    "trainer.devices=2": r"trainer.devices=2: a run trains on one device",
+    "trainer.max_epochs=null": r"trainer.max_epochs=null: expected an integer",
+    "trainer.limit_val_batches=0": r"trainer.limit_val_batches=0: expected more than 0",
+    "+trainer.max_steps=3": r"trainer.max_steps=3: the schedule counts epochs",
+    "+trainer.fast_dev_run=true": r"trainer.fast_dev_run=True: it writes no checkpoint",
+    "~callbacks.best": r"callbacks.best: a run needs its best.ckpt",
+    "callbacks.last.filename=x": r"callbacks.last: a run needs its last.ckpt",
     "seed=-1": r"seed=-1: expected an integer",
     "seed=a": r"seed=a: expected an integer",
 }
@@ -173,6 +181,10 @@ def test_task_sentiment_has_other_figures_to_monitor(tmp_path) -> None:
     assert composed(tmp_path, "task=sentiment")["monitor"] == "val/sentiment_f1"
     with pytest.raises(UserError, match="task sentiment logs"):
         check_config(composed(tmp_path, "task=sentiment", "monitor=val/pair_f1"))
+
+
+def test_null_leaves_a_callback_out(tmp_path) -> None:
+    check_config(composed(tmp_path, "callbacks.early_stopping=null"))
 
 
 def test_ddp_in_a_multirun_is_refused(tmp_path) -> None:

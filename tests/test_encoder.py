@@ -74,6 +74,22 @@ def test_a_missing_pooler_is_said_and_missing_layers_are_refused(folder: Path, t
         load_encoder(str(tmp_path / "copy"), [], max_length=60)
 
 
+def test_broken_files_are_one_message(folder: Path, tmp_path: Path) -> None:
+    for name in ("model.safetensors", "config.json", "tokenizer.json"):
+        copy = tmp_path / name
+        shutil.copytree(folder, copy)
+        (copy / name).write_bytes((folder / name).read_bytes()[:100])
+        with pytest.raises(UserError, match=str(copy)):
+            load_encoder(str(copy), [], max_length=60)
+
+
+def test_a_tokenizer_with_more_tokens_than_embeddings_is_refused(folder: Path, tmp_path: Path) -> None:
+    shutil.copytree(folder, tmp_path / "copy")
+    from_config(CONFIG, "cls").save_pretrained(tmp_path / "copy")
+    with pytest.raises(UserError, match="they do not belong together"):
+        load_encoder(str(tmp_path / "copy"), [], max_length=60)
+
+
 def test_pretrained_false_takes_the_architecture_only(folder: Path) -> None:
     torch.manual_seed(1)
     fresh = load_encoder(str(folder), [], max_length=60, pretrained=False)
@@ -113,6 +129,8 @@ def test_mini_is_made_of_the_texts() -> None:
 def test_folders_and_names_that_hold_no_encoder(tmp_path: Path, folder: Path) -> None:
     with pytest.raises(UserError, match="no such folder, and not a hub id"):
         locate("nowhere")
+    with pytest.raises(UserError, match="not a hub id"):
+        locate("foo/bar baz")
     with pytest.raises(UserError, match=r"no weights .* and no config.json"):
         locate(str(tmp_path))
     shutil.copy(folder / "config.json", tmp_path)
@@ -126,7 +144,7 @@ def test_folders_and_names_that_hold_no_encoder(tmp_path: Path, folder: Path) ->
 
 def test_without_network_auto_takes_mini_and_visobert_says_what_to_do(monkeypatch) -> None:
     monkeypatch.setattr(hub, "cached", lambda *_: None)
-    monkeypatch.setattr(hub, "hub_answers", lambda *_: False)
+    monkeypatch.setattr(hub, "_ask", lambda *_: None)
     name, why = choose()
     assert name == "mini" and "does not answer" in why
     with pytest.raises(UserError) as error:
@@ -138,8 +156,19 @@ def test_auto_takes_visobert_when_it_is_cached_or_the_hub_answers(monkeypatch, f
     monkeypatch.setattr(hub, "cached", lambda *_: folder)
     assert choose()[0] == "visobert"
     monkeypatch.setattr(hub, "cached", lambda *_: None)
-    monkeypatch.setattr(hub, "hub_answers", lambda *_: True)
+    monkeypatch.setattr(hub, "_ask", lambda *_: b'{"model_type": "xlm-roberta"}')
     assert choose()[0] == "visobert"
+    for page in (b"", b"<html>please log in</html>"):
+        monkeypatch.setattr(hub, "_ask", lambda *_, page=page: page)
+        assert choose()[0] == "mini" and "does not give" in choose()[1]
+
+
+def test_an_endpoint_that_is_no_address_is_silence(monkeypatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "hf-mirror.example")
+    assert not hub_answers(0.5)
 
 
 def test_a_hub_that_hangs_is_given_up_on_in_time(monkeypatch) -> None:

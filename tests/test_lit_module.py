@@ -115,13 +115,14 @@ def test_dropout_is_on_while_training_and_off_while_judging(tmp_path) -> None:
 
 def test_learning_rate_warms_up_and_falls_to_zero() -> None:
     cosine = learning_rate_factor("cosine", 100, 0.1)
-    assert [cosine(s) for s in (0, 5, 10)] == [0.0, 0.5, 1.0]
+    assert [cosine(s) for s in (0, 5, 10)] == pytest.approx([1 / 11, 6 / 11, 1.0])
     assert cosine(55) == pytest.approx(0.5)
     assert cosine(100) == pytest.approx(0.0)
     linear = learning_rate_factor("linear", 100, 0.1)
     assert linear(55) == pytest.approx(0.5)
     assert linear(100) == linear(200) == 0.0
     assert [learning_rate_factor("constant", 100, 0.0)(s) for s in (0, 99)] == [1.0, 1.0]
+    assert learning_rate_factor("cosine", 1, 0.06)(0) > 0, "a run of one step learns"
     values = [cosine(s) for s in range(10, 101)]
     assert values == sorted(values, reverse=True)
 

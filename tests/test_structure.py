@@ -14,7 +14,7 @@ from tests.test_config import composed
 ORDER = [
     *("errors", "labels", "faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"),
     *("tokenizer", "batching", "datamodule", "focal", "losses", "hub", "encoder", "classifier"),
-    *("predictions", "figures", "metrics", "lit_module", "checkpoint", "checks"),
+    *("predictions", "figures", "metrics", "lit_module", "checkpoint", "schema", "checks"),
     *("hardware", "progress", "runs", "summary", "judge", "ship", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")

@@ -1,5 +1,6 @@
 """Which words made the model answer so: integrated gradients over the input embeddings."""
 
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,8 +12,8 @@ from torch import Tensor
 
 from src.judge.inference import load_best
 from src.judge.mistakes import INVENTED, MISSED, Mistake, taking_turns
-from src.labels import SENTIMENTS
 from src.judge.writing import pieces
+from src.labels import SENTIMENTS
 from src.lit_module import AspectSentimentModule
 from src.runs import Run
 from src.tokenizer import PAD_ID, from_json
@@ -32,11 +33,8 @@ class Target(NamedTuple):
 
     def of(self, logits: dict[str, Tensor]) -> Tensor:
         """float [B]."""
-        parts = [
-            sign * logits[self.head][(slice(None), *where)]
-            for sign, where in ((1, self.plus), (-1, self.minus))
-            if where is not None
-        ]
+        of = logits[self.head].movedim(0, -1)  # [A, B] or [A, C, B]
+        parts = [sign * of[where] for sign, where in ((1, self.plus), (-1, self.minus)) if where is not None]
         return torch.stack(parts).sum(0)
 
 
@@ -49,7 +47,9 @@ class Explanations:
     refused: int = 0  # whose gap stayed above TOLERANCE
 
 
-def explain(run: Run, max_length: int, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float) -> Explanations:
+def explain(
+    run: Run, max_length: int, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
+) -> Explanations:
     """Explain mistakes, every aspect and kind in turn, for at most ``seconds`` (loading included) and :data:`MOST`.
 
     Raises UserError for a run without its best checkpoint.
@@ -62,7 +62,7 @@ def explain(run: Run, max_length: int, texts: Sequence[str], mistakes: Sequence[
     for i in taking_turns(mistakes)[:MOST]:
         if time.monotonic() > end:
             break
-        words, gap = explainer(texts[mistakes[i].row], target_of(mistakes[i]))
+        words, gap = explainer(texts[mistakes[i].row], target_of(mistakes[i]), end)
         if gap <= TOLERANCE:
             explanations.words[i] = words
             explanations.gaps.append(gap)
@@ -90,14 +90,19 @@ class Explainer:
         self.classifier = module.classifier.eval().float().requires_grad_(False)
         self.tokenizer: Any = from_json(module.tokenizer_json, max_length)
 
-    def __call__(self, text: str, target: Target) -> tuple[np.ndarray, float]:
-        """Attribution of each word of :func:`pieces`, float64 [words], and the completeness gap."""
+    def __call__(self, text: str, target: Target, end: float = math.inf) -> tuple[np.ndarray, float]:
+        """Attribution of each word of :func:`pieces`, float64 [words], and the completeness gap.
+
+        It is not made smaller where that would take longer than until ``end``, on the monotonic clock.
+        """
         encoding = self.tokenizer.encode(text)
         ids = torch.tensor(encoding.ids)
         special = torch.tensor(encoding.special_tokens_mask).bool()
-        for steps in STEPS:
+        for steps, more in zip(STEPS, (*STEPS[1:], 0), strict=True):
+            started = time.monotonic()
             tokens, gap = self.attribute(ids, special, target, steps)
-            if gap <= TOLERANCE:
+            now = time.monotonic()
+            if gap <= TOLERANCE or now + (now - started) * more / steps > end:
                 break
         return to_words(text, encoding.offsets, tokens), gap
 
@@ -118,7 +123,7 @@ class Explainer:
         share = torch.tensor(weights / 2, dtype=torch.float64)
         gradient = torch.zeros(there.shape, dtype=torch.float64)
         rows = max(1, ROW_TOKENS // len(ids))
-        for some, parts in zip(at.split(rows), share.split(rows), strict=True):
+        for some, parts in zip(torch.split(at, rows), torch.split(share, rows), strict=True):
             points = (start + some[:, None, None] * (there - start)).requires_grad_()
             (slopes,) = torch.autograd.grad(self._value(ids, points, target).sum(), points)
             gradient += (parts[:, None, None] * slopes.double()).sum(0)
@@ -147,5 +152,6 @@ def to_words(text: str, offsets: Sequence[tuple[int, int]], tokens: np.ndarray) 
     for (start, end), value in zip(offsets, tokens, strict=True):
         while end - 1 > start and text[end - 1].isspace():
             end -= 1
-        words[max(0, np.searchsorted(starts, max(start, end - 1), side="right") - 1)] += value
+        word = int(np.searchsorted(starts, max(start, end - 1), side="right")) - 1
+        words[max(0, word)] += value
     return words

@@ -17,8 +17,9 @@ LEFT, RIGHT, TOP, BOTTOM = 38, 10, 8, 36  # margins of a plot
 
 def svg(width: float, height: float, title: str, desc: str, body: Sequence[str], kind: str) -> Markup:
     """The image around some markup; ``title`` and ``desc`` are escaped, ``body`` is not."""
-    return Markup(  # noqa: S704 - the body is this module's own markup
-        f'<svg class="chart {kind}" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" role="img">'
+    return Markup(
+        f'<svg class="chart {kind}" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
+        f'role="img">'
         f"<title>{escape(title)}</title><desc>{escape(desc)}</desc>{''.join(body)}</svg>"
     )
 
@@ -36,7 +37,7 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
     """A figure with its interval on a scale from 0 to 1, and other answers' figures as numbered ticks."""
     x = _scale(0, 1, 8, 292)
     low, high = interval
-    body = [f'<line class="axis" x1="8" x2="292" y1="26" y2="26"/>']
+    body = ['<line class="axis" x1="8" x2="292" y1="26" y2="26"/>']
     for at in (0, 0.25, 0.5, 0.75, 1):
         body.append(f'<line class="axis" x1="{_n(x(at))}" x2="{_n(x(at))}" y1="26" y2="30"/>')
         body.append(_text(x(at), 42, f"{at:g}", "middle"))
@@ -45,7 +46,9 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
             f'<line class="rival" x1="{_n(x(other))}" x2="{_n(x(other))}" y1="14" y2="26">'
             f"<title>{escape(name)} {other:.3f}</title></line>"
         )
-    body.append(f'<rect class="interval" x="{_n(x(low))}" y="17" width="{_n(max(1, x(high) - x(low)))}" height="6" rx="3"/>')
+    body.append(
+        f'<rect class="interval" x="{_n(x(low))}" y="17" width="{_n(max(1, x(high) - x(low)))}" height="6" rx="3"/>'
+    )
     body.append(f'<circle class="dot" cx="{_n(x(value))}" cy="20" r="5"/>')
     told = "; ".join(f"{name} {other:.3f}" for name, other in others.items())
     return svg(300, 46, title, f"{value:.3f}, interval {low:.3f} to {high:.3f}; {told}", body, "intervals")
@@ -53,12 +56,12 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
 
 def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: str) -> Markup:
     """Reliability diagram: share right over confidence, one bar a bin, its number of cases below."""
-    height, strip = 300, 30
+    height, strip = 310, 40
     x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, height - BOTTOM - strip, TOP)
     body = _frame(x, y, height - strip, across, up, below=strip)
     body.append(f'<line class="ideal" x1="{_n(x(0))}" y1="{_n(y(0))}" x2="{_n(x(1))}" y2="{_n(y(1))}"/>')
     most = max((b["n"] for b in bins), default=1)
-    floor = height - 30
+    floor = height - 22
     for b in bins:
         left, wide = x(b["low"]), x(b["high"]) - x(b["low"]) - 1
         told = f"confidence {b['confidence']:.3f}, right {b['right']:.3f}, {b['n']:,} cases"
@@ -74,7 +77,11 @@ def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: 
 
 
 def precision_recall(
-    precision: np.ndarray, recall: np.ndarray, chosen: tuple[float, float] | None, half: tuple[float, float] | None, title: str
+    precision: np.ndarray,
+    recall: np.ndarray,
+    chosen: tuple[float, float] | None,
+    half: tuple[float, float] | None,
+    title: str,
 ) -> Markup:
     """Precision over recall; the points of the ``chosen`` threshold and of 0.5 are (precision, recall)."""
     height = 230
@@ -93,7 +100,12 @@ def precision_recall(
 
 
 def lines(
-    series: Mapping[str, Mapping[int, float]], title: str, up: str, best: int | None, resumed: Sequence[int] = (), unit: bool = True
+    series: Mapping[str, Mapping[int, float]],
+    title: str,
+    up: str,
+    best: int | None,
+    resumed: Sequence[int] = (),
+    unit: bool = True,
 ) -> Markup:
     """Values over epochs, one line a name; ``best`` and ``resumed`` epochs are marked. ``unit``: scale from 0 to 1."""
     height = 250
@@ -106,7 +118,9 @@ def lines(
     ticks = [(float(e), str(e)) for e in range(first, epochs[-1] + 1, every)]
     body = _frame(x, y, height, "epoch", up, ticks, [(top * i / 4, f"{top * i / 4:.3g}") for i in range(5)])
     for epoch in resumed:
-        body.append(f'<line class="resumed" x1="{_n(x(epoch))}" x2="{_n(x(epoch))}" y1="{TOP}" y2="{height - BOTTOM}"/>')
+        body.append(
+            f'<line class="resumed" x1="{_n(x(epoch))}" x2="{_n(x(epoch))}" y1="{TOP}" y2="{height - BOTTOM}"/>'
+        )
     if best is not None:
         body.append(f'<line class="best" x1="{_n(x(best))}" x2="{_n(x(best))}" y1="{TOP}" y2="{height - BOTTOM}"/>')
     told = []

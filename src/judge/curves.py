@@ -38,7 +38,9 @@ def learning_curves(folder: Path) -> dict[str, Any]:
 
     Epochs count from 1. An epoch that a resumed training ran again counts as it ran last.
     """
-    earlier = sorted(folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:]) if p.suffixes[0][1:].isdigit() else 0)
+    earlier = sorted(
+        folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:]) if p.suffixes[0][1:].isdigit() else 0
+    )
     series: dict[str, dict[int, float]] = {}
     resumed = []
     for number, path in enumerate([*earlier, folder / "metrics.csv"]):

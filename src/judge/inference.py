@@ -1,15 +1,17 @@
 """Predictions of a run's best checkpoint for any labelled file."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from src.batching import BatchPlan, TokenisedSplit
+from src.batching import Batches, BatchPlan, TokenisedSplit
 from src.errors import UserError
 from src.lit_module import AspectSentimentModule
 from src.predictions import Predictions
-from src.reviews import read_reviews
+from src.reviews import Reviews, read_reviews
 from src.runs import Run
 from src.tokenizer import PAD_ID, encode, from_json
 
@@ -28,11 +30,16 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
     pad_id = module.classifier.encoder.config.pad_token_id
     split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
-    rows = plan.batches(0)
     with torch.inference_mode():
-        batches = [module.predict_step(split.batch(batch), 0) for batch in rows]
-    order = np.argsort(np.concatenate(rows))
-    logits = {head: np.concatenate([b[head].numpy() for b in batches])[order] for head in module.heads}
+        return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], reviews)
+
+
+def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predictions:
+    """What ``predict_step`` gave for the batches of a split, put into the order of its reviews."""
+    order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
+    logits = {
+        head: np.concatenate([batch[head].numpy() for batch in batches])[order] for head in batches[0] if head != "row"
+    }
     sentiment = reviews.sentiment.astype(np.int64)
     return Predictions(
         reviews.ids, reviews.texts, reviews.mentioned, sentiment, logits["sentiment"], logits.get("mentioned")

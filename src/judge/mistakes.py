@@ -15,7 +15,7 @@ from src.predictions import Predictions
 
 MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
 KINDS = (MISSED, INVENTED, WRONG)
-CONFIDENT = 0.8  # below this a disagreement is no evidence against a label, however rare its class
+CONFIDENT = 0.9  # below this a disagreement is no evidence against a label, however rare its class
 FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 """What a cell begins with that a spreadsheet would run (OWASP, "CSV injection"), the full-width forms too."""
 

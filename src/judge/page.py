@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 
 from src.findings import TOLD
-from src.judge.writing import pieces, printable
+from src.judge.calibration import softmax
 from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
 from src.judge.evaluation import AT_HALF, MODEL
 from src.judge.mistakes import KINDS, Mistake
+from src.judge.writing import pieces, printable
 from src.labels import IGNORE, SENTIMENTS, C, Labels
 from src.predictions import Predictions
 
-SHOWN_BYTES = 1_000_000  # of mistakes with their texts: half of what a page may weigh
+SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SHOWN_LETTERS = 2000  # of a review
 STRONGEST = 4  # shades of a word
 
@@ -37,8 +38,7 @@ def curves(predictions: Predictions, labels: Labels, e: Mapping[str, Any]) -> li
     """Precision-recall curves: of each aspect's detection, or, for task ``sentiment``, of each sentiment."""
     if predictions.mentioned_logits is None:
         known = (predictions.sentiment != IGNORE) & np.array(labels.carries_sentiment)
-        scores, gold = predictions.sentiment_logits[known], predictions.sentiment[known]
-        scores = scores - np.log(np.exp(scores - scores.max(-1, keepdims=True)).sum(-1, keepdims=True)) - scores.max(-1, keepdims=True)
+        scores, gold = softmax(predictions.sentiment_logits[known]), predictions.sentiment[known]
         return [_curve(SENTIMENTS[c], scores[:, c], gold == c) for c in range(C)]
     found = []
     for a, aspect in enumerate(labels.aspects):
@@ -126,11 +126,10 @@ def shades(values: np.ndarray) -> list[int]:
 def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:
     """A row of the list of suspected label errors."""
     text = predictions.texts[m.row]
-    return {
+    return m._asdict() | {
         "id": predictions.ids[m.row],
         "aspect": labels.aspects[m.aspect],
         "text": text if len(text) <= SHOWN_LETTERS else text[:SHOWN_LETTERS] + " …",
-        **m._asdict(),
     }
 
 

@@ -80,7 +80,7 @@ def write_report(folder: str | Path) -> Path:
     return path
 
 
-def render(context: Mapping[str, Any]) -> str:
+def render(context: dict[str, Any]) -> str:
     """The page, everything in it escaped, with the one style and script that its policy allows, by their hashes."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
@@ -90,11 +90,11 @@ def render(context: Mapping[str, Any]) -> str:
         lstrip_blocks=True,
     )
     environment.filters["printable"] = printable
-    own = {}
+    own: dict[str, Any] = {}
     for name, file in (("style", "report.css"), ("script", "report.js")):
         text = (TEMPLATES / file).read_text(encoding="utf-8")
         own |= {name: Markup(text), f"{name}_hash": _hash(text)}
-    return environment.get_template("report.html.j2").render(context | own)  # type: ignore[operator]
+    return environment.get_template("report.html.j2").render(context | own)
 
 
 def json_block(data: Any) -> Markup:
@@ -117,11 +117,14 @@ def _attributions(
         found = explain(run, summary["config"]["data"].get("max_length", 256), texts, mistakes, seconds)
     except UserError as error:
         return {}, [f"No word is coloured: {error}"]
-    notes = [f"Words are coloured in {len(found.words):,} of these {len(mistakes):,} errors, in every aspect and kind the most confident first."]
+    notes = [
+        f"Words are coloured in {len(found.words):,} of these {len(mistakes):,} errors: "
+        "in every aspect and kind the most confident ones."
+    ]
     if found.gaps:
         notes.append(
             f"Completeness: the attributions of a review have to add up to what they explain; "
-            f"the largest gap here is {100 * max(found.gaps):.2f} %."
+            f"the gap is {100 * np.median(found.gaps):.2f} % at the median and {100 * max(found.gaps):.2f} % at most."
         )
     if found.refused:
         notes.append(f"{found.refused:,} more were left out, as their gap is above {100 * TOLERANCE:g} %.")

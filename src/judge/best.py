@@ -1,0 +1,60 @@
+"""What comes after the last epoch: the best checkpoint, its decisions, its predictions and its figures."""
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+
+from src.datamodule import AspectDataModule
+from src.figures import figures, per_aspect
+from src.judge.calibration import fit_calibration
+from src.judge.inference import assemble
+from src.judge.thresholds import tune_thresholds
+from src.lit_module import AspectSentimentModule
+from src.metrics import evaluate
+from src.predictions import Predictions, write_predictions
+from src.runs import Run
+from src.summary import aspect_table, figures_table
+
+log = logging.getLogger(__name__)
+
+
+def judge_best(
+    task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run
+) -> dict[str, Any]:
+    """Predict validation and test with the best checkpoint; write, print and return the figures.
+
+    Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
+    """
+
+    labels = data.labels
+    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}}
+    predictions = predict(trainer, module, data, "val", run.best)
+    thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
+    decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
+    run.amend_best(decisions)
+    for split in ("val", "test"):
+        if data.reviews(split) is None:
+            continue
+        if split == "test":
+            predictions = predict(trainer, module, data, split, run.best)
+        write_predictions(run.predictions(split), predictions, labels, thresholds.array)
+        for name, cut in (("figures", thresholds.array), ("figures_untuned", module.threshold)):
+            counts = evaluate(predictions, cut)
+            values[name][split] = {k: float(v) for k, v in figures(counts, labels, task).items()}
+        values["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
+    shown = "test" if "test" in values["figures"] else "val"
+    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
+    log.info(f"\n{figures_table(values['figures'], values['figures_untuned'], module.threshold, task)}\n")
+    return values | decisions
+
+
+def predict(
+    trainer: L.Trainer, module: AspectSentimentModule, data: AspectDataModule, split: str, checkpoint: Path
+) -> Predictions:
+    """The checkpoint's logits for every review of a split, in the order of its file."""
+    reviews = data.reviews(split)
+    batches: Any = trainer.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
+    assert reviews is not None
+    return assemble(batches, reviews)

@@ -1,0 +1,109 @@
+"""The model card: RUN/README.md in the format of the Hugging Face hub, written from the run's summary."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from huggingface_hub import EvalResult, ModelCardData
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+from src.figures import FIGURES
+from src.judge import words
+from src.judge.evaluation import MODEL, evaluation
+from src.judge.report import TEMPLATES
+from src.judge.writing import printable, write_whole
+from src.labels import SENTIMENTS
+from src.predictions import read_predictions
+from src.runs import Run
+
+
+def write_card(folder: str | Path) -> Path:
+    """Write RUN/README.md; its path. Raises UserError as :func:`src.judge.report.write_report`."""
+    run = Run(folder)
+    summary = run.read_summary()
+    split = "test" if "test" in summary["figures"] else "val"
+    judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
+    environment = Environment(  # Markdown, so what is not ours is escaped by the filter `plain`
+        loader=FileSystemLoader(TEMPLATES),
+        autoescape=False,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "plain": plain,
+        "code": code,
+        "filename": lambda path: Path(path).name,
+        "one_line": lambda text: " ".join(printable(text).split()),
+    }
+    text = environment.get_template("card.md.j2").render(
+        front_matter=front_matter(run.folder.resolve().name, summary, judged),
+        name=run.folder.resolve().name,
+        summary=summary,
+        e=judged,
+        split=words.SPLITS[split],
+        words=words,
+        sentiments=SENTIMENTS,
+        totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
+        alpha=words.alpha_rows(summary),
+    )
+    path = run.folder / "README.md"
+    write_whole(path, text)
+    return path
+
+
+def front_matter(name: str, summary: Mapping[str, Any], e: Mapping[str, Any]) -> str:
+    """What the hub reads, as YAML: language, task, base model, and the results as its model-index has them."""
+    encoder = summary.get("encoder", {})
+    base = encoder.get("name", "")
+    on_hub = encoder.get("pretrained") and base.count("/") == 1 and not base.startswith((".", "/", "~"))
+    results = [
+        EvalResult(
+            task_type="text-classification",
+            task_name="Aspect-based sentiment analysis",
+            dataset_type="custom",
+            dataset_name=dataset(summary),
+            dataset_split=words.SPLITS[e["split"]],
+            metric_type="accuracy" if "accuracy" in figure else "f1",
+            metric_name=figure,
+            metric_value=e["all"]["figures"][MODEL][figure],
+        )
+        for figure in FIGURES[e["task"]]
+    ]
+    card = ModelCardData(
+        language="vi",
+        pipeline_tag="text-classification",
+        base_model=base if on_hub else None,
+        tags=["aspect-based-sentiment-analysis", "vietnamese", "pytorch-lightning"],
+        metrics=["f1", "accuracy"],
+        model_name=name,
+        eval_results=results,
+    )
+    return f"{card.to_yaml()}\n"
+
+
+def dataset(summary: Mapping[str, Any]) -> str:
+    """The folder or file that the training split came from."""
+    path = Path(next(iter(summary["data"]["splits"].values()))["path"])
+    return printable(path.parent.name or path.stem)
+
+
+def plain(value: object) -> str:
+    """Text that Markdown takes for nothing but text, in a table's cell too."""
+    text = " ".join(printable(str(value)).split())
+    for letter in "\\`*_[]<>|#~$":
+        text = text.replace(letter, {"<": "&lt;", ">": "&gt;"}.get(letter, "\\" + letter))
+    return text
+
+
+def code(value: object) -> str:
+    """Text as inline code, in a table's cell too."""
+    text = " ".join(printable(str(value)).split()).replace("|", "\\|")
+    longest = max((len(run) for run in _runs(text)), default=0)
+    fence, space = "`" * (longest + 1), " " * bool(longest)
+    return f"{fence}{space}{text}{space}{fence}"
+
+
+def _runs(text: str) -> Sequence[str]:
+    """The runs of backticks in a text."""
+    return [run for run in "".join(c if c == "`" else " " for c in text).split() if run]

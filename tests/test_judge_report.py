@@ -1,0 +1,251 @@
+"""The report: its figures are those of the summary and of scikit-learn; its files, policy, mistakes and curves."""
+
+import csv
+import html
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, precision_recall_curve
+
+from src.errors import UserError
+from src.judge import page
+from src.judge.calibration import Calibration
+from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
+from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
+from src.judge.report import SUSPECTS_FILE, json_block, write_report
+from src.judge.writing import pieces, printable
+from src.labels import IGNORE, SENTIMENTS, Labels
+from src.predictions import Predictions, read_predictions, sigmoid
+from src.runs import Run
+from tests.judging import LABELS, change_summary, make_run, predicted
+
+HOSTILE = '<script>alert(1)</script> "><img src=x onerror=alert(2)> </script><!-- {{ 7 * 7 }} \u202e😍 ' + "ư" * 300
+
+
+@pytest.fixture(scope="session")
+def reported(trained, tmp_path_factory) -> tuple[Run, str]:
+    """The report of a copy of the run, so that other tests find the run as training left it."""
+    run = Run(shutil.copytree(trained[0], tmp_path_factory.mktemp("reported") / "run"))
+    return run, write_report(run.folder).read_text(encoding="utf-8")
+
+
+def figure_cells(text: str) -> dict[str, list[float | None]]:
+    """figure -> the numbers of its row in the first table: model, low, high, the other answers."""
+    table = text[text.index("All reviews (") :].split("</table>")[0]
+    rows = re.findall(r'<tr data-figure="(\w+)">(.*?)</tr>', table, re.S)
+    cells = {name: re.findall(r'<data value="([^"]+)">([^<]+)</data>', row) for name, row in rows}
+    for numbers in cells.values():
+        assert all(f"{float(exact):.{len(shown.split('.')[1])}f}" == shown for exact, shown in numbers)
+    return {name: [float(exact) for exact, _ in numbers] for name, numbers in cells.items()}
+
+
+def error_block(text: str) -> dict:
+    return json.loads(re.search(r'id="error-data">(.*?)</script>', text, re.S).group(1))
+
+
+def test_the_figures_are_those_of_the_summary(reported) -> None:
+    run, text = reported
+    summary = run.read_summary()
+    cells = figure_cells(text)
+    assert {name: cells[name][0] for name in summary["figures"]["test"]} == summary["figures"]["test"]
+    for row in summary["per_aspect"]["test"]:
+        shown = re.search(rf'<tr data-aspect="{row["aspect"]}">(.*?)</tr>', text, re.S).group(1)
+        for key in ("precision", "recall", "f1", "pair_f1", "sentiment_f1", "sentiment_accuracy"):
+            value = re.search(rf'data-key="{key}"><data value="([^"]+)"', shown).group(1)
+            assert float(value) == row[key], (row["aspect"], key)
+
+
+def test_the_figures_are_those_of_scikit_learn(reported) -> None:
+    run, text = reported
+    labels, p = run.labels, read_predictions(run.predictions("test"), run.labels)
+    found = sigmoid(p.mentioned_logits) > np.array(run.read_summary()["thresholds"]["per_aspect"])
+    cells = {name: numbers[0] for name, numbers in figure_cells(text).items()}
+    assert cells["aspect_f1_micro"] == pytest.approx(f1_score(p.mentioned, found, average="micro", zero_division=0))
+    assert cells["aspect_f1_macro"] == pytest.approx(f1_score(p.mentioned, found, average="macro", zero_division=0))
+    known = p.sentiment != IGNORE
+    gold, said = p.sentiment[known], p.sentiment_said()[known]
+    assert cells["sentiment_f1"] == pytest.approx(f1_score(gold, said, average="macro", zero_division=0))
+    assert cells["neutral_f1"] == pytest.approx(f1_score(gold == 2, said == 2, zero_division=0))
+    hot = [(x[..., None] == np.arange(3)) for x in (p.sentiment, p.sentiment_said())]
+    pairs = hot[0].reshape(len(found), -1), (hot[1] & found[..., None]).reshape(len(found), -1)
+    assert cells["pair_f1"] == pytest.approx(f1_score(*pairs, average="micro", zero_division=0))
+    matrix = text[text.index("All aspects") :].split("</table>")[0]
+    shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="s\d+">([\d,]+)<', matrix)]
+    assert shown == confusion_matrix(gold, said, labels=[0, 1, 2]).ravel().tolist()
+    for a, aspect in enumerate(labels.aspects):
+        caption = text[text.index(f"<figcaption><strong>{aspect}</strong>") :]
+        value = float(re.search(r'average precision <data value="([^"]+)"', caption).group(1))
+        assert value == pytest.approx(average_precision_score(p.mentioned[:, a], p.mentioned_logits[:, a]))
+
+
+def test_the_page_is_whole_and_strict(reported) -> None:
+    run, text = reported
+    assert text.startswith("<!DOCTYPE html>") and text.rstrip().endswith("</html>")
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', text).group(1)
+    assert html.unescape(policy).startswith("default-src 'none'; style-src 'sha256-") and "unsafe" not in policy
+    outside = re.sub(r'<script type="application/json".*?</script>', "", text, flags=re.S)
+    assert not re.search(r"""\b(src|href)=["'](?!#)|@import|url\(|\bstyle=|\bon\w+=""", outside)
+    assert not re.search(
+        r"\bNaN\b|\bUnknown\b|\bundefined\b|\bNone\b(?!:)", re.sub(r"<script.*?</script>", "", outside, flags=re.S)
+    )
+    assert len(text.encode()) < 2_000_000
+    assert sorted(f.name for f in run.folder.iterdir() if f.name.startswith(".")) == [".hydra"]
+
+
+def test_the_errors_are_those_that_the_figures_count(reported) -> None:
+    run, text = reported
+    rows, data = run.read_summary()["per_aspect"]["test"], error_block(text)
+    kinds = np.bincount([error["k"] for error in data["errors"]], minlength=3)
+    hits = [round(row["recall"] * row["mentioned"]) for row in rows]
+    assert kinds[0] == sum(row["mentioned"] - hit for row, hit in zip(rows, hits, strict=True))
+    assert kinds[1] == sum(row["predicted"] - hit for row, hit in zip(rows, hits, strict=True))
+    texts = dict(
+        zip(*[vars(read_predictions(run.predictions("test"), run.labels))[k] for k in ("ids", "texts")], strict=True)
+    )
+    assert all("".join(review["w"]) == texts[review["id"]] for review in data["reviews"])
+    explained = [error for error in data["errors"] if "x" in error]
+    assert len(explained) > 50 and all(len(e["x"]) == len(data["reviews"][e["r"]]["w"]) for e in explained)
+
+
+@pytest.mark.parametrize("task", ["absa", "sentiment"])
+def test_a_run_without_checkpoint_metrics_texts_or_test_split_is_reported(tmp_path, task) -> None:
+    folder = make_run(tmp_path / "run", task=task)
+    change_summary(folder, figures={"val": {}})
+    (tmp_path / "data" / "train.csv").unlink()
+    text = write_report(folder).read_text(encoding="utf-8")
+    for told in ("No tf-idf baseline", "these figures flatter the model", "No word is coloured", "no metrics.csv"):
+        assert told in text
+    assert ("Is the aspect mentioned?" in text) == (task == "absa")
+    assert {error["k"] for error in error_block(text)["errors"]} == ({0, 1, 2} if task == "absa" else {2})
+
+
+def test_a_folder_that_is_no_run_is_a_users_mistake(tmp_path) -> None:
+    with pytest.raises(UserError, match="no finished run"):
+        write_report(tmp_path)
+
+
+def test_hostile_texts_stay_text(tmp_path) -> None:
+    folder = make_run(tmp_path / "run")
+    file = folder / "predictions" / "test.jsonl"
+    rows = [json.loads(line) | {"text": HOSTILE, "id": "<b>&"} for line in file.read_text().splitlines()]
+    file.write_text("\n".join(map(json.dumps, rows)) + "\n")
+    text = write_report(folder).read_text(encoding="utf-8")
+    assert "<script>alert" not in text and "<img" not in text and "<b>" not in text
+    assert "".join(error_block(text)["reviews"][0]["w"]) == HOSTILE
+
+
+def test_data_in_a_script_element_cannot_end_it() -> None:
+    data = {"a": "</script><!--<script>&\u2028\u2029"}
+    block = json_block(data)
+    assert not set("<>&\u2028\u2029") & set(block)
+    assert json.loads(block) == data
+    assert printable("a\0b\x1b\ud800\n") == "a\ufffdb\ufffd?\n"
+
+
+@pytest.mark.parametrize("cell", ["=1+1", "+84", "-5", "@x", "\t=1", "\r=1", " =1", "＝1", "\u200b=HYPERLINK()"])
+def test_no_cell_is_a_formula(cell) -> None:
+    assert harmless(cell) == f"'{cell}"
+    assert harmless("tốt = 5") == "tốt = 5"
+
+
+def test_suspects_are_written_for_a_spreadsheet(tmp_path) -> None:
+    p, labels = predicted("test"), Labels(("=cmd", "+Camera", "Price", "OTHERS"), ("OTHERS",))
+    p.texts = ['=HYPERLINK("http://x")', *p.texts[1:]]
+    p.mentioned_logits[:3] = np.where(p.mentioned[:3], -20, 20)
+    mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
+    number = write_suspects(tmp_path / SUSPECTS_FILE, mistakes, p, labels)
+    raw = (tmp_path / SUSPECTS_FILE).read_bytes()
+    assert raw.startswith(b"\xef\xbb\xbf") and b"\r\n" in raw
+    with (tmp_path / SUSPECTS_FILE).open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == number == sum(m.suspect for m in mistakes) >= 12
+    assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
+    assert [float(r["label_confidence"]) for r in rows] == sorted(float(r["label_confidence"]) for r in rows)
+
+
+def test_mistakes_by_hand() -> None:
+    labels = Labels(("Battery", "OTHERS"), ("OTHERS",))
+    p = Predictions(
+        ["a", "b", "c"],
+        ["", "", ""],
+        np.array([[True, False], [True, True], [False, False]]),
+        np.array([[0, IGNORE], [1, IGNORE], [IGNORE, IGNORE]]),
+        np.array([[[0.0, 2.0, 0.0], [0, 0, 9]], [[0, 9, 0], [9, 0, 0]], [[0, 0, 3], [0, 0, 0]]], float),
+        np.array([[3.0, -3.0], [-2.0, 4.0], [1.0, 2.0]]),
+    )
+    calibration = Calibration(sentiment=2.0, mentioned=0.5)
+    found = find_mistakes(p, labels, calibration, np.full(2, 0.5))
+    assert [(m.row, m.aspect, m.kind, m.gold, m.said) for m in found] == [
+        (1, 0, MISSED, "negative", "not mentioned"),
+        (2, 1, INVENTED, "not mentioned", "mentioned"),
+        (2, 0, INVENTED, "not mentioned", "neutral"),
+        (0, 0, WRONG, "positive", "negative"),
+    ]
+    expected = [1 - sigmoid(np.array(-4.0)), sigmoid(np.array(4.0)), sigmoid(np.array(2.0)), np.e / (np.e + 2)]
+    assert [m.confidence for m in found] == pytest.approx(expected)
+    assert [m.gold_confidence for m in found] == pytest.approx(
+        [1 - expected[0], 1 - expected[1], 1 - expected[2], 1 / (np.e + 2)]
+    )
+    assert set(KINDS) == {m.kind for m in found} and SENTIMENTS[0] == "positive"
+
+
+def test_every_aspect_and_kind_has_its_turn() -> None:
+    mistakes = find_mistakes(predicted("test"), LABELS, Calibration(), np.full(4, 0.5))
+    first = [mistakes[i] for i in taking_turns(mistakes)]
+    groups = {(m.aspect, m.kind) for m in mistakes}
+    assert {(m.aspect, m.kind) for m in first[: len(groups)]} == groups
+    assert sorted(taking_turns(mistakes)) == list(range(len(mistakes)))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_curves_are_those_of_scikit_learn(seed) -> None:
+    rng = np.random.default_rng(seed)
+    scores, gold = np.round(rng.normal(size=300), 1), rng.random(300) < 0.2
+    precision, recall = precision_recall(scores, gold)
+    expected = precision_recall_curve(gold, scores)
+    assert np.allclose(precision[::-1], expected[0][:-1]) and np.allclose(recall[::-1], expected[1][:-1])
+    assert average_precision(precision, recall) == pytest.approx(average_precision_score(gold, scores))
+    few = thinned(*precision_recall(rng.normal(size=5000), rng.random(5000) < 0.2))
+    assert len(few[0]) <= 120 and few[1][-1] == 1
+
+
+def test_learning_curves_join_what_was_resumed(tmp_path) -> None:
+    (tmp_path / "metrics.1.csv").write_text("epoch,step,train/loss,val/loss\n0,9,,0.9\n0,9,0.8,\n1,19,,nan\n")
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n1,19,0.6,\n1,19,,0.7\n2,29,,0.5\n")
+    found = learning_curves(tmp_path)
+    assert found["series"] == {"train/loss": {1: 0.8, 2: 0.6}, "val/loss": {1: 0.9, 2: 0.7, 3: 0.5}}
+    assert found["resumed"] == [2]
+    assert learning_curves(tmp_path / "none")["series"] == {}
+
+
+@pytest.mark.parametrize("text", ["", " ", "a", " a  b\nc ", "😍" * 3, "x" * 300 + " y", "a\u200fb \u202e c"])
+def test_pieces_are_the_text(text) -> None:
+    assert "".join(pieces(text)) == text
+    assert len(pieces(text)) == max(1, len(text.split()))
+
+
+def test_the_page_holds_no_more_errors_than_it_has_room_for(monkeypatch) -> None:
+    p = predicted("test")
+    mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
+    assert page.fitting(mistakes, p) == mistakes
+    monkeypatch.setattr(page, "SHOWN_BYTES", 5000)
+    kept = page.fitting(mistakes, p)
+    assert 0 < len(kept) < len(mistakes)
+    assert len(str(json_block(page.error_data(kept, p, LABELS, {}))).encode()) < 6000
+
+
+def test_shades_are_relative_to_the_strongest_word() -> None:
+    assert page.shades(np.array([0.5, -1.0, 0.0, 0.1])) == [2, -4, 0, 0]
+    assert page.shades(np.zeros(2)) == [0, 0] and page.shades(np.zeros(0)) == []
+
+
+def test_it_is_written_whole(tmp_path, monkeypatch) -> None:
+    folder = make_run(tmp_path / "run")
+    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    with pytest.raises(OSError, match="full"):
+        write_report(folder)
+    assert not list(folder.glob(".*tmp")) and not (folder / "report.html").exists()
