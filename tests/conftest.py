@@ -14,6 +14,7 @@ REAL = ROOT.parent / "shared"
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a network
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the trainings that tests start, see below
 torch.set_num_threads(1)  # tiny models: waking a second thread costs more than the work, the more so beside other tests
 
 
