@@ -59,7 +59,7 @@ class Run:
         path = self.folder / "summary.json"
         try:
             summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.folder}: holds no summary.json, so it is no finished run") from None
         except ValueError as error:
             raise UserError(f"{path}: not valid JSON ({error})") from error

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -9,6 +10,8 @@ import pytest
 from src.cli import main
 from src.errors import UserError
 from src.judge.inference import predict_file
+from src.judge.thresholds import Thresholds
+from src.metrics import evaluate, figures
 from src.predictions import read_predictions
 from src.runs import Run
 from tests.conftest import ROOT
@@ -37,6 +40,23 @@ def test_batch_size_row_order_and_padding_change_nothing(trained, tmp_path, batc
     assert shuffled.texts == [straight.texts[i] for i in order]
     assert np.allclose(shuffled.mentioned_logits, straight.mentioned_logits[order], atol=2e-5)
     assert np.allclose(shuffled.sentiment_logits, straight.sentiment_logits[order], atol=2e-5)
+    thresholds = Thresholds.from_dict(run.read_summary()["thresholds"]).array
+    for p in (straight, shuffled):
+        got = figures(evaluate(p, thresholds), run.labels, "absa")
+        assert {k: round(float(v), 6) for k, v in got.items()} == {
+            k: round(v, 6) for k, v in run.read_summary()["figures"]["test"].items()
+        }
+
+
+@pytest.mark.parametrize("command", ["evaluate", "report", "compare"])
+def test_what_is_no_run_ends_with_status_2(trained, tmp_path, command, capsys) -> None:
+    shutil.copytree(trained[0], tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "predictions")
+    for folder in (tmp_path / "run", tmp_path / "nowhere", trained[0] / "summary.json"):
+        with pytest.raises(SystemExit) as end:
+            main([command, str(folder)])
+        assert end.value.code == 2
+        assert capsys.readouterr().err.startswith("error: ")
 
 
 def test_evaluate_prints_the_same_figures_for_the_run_and_for_its_file(trained, capsys) -> None:

@@ -24,6 +24,9 @@ RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part
 SURE = 20.0  # logit of what the training split says always or never
 
 
+READING = tuple(inspect.signature(read_splits).parameters)  # the settings of the data that say what is read
+
+
 class Answer(NamedTuple):
     """What somebody says of each review."""
 
@@ -55,7 +58,10 @@ def tfidf_answer(run: Run, summary: dict[str, Any], labels: Labels, predictions:
     if (kept := _read(cache, predictions.mentioned.shape)) is not None:
         return kept
     splits = _splits(summary, labels)
-    answer = answer_by_tfidf(splits, labels, predictions)
+    try:
+        answer = answer_by_tfidf(splits, labels, predictions)
+    except ValueError as error:  # texts without a single word in common
+        raise UserError(f"tf-idf found nothing to learn ({error})") from error
     _write(cache, answer)
     return answer
 
@@ -122,7 +128,7 @@ def _composed(texts: Sequence[str]) -> list[str]:
 
 def _splits(summary: dict[str, Any], labels: Labels) -> Splits:
     """The splits of the run, read again; UserError unless they are what the run was trained on."""
-    settings = {k: v for k, v in summary["config"]["data"].items() if k in inspect.signature(read_splits).parameters}
+    settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
     for name in ("train", "val", "test"):
         if folder is not None and isinstance(settings.get(name), str):
@@ -141,7 +147,7 @@ def _key(summary: dict[str, Any], predictions: Predictions) -> str:
     """A hash of all that the answer depends on: training and validation data, settings of the data, texts, recipe."""
     known = {
         "files": {name: split["sha256"] for name, split in summary["data"]["splits"].items()},
-        "settings": summary["config"]["data"],
+        "settings": {k: v for k, v in summary["config"]["data"].items() if k in READING},
         "labels": summary["labels"],
         "detect": predictions.mentioned_logits is not None,
         "texts": predictions.texts,

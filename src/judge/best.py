@@ -53,8 +53,20 @@ def judge_best(
 def predict(
     trainer: L.Trainer, module: AspectSentimentModule, data: AspectDataModule, split: str, checkpoint: Path
 ) -> Predictions:
-    """The checkpoint's logits for every review of a split, in the order of its file."""
+    """The checkpoint's logits for every review of a split, in the order of its file.
+
+    In float32 whatever it was trained in: bfloat16 rounds differently in other batches, and a bundle will compute in
+    float32 too.
+    """
     reviews = data.reviews(split)
-    batches: Any = trainer.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
+    exact = L.Trainer(
+        accelerator=trainer.accelerator,
+        precision="32-true",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    batches: Any = exact.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
     assert reviews is not None
     return assemble(batches, reviews)

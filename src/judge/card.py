@@ -57,6 +57,7 @@ def front_matter(name: str, summary: Mapping[str, Any], e: Mapping[str, Any]) ->
     encoder = summary.get("encoder", {})
     base = encoder.get("name", "")
     on_hub = encoder.get("pretrained") and base.count("/") == 1 and not base.startswith((".", "/", "~"))
+    on_hub = on_hub and not Path(base).is_dir()
     results = [
         EvalResult(
             task_type="text-classification",

@@ -42,7 +42,7 @@ def learning_curves(folder: Path) -> dict[str, Any]:
         folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:]) if p.suffixes[0][1:].isdigit() else 0
     )
     series: dict[str, dict[int, float]] = {}
-    resumed = []
+    resumed: list[int] = []
     for number, path in enumerate([*earlier, folder / "metrics.csv"]):
         if not path.exists():
             continue
@@ -53,11 +53,15 @@ def learning_curves(folder: Path) -> dict[str, Any]:
                     epoch = int(float(row["epoch"])) + 1
                 except (KeyError, TypeError, ValueError):
                     continue
-                first = epoch if first is None else first
+                if first is None:
+                    first = epoch
+                    if epoch == 1:  # begun anew in this folder: what came before is another training
+                        series.clear()
+                        resumed.clear()
                 for column, cell in row.items():
                     if column and "/" in column and (value := _finite(cell)) is not None:
                         series.setdefault(column, {})[epoch] = value
-        if number and first is not None:
+        if number and first is not None and first > 1:
             resumed.append(first)
     return {"series": series, "resumed": resumed}
 

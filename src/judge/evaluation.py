@@ -142,7 +142,7 @@ def decide(run: Run, summary: dict[str, Any], labels: Labels) -> Decisions:
 
 
 def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of a run and ``neutral_f1``, the F1 of the rarest sentiment on gold pairs; float or [draws]."""
+    """The figures of a run and ``neutral_f1``, the F1 of neutral on gold pairs; float or [draws]."""
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
     hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
     return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}

@@ -1,6 +1,6 @@
 """What the report's page shows, worked out of a run: plain data for its template."""
 
-import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,11 +12,12 @@ from src.judge.calibration import softmax
 from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
 from src.judge.evaluation import AT_HALF, MODEL
 from src.judge.mistakes import KINDS, Mistake
-from src.judge.writing import pieces, printable
+from src.judge.writing import json_block, pieces, printable
 from src.labels import IGNORE, SENTIMENTS, C, Labels
 from src.predictions import Predictions
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
+SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
 SHOWN_LETTERS = 2000  # of a review
 STRONGEST = 4  # shades of a word
 
@@ -67,6 +68,8 @@ def learning(folder: Path, summary: Mapping[str, Any], task: str) -> dict[str, A
     figures = {name: series[f"val/{name}"] for name in names if f"val/{name}" in series}
     watched = series.get(summary.get("monitor", ""), {})
     best = max(sorted(watched), key=watched.__getitem__) if watched else None
+    if best is not None and not math.isclose(watched[best], summary.get("best", math.nan), abs_tol=0.01):
+        best = None  # of an epoch before a resume elsewhere, which these curves do not show
     return {"losses": losses, "figures": figures, "best": best, **found} if losses or figures else None
 
 
@@ -88,9 +91,8 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
     for m in mistakes:
         if m.row not in seen:
             seen.add(m.row)
-            text = predictions.texts[m.row][:SHOWN_LETTERS]
-            room -= len(json.dumps(pieces(text), ensure_ascii=False).encode("utf-8", "replace")) + 50
-        room -= 120 + 2 * len(predictions.texts[m.row][:SHOWN_LETTERS].split())
+            room -= len(json_block(_review(predictions.ids[m.row], predictions.texts[m.row])).encode()) + 50
+        room -= 120 + 3 * len(predictions.texts[m.row][:SHOWN_LETTERS].split())
         if room < 0:
             break
         kept.append(m)
@@ -129,11 +131,11 @@ def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, A
     return m._asdict() | {
         "id": predictions.ids[m.row],
         "aspect": labels.aspects[m.aspect],
-        "text": text if len(text) <= SHOWN_LETTERS else text[:SHOWN_LETTERS] + " …",
+        "text": text if len(text) <= SUSPECT_LETTERS else text[:SUSPECT_LETTERS] + " …",
     }
 
 
 def _review(name: str, text: str) -> dict[str, Any]:
     shown = text[:SHOWN_LETTERS]
     cut = len(text) - len(shown)
-    return {"id": printable(name), "w": pieces(printable(shown)), **({"cut": cut} if cut else {})}
+    return {"id": printable(name), "w": [printable(word) for word in pieces(shown)], **({"cut": cut} if cut else {})}

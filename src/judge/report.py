@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import json
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from src.judge import charts, page, words
 from src.judge.evaluation import decide, evaluation
 from src.judge.mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, write_suspects
 from src.judge.settings import known_settings
-from src.judge.writing import printable, write_whole
+from src.judge.writing import json_block, printable, write_whole
 from src.labels import SENTIMENTS
 from src.predictions import read_predictions
 from src.runs import Run
@@ -95,14 +94,6 @@ def render(context: dict[str, Any]) -> str:
         text = (TEMPLATES / file).read_text(encoding="utf-8")
         own |= {name: Markup(text), f"{name}_hash": _hash(text)}
     return environment.get_template("report.html.j2").render(context | own)
-
-
-def json_block(data: Any) -> Markup:
-    """JSON for a ``script`` element: no text in it can end the element or begin another."""
-    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    for letter in "<>&\u2028\u2029":
-        text = text.replace(letter, f"\\u{ord(letter):04x}")
-    return Markup(text)
 
 
 def _attributions(

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
+HARMLESS = ("ckpt_path", "data.eval_batch_size")  # going on from a checkpoint, or in other batches, is no other model
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -13,7 +14,7 @@ def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = summary["config"]
     folder = str(config.get("trainer", {}).get("default_root_dir") or "")
-    settings = {key: _without(value, folder) for key, value in _flat(config) if not key.startswith(COPIES)}
+    settings = {key: _without(value, folder) for key, value in _flat(config) if not key.startswith(COPIES + HARMLESS)}
     splits = summary["data"]["splits"]
     return settings | {f"{name} file": splits[name]["sha256"][:12] for name in ("train", "val") if name in splits}
 

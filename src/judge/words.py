@@ -20,7 +20,7 @@ FIGURE_WORDS = {
     "sentiment_f1": "Macro F1 over positive, negative and neutral, the mentioned aspects being given.",
     "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments that the aspect has.",
     "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
-    "neutral_f1": "F1 of the rarest sentiment, the aspects being given.",
+    "neutral_f1": "F1 of neutral alone, the aspects being given.",
 }
 ANSWER_WORDS = {
     "model": "the model, with detection thresholds tuned on validation",
@@ -46,7 +46,8 @@ def random_encoder(summary: Mapping[str, Any]) -> str | None:
 
 def command(summary: Mapping[str, Any]) -> str:
     """What one types to train such a run again."""
-    return shlex.join(["python", "train.py", *summary.get("overrides", [])])
+    overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
+    return shlex.join(["python", "train.py", *overrides])
 
 
 def facts(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -1,9 +1,13 @@
 """Files written whole, and untrusted text made fit for them."""
 
 import contextlib
+import json
 import os
 import re
 from pathlib import Path
+from typing import Any
+
+from markupsafe import Markup
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")  # not allowed in HTML; says nothing in text
 WORD = re.compile(r"\S+")
@@ -18,6 +22,14 @@ def write_whole(path: Path, text: str) -> None:
     finally:
         with contextlib.suppress(FileNotFoundError):
             temporary.unlink()
+
+
+def json_block(data: Any) -> Markup:
+    """JSON for a ``script`` element: no text in it can end the element or begin another."""
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    for letter in "<>&\u2028\u2029":
+        text = text.replace(letter, f"\\u{ord(letter):04x}")
+    return Markup(text)
 
 
 def printable(text: str) -> str:
