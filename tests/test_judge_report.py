@@ -9,7 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score, confusion_matrix, f1_score, precision_recall_curve
+from sklearn.metrics import (
+    average_precision_score,
+    confusion_matrix,
+    f1_score,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+)
 
 from src.errors import UserError
 from src.judge import page
@@ -69,6 +76,16 @@ def test_the_figures_are_those_of_scikit_learn(reported) -> None:
     known = p.sentiment != IGNORE
     gold, said = p.sentiment[known], p.sentiment_said()[known]
     assert cells["sentiment_f1"] == pytest.approx(f1_score(gold, said, average="macro", zero_division=0))
+    assert cells["sentiment_accuracy"] == pytest.approx((gold == said).mean())
+    each = []
+    for a, aspect in enumerate(labels.aspects):
+        mine, its = p.sentiment[known[:, a], a], p.sentiment_said()[known[:, a], a]
+        each.append(f1_score(mine, its, labels=sorted(set(mine)), average="macro", zero_division=0))
+        row = re.search(rf'<tr data-aspect="{aspect}">(.*?)</tr>', text, re.S).group(1)
+        for key, score in (("precision", precision_score), ("recall", recall_score), ("f1", f1_score)):
+            value = float(re.search(rf'data-key="{key}"><data value="([^"]+)"', row).group(1))
+            assert value == pytest.approx(score(p.mentioned[:, a], found[:, a], zero_division=0)), (aspect, key)
+    assert cells["sentiment_f1_per_aspect"] == pytest.approx(np.mean(each))
     assert cells["neutral_f1"] == pytest.approx(f1_score(gold == 2, said == 2, zero_division=0))
     hot = [(x[..., None] == np.arange(3)) for x in (p.sentiment, p.sentiment_said())]
     pairs = hot[0].reshape(len(found), -1), (hot[1] & found[..., None]).reshape(len(found), -1)
@@ -219,6 +236,8 @@ def test_learning_curves_join_what_was_resumed(tmp_path) -> None:
     found = learning_curves(tmp_path)
     assert found["series"] == {"train/loss": {1: 0.8, 2: 0.6}, "val/loss": {1: 0.9, 2: 0.7, 3: 0.5}}
     assert found["resumed"] == [2]
+    (tmp_path / "metrics.csv").write_text("epoch,step,train/loss,val/loss\n0,9,0.3,\n")
+    assert learning_curves(tmp_path) == {"series": {"train/loss": {1: 0.3}}, "resumed": []}, "begun anew"
     assert learning_curves(tmp_path / "none")["series"] == {}
 
 

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +42,14 @@ def write_report(folder: str | Path) -> Path:
     summary, labels = run.read_summary(), run.labels
     split = "test" if "test" in summary["figures"] else "val"
     predictions = read_predictions(run.predictions(split), labels)
-    judged = evaluation(run, predictions, split)
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
     seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
-    attributions, attribution_notes = _attributions(run, summary, predictions.texts, shown, seconds)
+    with ThreadPoolExecutor(1) as background:  # tf-idf trains there, while the words of the errors are coloured
+        evaluating = background.submit(evaluation, run, predictions, split)
+        attributions, attribution_notes = _attributions(run, summary, predictions.texts, shown, seconds)
+        judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
     context = {
         "run": run.folder.resolve().name,
@@ -100,7 +103,11 @@ def _attributions(
     run: Run, summary: Mapping[str, Any], texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
 ) -> tuple[dict[int, np.ndarray], list[str]]:
     """Attributions by the mistake's position, and what a reader should know of them."""
+    import torch
+
     from src.judge.attribution import TOLERANCE, explain  # imports torch
+
+    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leave tf-idf a core
 
     if not mistakes:
         return {}, []
