@@ -155,12 +155,14 @@ class StopSafely(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         # not within a step: gradients that were accumulated so far are in no checkpoint
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if self._asked and (whole or batch_idx + 1 == trainer.num_training_batches):
+        # not after an epoch's last batch: a run that goes on from there would never validate that epoch
+        last = batch_idx + 1 == trainer.num_training_batches
+        if self._asked and whole and not last:
             trainer.save_checkpoint(self.path, weights_only=False)
             raise TrainingStopped
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._asked:  # came while the epoch before was validated; that epoch's checkpoint is written
+        if self._asked:  # came at the end of the epoch before; it was validated, and its checkpoint is written
             raise TrainingStopped
 
     def _on_signal(self, number: int, frame: Any) -> None:
