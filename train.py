@@ -137,7 +137,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     from src.lit_module import AspectSentimentModule
 
     trainer = settings["trainer"]
-    encoder.module.set_attn_implementation(attention_for(trainer["accelerator"]))
+    encoder.module.set_attn_implementation(attention_for(trainer["accelerator"], encoder.module))
     limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
     steps = data.optimizer_steps(trainer["max_epochs"], *limits)
     module = AspectSentimentModule(

@@ -132,6 +132,7 @@ class TrainingStopped(Exception):
 class StopSafely(L.Callback):
     """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`TrainingStopped`.
 
+    After an epoch's last batch it waits for the validation, and for the checkpoint that the epoch's end writes there.
     A second signal stops at once, the usual way.
     """
 

@@ -5,6 +5,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from src.dropout import replace_dropout
 from src.labels import C
 
 Pooling = Literal["cls", "mean", "pooler"]
@@ -33,6 +34,7 @@ class AspectClassifier(nn.Module):
         self.trunk = nn.Sequential(nn.Linear(encoder.config.hidden_size, head_width), nn.ReLU(), nn.Dropout(dropout))
         self.sentiment = nn.Linear(head_width, aspects * C)
         self.mentioned = nn.Linear(head_width, aspects) if detect else None
+        replace_dropout(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
         """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A]."""

@@ -1,6 +1,9 @@
 """What the machine does well: the precision and the kind of attention that are fastest on it."""
 
 import torch
+from transformers import PreTrainedModel
+
+from src.attention import PLAIN
 
 
 def device_of(accelerator: str) -> str:
@@ -26,12 +29,14 @@ def resolve_precision(precision: str | int, accelerator: str) -> str:
     return "bf16-mixed" if device == "cpu" and _cpu_has_bf16() else "32-true"
 
 
-def attention_for(accelerator: str) -> str:
-    """Which attention transformers should use for training.
+def attention_for(accelerator: str, encoder: PreTrainedModel) -> str:
+    """Which attention transformers should use to train ``encoder``.
 
     On a processor, plain matrix products: on short reviews the fused kernel's backward pass is several times slower.
     """
-    return "eager" if device_of(accelerator) == "cpu" else "sdpa"
+    if device_of(accelerator) != "cpu":
+        return "sdpa"
+    return PLAIN if encoder._supports_attention_backend else "eager"
 
 
 def _cpu_has_bf16() -> bool:

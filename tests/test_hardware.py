@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from src.attention import PLAIN
 from src.hardware import attention_for, resolve_precision
 from tests.tiny import tiny_module, tiny_split
 
@@ -45,21 +46,28 @@ def test_anything_else_stays(machine) -> None:
 
 
 def test_attention_by_device(machine) -> None:
+    encoder = tiny_module().classifier.encoder
     machine()
-    assert attention_for("auto") == attention_for("cpu") == "eager"
+    assert attention_for("auto", encoder) == attention_for("cpu", encoder) == PLAIN
     machine(cuda=True)
-    assert attention_for("auto") == "sdpa"
-    assert attention_for("cpu") == "eager"
+    assert attention_for("auto", encoder) == "sdpa"
+    assert attention_for("cpu", encoder) == PLAIN
 
 
-def test_both_kinds_of_attention_give_the_same_logits() -> None:
+def test_every_kind_of_attention_gives_the_same_logits_and_gradients() -> None:
     module, split = tiny_module().eval(), tiny_split(12)
     batch = split.batch(np.arange(12))
-    logits = []
-    for kind in ("eager", "sdpa"):
+    assert (batch["attention_mask"] == 0).any()
+    results = []
+    for kind in ("eager", "sdpa", PLAIN):
         module.classifier.encoder.set_attn_implementation(kind)
         assert module.classifier.encoder.config._attn_implementation == kind
-        with torch.no_grad():
-            logits.append(module(batch["input_ids"], batch["attention_mask"]))
-    for head in logits[0]:
-        torch.testing.assert_close(logits[0][head], logits[1][head], rtol=1e-5, atol=1e-6)
+        module.zero_grad()
+        logits = module(batch["input_ids"], batch["attention_mask"])
+        module._total(module._losses(logits, batch)).backward()
+        gradients = {n: p.grad.clone() for n, p in module.named_parameters() if p.grad is not None}
+        results.append({head: value.detach() for head, value in logits.items()} | gradients)
+    for other in results[1:]:
+        assert other.keys() == results[0].keys()
+        for name, value in other.items():
+            torch.testing.assert_close(value, results[0][name], rtol=1e-4, atol=1e-6, msg=name)

@@ -13,7 +13,7 @@ from tests.test_config import composed
 
 ORDER = [
     *("errors", "labels", "faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"),
-    *("tokenizer", "batching", "datamodule", "focal", "losses", "hub", "encoder", "classifier"),
+    *("tokenizer", "batching", "datamodule", "focal", "losses", "hub", "encoder", "dropout", "attention", "classifier"),
     *("predictions", "figures", "metrics", "lit_module", "checkpoint", "schema", "checks"),
     *("hardware", "progress", "runs", "summary", "judge", "ship", "cli"),
 ]
