@@ -7,7 +7,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: train test test-slow lint setup clean
+.PHONY: train test test-slow bench lint setup clean
 
 train: setup
 	$(RUN) train.py $(ARGS)
@@ -17,6 +17,11 @@ test: setup
 
 test-slow: setup
 	$(RUN) -m pytest -m slow $(ARGS)
+
+# Side by side with peers, in turn: benchmarks/README.md
+bench: setup
+	$(RUN) -m pip install -q -c constraints.txt -e '.[bench]'
+	$(RUN) benchmarks/run.py $(ARGS)
 
 lint: setup
 	$(VENV)/bin/ruff check .

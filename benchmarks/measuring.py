@@ -1,0 +1,61 @@
+"""Commands in turn, each in a process of its own: seconds, peak memory, and what they print."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def measure(command: list[str], timeout: float) -> dict[str, Any]:
+    """Run a command; its output, wall seconds and peak memory (MiB). ``failed`` says why there is no more."""
+    began = time.perf_counter()
+    with tempfile.TemporaryFile("w+") as out:
+        process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
+        status = None
+        while status is None and time.perf_counter() - began < timeout:
+            pid, code, usage = os.wait4(process.pid, os.WNOHANG)
+            status = code if pid else None
+            time.sleep(0.05)
+        if status is None:
+            process.kill()
+            _, _, usage = os.wait4(process.pid, 0)
+        process.returncode = 0  # it was waited for here
+        out.seek(0)
+        text = out.read()
+    facts: dict[str, Any] = {"wall": time.perf_counter() - began, "mib": usage.ru_maxrss / 1024}
+    if status is None:
+        return facts | {"failed": f"not done in {timeout:.0f} s"}
+    return facts | ({"output": text} if status == 0 else {"failed": text.strip().splitlines()[-1] if text else "?"})
+
+
+def own(result: dict[str, Any]) -> dict[str, Any]:
+    """The JSON object that the project's own programs print last."""
+    text = result.pop("output", "{}")
+    return result | json.loads(text.strip().splitlines()[-1])
+
+
+def peer_train(result: dict[str, Any]) -> dict[str, Any]:
+    """``pad256   1.00 samples/s``."""
+    found = re.search(r"([\d.]+) samples/s", result.pop("output", ""))
+    return result | ({"reviews_per_second": float(found.group(1))} if found else {})
+
+
+def rounds(ways: dict[str, Any], count: int, timeout: float) -> dict[str, list[dict[str, Any]]]:
+    """Every way once, then again: A B C A B C. A way that failed is not tried again."""
+    results: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
+    for number in range(count):
+        for name, (command, parse) in ways.items():
+            if any("failed" in r for r in results[name]):
+                continue
+            result = parse(measure(command, timeout))
+            results[name].append(result)
+            shown = f"{result['reviews_per_second']:.2f} reviews/s" if "reviews_per_second" in result else result
+            print(f"round {number + 1}: {name:24s} {shown}", file=sys.stderr, flush=True)
+    return results

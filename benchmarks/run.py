@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""Side by side: this project and its peers, in turn, each in a process of its own.
+
+    make bench                                             all of it: an hour or two on two cores without bfloat16
+    python benchmarks/run.py --only train --rounds 1       a first look
+    python benchmarks/run.py --peers path/to/peers --data path/to/data
+
+Prints a table, median of the rounds, and writes it with all single values to ``--out`` (JSON). Without the peers'
+programs only the project's own ways are measured; without the data, on the project's own sample.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent
+sys.path.insert(0, str(ROOT))
+
+from benchmarks.measuring import measure, own, peer_train, rounds  # noqa: E402
+from benchmarks.prediction import predict_rounds  # noqa: E402
+
+
+def medians(results: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
+    """Per way the median of every number, or why there is none."""
+    table: dict[str, dict[str, Any]] = {}
+    for name, runs in results.items():
+        numbers = {k for r in runs for k, v in r.items() if isinstance(v, (int, float))}
+        table[name] = {k: statistics.median(r[k] for r in runs if k in r) for k in sorted(numbers)}
+        table[name] |= {k: v for r in runs for k, v in r.items() if isinstance(v, str)}
+    return table
+
+
+def show(title: str, table: dict[str, dict[str, Any]], first: str, machine: float | None = None) -> str:
+    """A Markdown table; speeds as multiples of ``first`` too."""
+    base = table.get(first, {}).get("reviews_per_second")
+    lines = [
+        f"\n{title}\n",
+        f"| | reviews/s | x {first} | tokens/s | computed per token | GFLOP/s (share) | MiB | start, s |",
+    ]
+    lines.append("|---|---|---|---|---|---|---|---|")
+    for name, row in table.items():
+        if "reviews_per_second" not in row:
+            lines.append(f"| {name} | {row.get('failed', '?')} | | | | | | |")
+            continue
+        speed, gflops = row["reviews_per_second"], row.get("gflops")
+        cells = [f"{speed:.1f}", f"{speed / base:.2f}" if base else "", f"{row.get('tokens_per_second', 0):.0f}"]
+        cells += [f"{row['computed_per_token']:.2f}" if "computed_per_token" in row else ""]
+        cells += [f"{gflops:.0f} ({gflops / machine:.2f})" if gflops and machine else ""]
+        cells += [f"{row['mib']:.0f}", f"{row['seconds_to_first_step']:.1f}" if "seconds_to_first_step" in row else ""]
+        lines.append(f"| {name} | " + " | ".join(c if c != "0" else "" for c in cells) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """All rounds, then the tables."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--rounds", type=int, default=3)
+    p.add_argument("--rows", type=int, default=192)
+    p.add_argument("--timeout", type=float, default=600, help="seconds a way may take in one round")
+    p.add_argument("--only", nargs="+", choices=["train", "mini", "predict"], default=["train", "mini", "predict"])
+    p.add_argument("--peers", type=Path, default=ROOT.parent / "shared" / "peers")
+    p.add_argument("--data", type=Path, default=ROOT.parent / "shared" / "data")
+    p.add_argument("--out", type=Path, default=HERE / "results.json")
+    a = p.parse_args()
+    python, real = sys.executable, (a.data / "seed" / "train.csv").is_file()
+    csv = str(a.data / "seed" / "train.csv" if real else ROOT / "data" / "sample" / "train.csv")
+    peers = a.peers.is_dir() and real
+    result: dict[str, Any] = {
+        "machine": own(measure([python, str(HERE / "matmul.py")], 60)) | {"cpu": platform.processor()}
+    }
+    print(f"matrix products, GFLOP/s: {result['machine']}", file=sys.stderr)
+    with tempfile.TemporaryDirectory() as folder:
+        encoder = f"{folder}/encoder"
+        maker = a.peers / "random_visobert.py" if peers else HERE / "random_encoder.py"
+        subprocess.run([python, str(maker), encoder], check=True, capture_output=True)
+        ours = [python, str(HERE / "train_speed.py")]
+        if "train" in a.only:
+            ways: dict[str, Any] = {}
+            for way in ("pad256", "dynamic", "hf", "hf-best") if peers else ():
+                script = [python, str(a.peers / "train_speed.py"), encoder, csv, "--rows", str(a.rows), "--ways", way]
+                ways[way] = (script, peer_train)
+            if peers:
+                ways["hf-best, float32"] = ([python, str(HERE / "hf_float32.py"), *ways["hf-best"][0][1:]], peer_train)
+            for way in ("lightning", "bare"):
+                ways[f"ours, {way}"] = ([*ours, encoder, csv, "--rows", str(a.rows), "--way", way], own)
+            result["train"] = rounds(ways, a.rounds, a.timeout)
+        if "mini" in a.only:
+            ways = {
+                w: ([*ours, "mini", csv, "--rows", str(10 * a.rows), "--way", w], own) for w in ("lightning", "bare")
+            }
+            result["mini"] = rounds(ways, a.rounds, a.timeout)
+        if "predict" in a.only:
+            peer = a.peers / "predict_speed.py" if peers else None
+            result["predict"] = predict_rounds(peer, encoder, csv, a.rows, a.rounds, a.timeout)
+    a.out.write_text(json.dumps(result, indent=1) + "\n")
+    best = max(result["machine"]["float32"], result["machine"]["bfloat16"])
+    for key, title in (
+        ("train", "Training, ViSoBERT's shape"),
+        ("mini", "Training, the small encoder"),
+        ("predict", "Prediction"),
+    ):
+        if key in result:
+            table = medians(result[key])
+            print(show(title, table, "pad256" if "pad256" in table else next(iter(table)), best))
+
+
+if __name__ == "__main__":
+    main()
