@@ -26,6 +26,7 @@ sys.path.insert(0, str(ROOT))
 
 import train  # noqa: E402
 from benchmarks.rows import sample_rows  # noqa: E402
+from benchmarks.where import shares  # noqa: E402
 from src.batching import padding_share  # noqa: E402
 from src.checks import ENCODER_KEYS  # noqa: E402
 from src.encoder import load_encoder  # noqa: E402
@@ -96,6 +97,7 @@ def main() -> None:
     p.add_argument("csv", type=Path)
     p.add_argument("--way", choices=["lightning", "bare"], default="lightning")
     p.add_argument("--rows", type=int, default=192, help="0: all of them")
+    p.add_argument("--profile", action="store_true", help="where the time goes, in place of how much it is")
     p.add_argument("overrides", nargs="*", help="settings, as for train.py")
     a = p.parse_intermixed_args()  # settings may stand behind options
     started = time.perf_counter()
@@ -120,6 +122,10 @@ def main() -> None:
         longest = max(plan.batches(0), key=lambda rows: lengths[rows].max())
         log = module.log
         bare_epoch(module, [loader.split.batch(longest)], trainer)
+        if a.profile:
+            kinds = shares(lambda: bare_epoch(module, loader, trainer))
+            print("\n".join(f"{share:6.1%}  {kind}" for kind, share in kinds.items()))
+            return
         if a.way == "bare":
             seconds = bare_epoch(module, loader, trainer)
         else:

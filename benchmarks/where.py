@@ -1,0 +1,23 @@
+"""Where a step's time goes: the profiler's operators, in five kinds."""
+
+from collections.abc import Callable
+from typing import Any
+
+from torch.profiler import ProfilerActivity, profile
+
+KINDS = {
+    "matrix products": ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm", "aten::_addmm_activation"),
+    "random numbers": ("aten::bernoulli_", "aten::random_"),
+    "copies and casts": ("aten::copy_",),
+    "optimizer, clipping": ("aten::_fused_adamw_", "aten::_foreach", "aten::linalg_vector_norm"),
+}
+
+
+def shares(work: Callable[[], Any]) -> dict[str, float]:
+    """The share of the operators' own time that each kind takes while ``work`` runs, and the rest."""
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        work()
+    events = seen.key_averages()
+    total = sum(e.self_cpu_time_total for e in events)
+    kinds = {k: sum(e.self_cpu_time_total for e in events if e.key.startswith(v)) / total for k, v in KINDS.items()}
+    return kinds | {"element by element, and the rest": 1 - sum(kinds.values())}
