@@ -7,6 +7,15 @@ from collections.abc import Sequence
 
 from src.errors import UserError
 
+EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
+    **dict.fromkeys(
+        ("torch", "lightning", "transformers", "hydra", "omegaconf", "torchmetrics", "sentencepiece"), "train"
+    ),
+    **dict.fromkeys(("huggingface_hub", "sklearn", "scipy", "tqdm", "google", "onnx", "onnxscript"), "train"),
+    **dict.fromkeys(("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"), "serve"),
+    "jinja2": "train",
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake is printed as it is and ends with exit status 2."""
@@ -16,6 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_evaluate(commands)
     _add_report(commands)
     _add_compare(commands)
+    _add_export(commands)
     options = vars(parser.parse_args(arguments))
     options.pop("command")
     run = options.pop("run")
@@ -23,6 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
         run(**options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    except ModuleNotFoundError as error:
+        package = (error.name or "").split(".")[0]
+        if package not in EXTRAS:
+            raise
+        print(f"error: {package} is not installed; pip install '.[{EXTRAS[package]}]'", file=sys.stderr)
         raise SystemExit(2) from None
     except BrokenPipeError:  # `absa check ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -80,6 +96,26 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     compare.set_defaults(run=_compare)
 
 
+def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    export = commands.add_parser(
+        "export",
+        help="write a bundle: the model as it leaves training, without torch",
+        description="Write a run's best checkpoint as a bundle: ONNX model, tokenizer, labels, thresholds, "
+        "temperatures, model card. Nothing is written unless ONNX and torch decide alike on real texts.",
+    )
+    export.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    export.add_argument("-o", "--out", required=True, metavar="BUNDLE", help="the folder to write")
+    export.add_argument("--int8", action="store_true", help="int8 weights: a quarter of the size, often faster")
+    export.add_argument(
+        "--max-drop",
+        type=float,
+        default=0.5,
+        metavar="POINTS",
+        help="refuse int8 when the monitored figure falls further on the validation split (default: %(default)s)",
+    )
+    export.set_defaults(run=_export)
+
+
 def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     if file is None:
         from src.judge.evaluation import evaluate_run
@@ -106,6 +142,12 @@ def _compare(folders: list[str], by: str | None) -> None:
     from src.judge.compare import compare_runs
 
     print(compare_runs(folders, by=by))
+
+
+def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
+    from src.ship.export import export_run
+
+    print(export_run(run_folder, out, int8, max_drop))
 
 
 def _check(files: list[str], **options: object) -> None:

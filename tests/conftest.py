@@ -74,3 +74,11 @@ def trained(tmp_path_factory) -> tuple[Path, str]:
     done = train(*TINY, "loss=focal", "loss.gamma=2", "trainer.max_epochs=2", f"hydra.run.dir={folder}")
     assert done.returncode == 0, done.stdout + done.stderr
     return folder, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def exported(trained, tmp_path_factory) -> Path:
+    """A bundle of the run of :func:`trained`."""
+    from src.ship.export import export_run
+
+    return export_run(trained[0], tmp_path_factory.mktemp("exported") / "bundle")

@@ -33,7 +33,13 @@ def test_the_rows_are_those_of_pandas(tmp_path) -> None:
     source.write_text("data,A\n" + "".join(f'"r{i}, x",\n' for i in range(50)), encoding="utf-8")
     with sample_rows(source, 5, tmp_path / "some.csv").open(newline="") as file:
         texts = [row["data"] for row in csv.DictReader(file)]
-    assert texts == ["r28, x", "r11, x", "r10, x", "r41, x", "r2, x"]  # pandas 3.1: read_csv(...).sample(5, random_state=0)
+    assert texts == [
+        "r28, x",
+        "r11, x",
+        "r10, x",
+        "r41, x",
+        "r2, x",
+    ]  # pandas 3.1: read_csv(...).sample(5, random_state=0)
 
 
 def test_one_process_after_another() -> None:

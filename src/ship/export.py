@@ -1,0 +1,196 @@
+"""Export a run's best checkpoint as a bundle. Refuses a bundle that decides otherwise than the checkpoint."""
+
+import math
+from collections.abc import Iterator, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from src.errors import UserError
+from src.figures import evaluate, figures
+from src.judge.inference import load_best
+from src.labels import SENTIMENTS, Labels
+from src.lit_module import AspectSentimentModule
+from src.predictions import Predictions, read_predictions
+from src.runs import Run, environment
+from src.ship.bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
+from src.ship.graph import quantise, to_onnx
+from src.ship.predictor import Predictor
+from src.tokenizer import PAD_ID, from_json
+
+TEXTS = 64  # on which bundle and checkpoint must agree
+TOLERANCE = 1e-4  # of a logit
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+
+
+def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_drop: float = 0.5) -> Path:
+    """Write the bundle ``out``, whole or not at all; its path.
+
+    ``int8`` quantises the weights, measures the figures on the validation split again, and refuses when the monitored
+    figure falls by more than ``max_drop`` points (hundredths). Raises UserError also when the run is not finished, when
+    ``out`` is something else than a bundle, and when ONNX and torch disagree.
+    """
+    if not max_drop >= 0:
+        raise UserError(f"--max-drop {max_drop}: expected 0 or more points")
+    run, out = Run(run_folder), Path(out)
+    summary, labels = run.read_summary(), run.labels
+    module = load_best(run)
+    tokenizer = from_json(module.tokenizer_json or "", summary["config"]["data"]["max_length"])
+    texts = sample(tokenizer, _texts(run, labels))
+    info = describe(summary, module)
+    with written_whole(out) as folder:
+        (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+        expected = references(module, tokenizer, texts, info["pad_id"])
+        to_onnx(module, folder / MODEL)
+        info["agreement"] = agreement(Predictor(info, tokenizer, folder / MODEL), tokenizer, texts, expected)
+        if int8:
+            quantise(folder / MODEL)
+            info["precision"] = "int8"
+            measured = read_predictions(run.predictions("val"), labels)
+            predictor = Predictor(info, tokenizer, folder / MODEL)
+            info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
+        (folder / CARD).write_text(card(run, info), encoding="utf-8")
+        write_info(folder, info)
+        Predictor.load(folder)  # as whoever gets it will
+    return out
+
+
+def describe(summary: dict[str, Any], module: AspectSentimentModule) -> dict[str, Any]:
+    """``bundle.json`` of a run, but for ``agreement``, which is still empty."""
+    config = module.classifier.encoder.config
+    known = environment()
+    return {
+        "task": module.task,
+        "labels": summary["labels"],
+        "sentiments": list(SENTIMENTS),
+        "thresholds": summary["thresholds"],
+        "calibration": summary["calibration"],
+        "max_length": summary["config"]["data"]["max_length"],
+        "pad_id": PAD_ID if config.pad_token_id is None else config.pad_token_id,
+        "normalisation": "NFC",
+        "precision": "fp32",
+        "encoder": {key: summary["encoder"][key] for key in ("name", "pretrained")}
+        | {"type": config.model_type, "hidden_size": config.hidden_size, "pooling": module.classifier.pooling},
+        "figures": {"monitor": summary["monitor"], **summary["figures"]},
+        "agreement": {},
+        "versions": {"python": known["python"], "commit": known["commit"]}
+        | known["packages"]
+        | {name: version(name) for name in PACKAGES},
+    }
+
+
+def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
+    """:data:`TEXTS` of the texts, from the shortest to the longest in tokens; the first is cut down to one token."""
+    by_length = sorted(set(texts), key=lambda text: (len(tokenizer.encode(text)), text))
+    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, TEXTS - 1)]
+    words = (word for text in by_length for word in text.split())
+    one = next((word for word in words if len(tokenizer.encode(word)) == 3), by_length[0])  # <s> word </s>
+    return [one, *chosen]
+
+
+def references(
+    module: AspectSentimentModule, tokenizer: Tokenizer, texts: Sequence[str], pad_id: int
+) -> list[dict[str, np.ndarray]]:
+    """The checkpoint's logits for each of :func:`batches`."""
+    with torch.inference_mode():
+        outs = [module(*map(torch.from_numpy, batch)) for batch in batches(tokenizer, texts, pad_id)]
+    return [{head: logits.numpy() for head, logits in out.items()} for out in outs]
+
+
+def agreement(
+    predictor: Predictor, tokenizer: Tokenizer, texts: Sequence[str], expected: Sequence[dict[str, np.ndarray]]
+) -> dict[str, Any]:
+    """How far the bundle's logits are from the checkpoint's. Raises UserError when too far, or on any decision."""
+    furthest, other = 0.0, 0
+    for batch, want in zip(batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
+        got = predictor.run(*batch)
+        furthest = max(furthest, *(float(np.abs(got[head] - want[head]).max()) for head in want))
+        a, b = (predictor.decisions.predictions(out.get("mentioned"), out["sentiment"]) for out in (got, want))
+        thresholds = predictor.decisions.thresholds
+        other += int((a.detected(thresholds) != b.detected(thresholds)).sum())
+        other += int((a.sentiment_said() != b.sentiment_said()).sum())
+    if other or not furthest <= TOLERANCE:  # so that NaN is refused too
+        raise UserError(
+            f"ONNX and torch disagree on {len(texts)} texts: logits differ by up to {furthest:.2g} (allowed: "
+            f"{TOLERANCE:g}), {other} decisions differ (allowed: none). No bundle was written; the versions of torch, "
+            "onnx and onnxruntime that are known to work together are in constraints.txt."
+        )
+    return {"texts": len(texts), "largest_difference": furthest, "allowed": TOLERANCE, "decisions_that_differ": other}
+
+
+def batches(tokenizer: Tokenizer, texts: Sequence[str], pad_id: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Token ids and mask, int64 [B, T]: every text alone, then all in batches of 32 of mixed lengths, padded."""
+    rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
+    groups = [[row] for row in rows] + [rows[start::2] for start in range(2)]
+    for group in groups:
+        ids = np.full((len(group), max(map(len, group))), pad_id, np.int64)
+        mask = np.zeros_like(ids)
+        for i, row in enumerate(group):
+            ids[i, : len(row)], mask[i, : len(row)] = row, 1
+        yield ids, mask
+
+
+def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: float) -> dict[str, Any]:
+    """Figures of the validation split with and without int8. Raises UserError when the monitored one falls too far."""
+    mentioned, sentiment = predictor.logits(measured.texts)
+    again = Predictions(measured.ids, measured.texts, measured.mentioned, measured.sentiment, sentiment, mentioned)
+    before, after = (
+        {name: float(value) for name, value in values.items()}
+        for values in (
+            figures(evaluate(p, predictor.decisions.thresholds), predictor.labels, predictor.task)
+            for p in (measured, again)
+        )
+    )
+    drop = 100 * (before[monitor] - after[monitor])
+    if not drop <= max_drop or math.isnan(drop):
+        raise UserError(
+            f"int8 lowers {monitor} on the validation split by {drop:.2f} points, from {100 * before[monitor]:.2f} to "
+            f"{100 * after[monitor]:.2f}; --max-drop allows {max_drop:g}. No bundle was written. "
+            "Export without --int8, or allow more."
+        )
+    return {
+        "split": "val",
+        "reviews": len(measured.texts),
+        "fp32": before,
+        "int8": after,
+        "change": {name: after[name] - before[name] for name in before},
+        "max_drop_points": max_drop,
+    }
+
+
+def card(run: Run, info: dict[str, Any]) -> str:
+    """The run's model card, and what is particular to this bundle."""
+    from src.judge.card import write_card
+
+    path = run.folder / CARD
+    if not path.is_file() or path.stat().st_mtime < (run.folder / "summary.json").stat().st_mtime:
+        write_card(run.folder)
+    agreed = info["agreement"]
+    lines = [
+        "## This bundle",
+        "",
+        f"`{MODEL}` ({info['precision']}), `{TOKENIZER}` and `bundle.json`, which says what the logits mean. "
+        f"On {agreed['texts']} texts of the validation and test splits its float32 logits differ from the checkpoint's "
+        f"by at most {agreed['largest_difference']:.1g}, and no decision differs.",
+    ]
+    if measured := info["figures"].get("int8"):
+        lines += [
+            "",
+            f"Its weights are int8. On the {measured['reviews']} reviews of the validation split:",
+            "",
+            "| figure | float32 | int8 | change, points |",
+            "|---|---:|---:|---:|",
+        ]
+        for name, before in measured["fp32"].items():
+            after = measured["int8"][name]
+            lines.append(f"| {name} | {before:.4f} | {after:.4f} | {100 * (after - before):+.2f} |")
+    return path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+
+
+def _texts(run: Run, labels: Labels) -> list[str]:
+    splits = [split for split in ("val", "test") if run.predictions(split).is_file()]
+    return [text for split in splits or ["val"] for text in read_predictions(run.predictions(split), labels).texts]

@@ -1,0 +1,70 @@
+"""The classifier as an ONNX graph, and that graph with int8 weights."""
+
+import logging
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from src.lit_module import AspectSentimentModule
+from src.tokenizer import PAD_ID
+
+
+def to_onnx(module: AspectSentimentModule, path: Path) -> None:
+    """Write the classifier with torch's dynamo exporter: inputs int64 [batch, tokens], both dynamic."""
+    classifier = module.classifier
+    classifier.encoder.set_attn_implementation("eager")  # plain products: the smaller graph, and no slower
+    example = torch.full((2, 7), PAD_ID + 3)
+    sizes = {0: "batch", 1: "tokens"}
+    with _quiet():
+        program = torch.onnx.export(
+            _Ordered(classifier, module.heads).eval(),
+            (example, torch.ones_like(example)),
+            input_names=["input_ids", "attention_mask"],
+            output_names=list(module.heads),
+            dynamic_shapes={"input_ids": sizes, "attention_mask": sizes},
+            dynamo=True,
+            verbose=False,
+        )
+        assert program is not None
+        program.save(path, external_data=False)
+
+
+def quantise(path: Path) -> None:
+    """Replace the model by one with int8 weights, whose activations are scaled as they come."""
+    import onnx
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    model = onnx.load(path)
+    del model.graph.value_info[:]  # the dynamo exporter's; with it quantize_dynamic refuses the graph
+    with _quiet():
+        # 7 bits per channel: processors without VNNI overflow on 8, and would answer otherwise than this one
+        quantize_dynamic(model, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
+
+
+class _Ordered(nn.Module):
+    """The classifier with its logits as a tuple, in the order of the output names."""
+
+    def __init__(self, classifier: nn.Module, heads: Sequence[str]) -> None:
+        super().__init__()
+        self.classifier, self.heads = classifier, heads
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
+        logits = self.classifier(input_ids, attention_mask)
+        return tuple(logits[head] for head in self.heads)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the libraries' remarks on their own insides."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

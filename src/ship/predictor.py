@@ -1,0 +1,186 @@
+"""A bundle's predictor: tokenizers, onnxruntime and numpy. The command, the service and the demo page all use this one.
+
+Every call of the model gets one review: nothing is padded (a fifth faster than batches of mixed lengths, and no slower
+than batches of one length by more than that), and the same text gets the same bits whatever it comes with. int8 needs
+it too: it scales the activations of a call together.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import onnxruntime as ort
+from tokenizers import Tokenizer
+
+from src.errors import UserError
+from src.judge.calibration import Calibration
+from src.judge.thresholds import Thresholds
+from src.labels import C, Labels
+from src.ship.answers import Decisions
+from src.ship.bundle import INFO, MODEL, TOKENIZER, labels_of, read_bundle
+from src.tokenizer import encode, from_json
+
+if TYPE_CHECKING:
+    from src.ship.run_predictor import RunPredictor
+
+SMALL = 512  # hidden size below which one review is too little work for several threads: they take one review each
+CHUNK = 16  # reviews that a thread takes at a time
+
+
+class Predictor:
+    """A loaded bundle. ``predict`` and the others may be called from several threads at once."""
+
+    def __init__(self, info: dict[str, Any], tokenizer: Tokenizer, model: Path, threads: int | None = None) -> None:
+        self.info = info
+        self.labels: Labels = labels_of(info)
+        self.task: str = info["task"]
+        self.max_length: int = info["max_length"]
+        self.decisions = Decisions(
+            self.labels,
+            self.task,
+            Thresholds.from_dict(info["thresholds"]).array,
+            Calibration.from_dict(info["calibration"]),
+        )
+        threads = threads or cores()
+        small = info["encoder"].get("hidden_size", SMALL) < SMALL
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = 1 if small else threads
+        options.log_severity_level = 3
+        self._session = ort.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+        self._pool = ThreadPoolExecutor(threads) if small and threads > 1 else None
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int | None = None) -> "Predictor":
+        """Read a bundle, checking its hashes; ``threads`` default to the cores that the process may use.
+
+        Raises UserError when it is no bundle, was changed, or its model cannot be loaded.
+        """
+        folder = Path(folder)
+        info = read_bundle(folder)
+        try:
+            tokenizer = from_json((folder / TOKENIZER).read_text(encoding="utf-8"), info["max_length"])
+            return cls(info, tokenizer, folder / MODEL, threads)
+        except Exception as error:  # both libraries raise their own kinds
+            raise UserError(f"{folder}: cannot be loaded ({error})") from error
+
+    def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
+        """An answer per text, in the order given, as :meth:`src.ship.answers.Decisions.answers` describes it.
+
+        Raises UserError, which names the texts by their number from 0 on, for what is no valid Unicode text.
+        """
+        return self.decisions.answers(*self.logits(texts), all_aspects=all_aspects)
+
+    def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+        """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order."""
+        check_texts(texts)
+        ids, offsets = encode(self._tokenizer, texts)
+        a = len(self.labels.aspects)
+        sentiment = np.zeros((len(texts), a, C), np.float32)
+        mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
+
+        def fill(rows: Iterable[int]) -> None:
+            for i in rows:
+                out = self.run(ids[None, offsets[i] : offsets[i + 1]].astype(np.int64))
+                sentiment[i] = out["sentiment"][0]
+                if mentioned is not None:
+                    mentioned[i] = out["mentioned"][0]
+
+        chunks = [range(start, min(start + CHUNK, len(texts))) for start in range(0, len(texts), CHUNK)]
+        if self._pool is None or len(chunks) < 2:
+            fill(range(len(texts)))
+        else:
+            list(self._pool.map(fill, chunks))
+        return mentioned, sentiment
+
+    def tokens(self, text: str) -> list[tuple[int, int]]:
+        """Where each token but the special ones begins and ends, in characters of the text's NFC form."""
+        check_texts([text])
+        text = unicodedata.normalize("NFC", text)
+        encoding = self._tokenizer.encode(text)
+        spans = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+        return [_trimmed(text, *span) for span, special in spans if not special]
+
+    def explain(self, text: str) -> dict[str, Any]:
+        """What each word contributes to each answer: how far its log-probability falls when the word is left out.
+
+        ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}}``, for the mentioned
+        aspects. Words are what lies between spaces; a word beyond the model's reach weighs 0.
+        """
+        check_texts([text])
+        text = unicodedata.normalize("NFC", text)
+        words = [match.span() for match in re.finditer(r"\S+", text)]
+        end = max((end for _, end in self.tokens(text)), default=0)
+        near = [span for span in words if span[0] < end]
+        mentioned, sentiment = self.logits([text, *(text[:a] + text[b:] for a, b in near)])
+        logits = self.decisions.predictions(mentioned, sentiment)
+        said = logits.sentiment_said()[0]
+        log = self.decisions.log_confidence(mentioned, sentiment, said)  # [1 + words, A]
+        drops = np.zeros((len(words), log.shape[1]))
+        drops[: len(near)] = log[0] - log[1:]
+        answer = self.decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
+        return {
+            "text": text,
+            "words": [{"start": a, "end": b} for a, b in words],
+            "weights": {
+                aspect: np.round(drops[:, self.labels.aspects.index(aspect)], 4).tolist()
+                for aspect in answer["aspects"]
+            },
+        }
+
+    def run(self, ids: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
+        """One call of the model: token ids int64 [B, T], and the mask where some are padding -> logits by head."""
+        names = ["sentiment", "mentioned"] if self.task == "absa" else ["sentiment"]
+        inputs = {"input_ids": ids, "attention_mask": np.ones_like(ids) if mask is None else mask}
+        return dict(zip(names, self._session.run(names, inputs), strict=True))
+
+
+def open_predictor(path: str | Path, threads: int | None = None) -> "Predictor | RunPredictor":
+    """A predictor for a bundle, or for a run's folder (which needs torch). Raises UserError if ``path`` is neither."""
+    path = Path(path)
+    if not (path / INFO).is_file() and (path / "summary.json").is_file():
+        from src.ship.run_predictor import RunPredictor  # brings torch
+
+        return RunPredictor.load(path, threads)
+    if not (path / INFO).is_file():
+        raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
+    return Predictor.load(path, threads)
+
+
+def cores() -> int:
+    """How many cores this process may use: its affinity, or less where a control group grants less time."""
+    try:
+        available = len(os.sched_getaffinity(0))
+    except AttributeError:  # macOS, Windows
+        available = os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
+        return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
+    except (OSError, ValueError):
+        return available
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raises UserError for every item that is no text, or holds half a surrogate pair, which no encoding can carry."""
+    faults = []
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            faults.append(f"text {i}: expected a text, got {type(text).__name__}")
+            continue
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            code = ord(text[error.start])
+            faults.append(f"text {i}: not valid Unicode (half a surrogate pair, U+{code:04X}, at {error.start})")
+    if faults:
+        raise UserError(faults)
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A token's span without the spaces that it begins with; empty where it is nothing else."""
+    return end - len(text[start:end].lstrip()), end

@@ -1,0 +1,130 @@
+"""A bundle is read only when it is whole and unchanged, and written whole or not at all."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from src.errors import UserError
+from src.ship.bundle import CARD, FILES, INFO, MODEL, TOKENIZER, labels_of, read_bundle, write_info, written_whole
+
+CONTENT = {
+    "task": "absa",
+    "labels": {"aspects": ["Pin", "Khác"], "without_sentiment": ["Khác"]},
+    "sentiments": ["positive", "negative", "neutral"],
+    "thresholds": {"global": 0.5, "per_aspect": [0.5, 0.4]},
+    "calibration": {"sentiment": 1.0, "mentioned": 1.0},
+    "max_length": 256,
+    "pad_id": 1,
+    "normalisation": "NFC",
+    "precision": "fp32",
+    "encoder": {},
+    "figures": {},
+    "agreement": {},
+    "versions": {},
+}
+
+
+def fill(folder: Path, **changes: object) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in FILES:
+        (folder / name).write_text(f"content of {name}", encoding="utf-8")
+    write_info(folder, CONTENT | changes)
+    return folder
+
+
+def test_what_is_written_is_read(tmp_path) -> None:
+    info = read_bundle(fill(tmp_path / "b"))
+    assert {key: info[key] for key in CONTENT} == CONTENT
+    assert info["format"] == 1
+    assert set(info["files"]) == {MODEL, TOKENIZER, CARD}
+    assert labels_of(info).carries_sentiment == [True, False]
+
+
+def test_every_changed_or_missing_file_is_named(tmp_path) -> None:
+    folder = fill(tmp_path / "b")
+    (folder / MODEL).write_text("content of model.onnX")
+    (folder / TOKENIZER).unlink()
+    with pytest.raises(UserError) as error:
+        read_bundle(folder)
+    assert len(error.value.faults) == 2
+    assert "model.onnx: is not the file that was exported" in error.value.faults[0]
+    assert "tokenizer.json: cannot be read" in error.value.faults[1]
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"task": "other"}, ['"task"']),
+        ({"precision": "fp8", "sentiments": ["negative", "positive", "neutral"]}, ['"precision"', '"sentiments"']),
+        ({"normalisation": "NFD"}, ['"normalisation"']),
+        ({"thresholds": {"global": 0.5, "per_aspect": [0.5]}}, ['"thresholds": expected one for each of 2 aspects']),
+        ({"labels": {"aspects": ["Pin"]}}, ["cannot be read (KeyError: 'without_sentiment')"]),
+        ({"max_length": "256"}, ["\"max_length\": expected int, got '256'"]),
+        ({"pad_id": True, "figures": None}, ['"pad_id"', '"figures"']),
+    ],
+)
+def test_wrong_values_are_named_all_at_once(tmp_path, changes, said) -> None:
+    with pytest.raises(UserError) as error:
+        read_bundle(fill(tmp_path / "b", **changes))
+    assert len(error.value.faults) == len(said)
+    assert all(part in fault for part, fault in zip(sorted(said), sorted(error.value.faults), strict=True))
+
+
+def test_what_is_no_bundle_is_refused_in_words(tmp_path) -> None:
+    with pytest.raises(UserError, match="absa export"):
+        read_bundle(tmp_path)
+    (tmp_path / INFO).write_text("{")
+    with pytest.raises(UserError, match="not valid JSON"):
+        read_bundle(tmp_path)
+    (tmp_path / INFO).write_text("[]")
+    with pytest.raises(UserError, match="expected a JSON object"):
+        read_bundle(tmp_path)
+    (tmp_path / INFO).write_text(json.dumps({"format": 2}))
+    with pytest.raises(UserError, match="reads format 1"):
+        read_bundle(tmp_path)
+    (tmp_path / INFO).write_text(json.dumps({"format": 1}))
+    with pytest.raises(UserError) as error:
+        read_bundle(tmp_path)
+    assert sum("is missing" in fault for fault in error.value.faults) == len(CONTENT) + 1
+    assert sum("cannot be read" in fault for fault in error.value.faults) == len(FILES)
+
+
+def test_a_failure_leaves_nothing_and_the_earlier_bundle_as_it_was(tmp_path) -> None:
+    out = tmp_path / "b"
+    with pytest.raises(ZeroDivisionError):
+        interrupted(out)
+    assert list(tmp_path.iterdir()) == []
+    fill(out)
+    with pytest.raises(ZeroDivisionError):
+        interrupted(out)
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert read_bundle(out)["precision"] == "fp32"
+
+
+def interrupted(out: Path) -> None:
+    with written_whole(out) as folder:
+        fill(folder, precision="int8")
+        raise ZeroDivisionError
+
+
+def test_an_earlier_bundle_is_replaced_whole(tmp_path) -> None:
+    out = fill(tmp_path / "b")
+    (out / "stray").touch()
+    with written_whole(out) as folder:
+        fill(folder, precision="int8")
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+    assert {p.name for p in out.iterdir()} == {INFO, *FILES}
+    assert read_bundle(out)["precision"] == "int8"
+    assert out.stat().st_mode & 0o055  # others may read it, as any folder that one makes
+
+
+def test_anything_else_is_never_replaced(tmp_path) -> None:
+    folder, file = tmp_path / "photos", tmp_path / "file"
+    folder.mkdir()
+    (folder / "one.jpg").touch()
+    file.touch()
+    for out in (folder, file, file / "below"):
+        with pytest.raises(UserError), written_whole(out):
+            pytest.fail("the block must not run")
+    assert (folder / "one.jpg").exists() and file.exists()

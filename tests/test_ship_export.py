@@ -1,0 +1,175 @@
+"""Export: the ONNX graph decides as torch does, or nothing is written."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import onnxruntime as ort
+import pytest
+import torch
+
+from src.cli import main
+from src.errors import UserError
+from src.figures import evaluate, figures
+from src.judge.inference import load_best
+from src.predictions import read_predictions
+from src.runs import Run
+from src.ship import export
+from src.ship.bundle import read_bundle
+from src.ship.graph import to_onnx
+from src.ship.predictor import Predictor
+from tests.conftest import ROOT
+from tests.tiny import tiny_module
+
+
+@pytest.fixture
+def quick(exported, monkeypatch) -> None:
+    """Take the graph that was exported before: making it takes ten seconds."""
+    monkeypatch.setattr(export, "to_onnx", lambda module, path: shutil.copy(exported / "model.onnx", path))
+
+
+# --- the graph ---
+
+
+def compare(module, session: ort.InferenceSession, batch: int, tokens: int) -> None:
+    torch.manual_seed(batch * tokens)
+    ids, mask = torch.randint(4, 60, (batch, tokens)), torch.ones(batch, tokens, dtype=torch.int64)
+    if batch > 1 and tokens > 2:
+        ids[1, tokens // 2 :], mask[1, tokens // 2 :] = 1, 0
+    with torch.inference_mode():
+        want = module(ids, mask)
+    got = session.run(list(want), {"input_ids": ids.numpy(), "attention_mask": mask.numpy()})
+    for head, logits in zip(want, got, strict=True):
+        np.testing.assert_allclose(logits, want[head].numpy(), atol=1e-5, err_msg=head)
+
+
+@pytest.mark.parametrize(("batch", "tokens"), [(1, 2), (1, 3), (1, 256), (2, 2), (32, 41), (32, 256)])
+def test_batch_and_length_are_dynamic(exported, trained, batch, tokens) -> None:
+    session = ort.InferenceSession(exported / "model.onnx")
+    for given in session.get_inputs():
+        assert given.type == "tensor(int64)" and all(isinstance(d, str) for d in given.shape)
+    compare(load_best(Run(trained[0])), session, batch, tokens)
+
+
+@pytest.mark.parametrize(("pooling", "task"), [("cls", "absa"), ("pooler", "sentiment")])
+def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
+    module = tiny_module(pooling=pooling, task=task).eval()
+    to_onnx(module, tmp_path / "model.onnx")
+    session = ort.InferenceSession(tmp_path / "model.onnx")
+    assert [o.name for o in session.get_outputs()] == list(module.heads)
+    for batch, tokens in ((1, 2), (1, 64), (32, 9)):
+        compare(module, session, batch, tokens)
+
+
+# --- the bundle ---
+
+
+def test_what_a_bundle_holds(exported, trained) -> None:
+    assert {p.name for p in exported.iterdir()} == {"model.onnx", "tokenizer.json", "bundle.json", "README.md"}
+    info, summary = read_bundle(exported), Run(trained[0]).read_summary()
+    for key in ("task", "labels", "thresholds", "calibration"):
+        assert info[key] == summary[key]
+    assert info["figures"]["test"] == summary["figures"]["test"]
+    assert info["agreement"]["texts"] == 64
+    assert info["agreement"]["largest_difference"] < 1e-5
+    assert info["versions"]["onnxruntime"] == ort.__version__
+    card = (exported / "README.md").read_text(encoding="utf-8")
+    assert card.startswith("---\nlanguage: vi") and "## This bundle" in card
+
+
+def test_the_texts_range_from_one_token_to_the_longest(trained) -> None:
+    run = Run(trained[0])
+    predictor = export.from_json(load_best(run).tokenizer_json, 256)
+    texts = read_predictions(run.predictions("val"), run.labels).texts
+    chosen = export.sample(predictor, texts)
+    lengths = [len(predictor.encode(text)) for text in chosen]
+    assert len(chosen) == 64
+    assert lengths[0] == 3  # <s>, one token, </s>
+    assert max(lengths) == max(len(predictor.encode(text)) for text in texts)
+    shapes = [ids.shape[0] for ids, _ in export.batches(predictor, chosen, 1)]
+    assert shapes == [1] * 64 + [32, 32]
+
+
+# --- refusals ---
+
+
+@pytest.mark.usefixtures("quick")
+@pytest.mark.parametrize("harm", ["logits", "decision", "nan"])
+def test_disagreement_writes_nothing(trained, tmp_path, monkeypatch, harm) -> None:
+    honest = export.references
+
+    def harmed(*given):
+        found = honest(*given)
+        if harm == "decision":  # by less than a logit may differ
+            monkeypatch.setattr(export, "TOLERANCE", 100.0)
+            found[5]["sentiment"] = -found[5]["sentiment"]
+        else:
+            found[64]["mentioned"][3, 1] += 2e-4 if harm == "logits" else np.nan
+        return found
+
+    monkeypatch.setattr(export, "references", harmed)
+    with pytest.raises(UserError, match="ONNX and torch disagree"):
+        export.export_run(trained[0], tmp_path / "bundle")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("quick")
+def test_int8_comes_with_its_measured_change(trained, exported, tmp_path) -> None:
+    out = export.export_run(trained[0], tmp_path / "bundle", int8=True, max_drop=100)
+    info, run = read_bundle(out), Run(trained[0])
+    assert info["precision"] == "int8"
+    assert (out / "model.onnx").stat().st_size < 0.5 * (exported / "model.onnx").stat().st_size
+    told = info["figures"]["int8"]
+    predictor, stored = Predictor.load(out), read_predictions(run.predictions("val"), run.labels)
+    stored.mentioned_logits, stored.sentiment_logits = (np.round(x, 5) for x in predictor.logits(stored.texts))
+    again = figures(evaluate(stored, predictor.decisions.thresholds), run.labels, "absa")
+    assert told["int8"] == pytest.approx({k: float(v) for k, v in again.items()})
+    assert told["fp32"] == run.read_summary()["figures"]["val"]
+    assert told["change"]["pair_f1"] == pytest.approx(told["int8"]["pair_f1"] - told["fp32"]["pair_f1"])
+    assert "| pair_f1 |" in (out / "README.md").read_text(encoding="utf-8")
+    texts = stored.texts[:20]
+    assert [predictor.predict([text])[0] for text in texts] == predictor.predict(texts)
+
+
+@pytest.mark.usefixtures("quick")
+def test_int8_that_costs_too_much_writes_nothing(trained, tmp_path, monkeypatch) -> None:
+    def ruined(self, texts):
+        a = len(self.labels.aspects)
+        return np.full((len(texts), a), -9.0), np.zeros((len(texts), a, 3))
+
+    monkeypatch.setattr(Predictor, "logits", ruined)
+    with pytest.raises(UserError, match=r"int8 lowers pair_f1 .* --max-drop allows 0\.5"):
+        export.export_run(trained[0], tmp_path / "bundle", int8=True)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("drop", [-1.0, float("nan")])
+def test_a_bound_that_is_none_is_refused(trained, tmp_path, drop) -> None:
+    with pytest.raises(UserError, match="--max-drop"):
+        export.export_run(trained[0], tmp_path / "bundle", int8=True, max_drop=drop)
+
+
+# --- the command ---
+
+
+@pytest.mark.usefixtures("quick")
+def test_the_command_prints_where_the_bundle_is(trained, tmp_path, capsys) -> None:
+    main(["export", str(trained[0]), "-o", str(tmp_path / "bundle")])
+    assert capsys.readouterr().out.strip() == str(tmp_path / "bundle")
+    assert json.loads((tmp_path / "bundle" / "bundle.json").read_text())["precision"] == "fp32"
+
+
+def test_a_folder_that_is_no_run_ends_in_one_line(tmp_path, capsys) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main(["export", str(tmp_path), "-o", str(tmp_path / "bundle")])
+    assert stop.value.code == 2
+    assert "it is no finished run" in capsys.readouterr().err
+
+
+def test_without_torch_one_line_says_what_to_install(tmp_path) -> None:
+    code = "import sys; sys.modules['torch'] = None\nfrom src.cli import main\nmain(['export', 'run', '-o', 'out'])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr == "error: torch is not installed; pip install '.[train]'\n"

@@ -1,0 +1,241 @@
+"""The predictor says what training said, needs no torch, and says the same of a text whatever comes with it."""
+
+import json
+import subprocess
+import sys
+import unicodedata
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from src.errors import UserError
+from src.judge.calibration import Calibration
+from src.labels import Labels
+from src.predictions import read_predictions
+from src.runs import Run
+from src.ship.answers import Decisions
+from src.ship.predictor import Predictor, cores, open_predictor
+from tests.conftest import ROOT
+
+HEAVY = ("torch", "transformers", "lightning", "hydra", "omegaconf", "torchmetrics", "sklearn", "scipy", "onnx")
+
+
+@pytest.fixture(scope="module")
+def predictor(exported) -> Predictor:
+    return Predictor.load(exported)
+
+
+@pytest.fixture(scope="module")
+def rows(trained) -> list[dict]:
+    lines = (trained[0] / "predictions" / "test.jsonl").read_text(encoding="utf-8").rstrip("\n").split("\n")
+    return [json.loads(line) for line in lines]
+
+
+@pytest.fixture(scope="module")
+def texts(rows) -> list[str]:
+    return [row["text"] for row in rows]
+
+
+# --- the same as in training ---
+
+
+def test_the_decisions_are_those_of_training(predictor, rows, texts) -> None:
+    said = [{name: a["sentiment"] for name, a in x["aspects"].items()} for x in predictor.predict(texts)]
+    assert said == [row["predicted"] for row in rows]
+    assert any(said)
+
+
+def test_the_logits_are_those_of_training(predictor, trained, texts) -> None:
+    run = Run(trained[0])
+    stored = read_predictions(run.predictions("test"), run.labels)
+    mentioned, sentiment = predictor.logits(texts)
+    assert mentioned.dtype == sentiment.dtype == np.float32
+    np.testing.assert_allclose(mentioned, stored.mentioned_logits, atol=2e-5)
+    np.testing.assert_allclose(sentiment, stored.sentiment_logits, atol=2e-5)
+
+
+def test_a_run_and_its_bundle_answer_alike(predictor, trained, exported, texts) -> None:
+    run, bundle = open_predictor(trained[0]), open_predictor(exported)
+    assert isinstance(bundle, Predictor) and not isinstance(run, Predictor)
+    assert (run.labels, run.task, run.max_length) == (bundle.labels, bundle.task, bundle.max_length)
+    for a, b in zip(run.predict(texts), bundle.predict(texts), strict=True):
+        assert list(a["aspects"]) == list(b["aspects"])
+        for aspect, answer in a["aspects"].items():
+            assert answer["sentiment"] == b["aspects"][aspect]["sentiment"]
+            assert answer["confidence"] == pytest.approx(b["aspects"][aspect]["confidence"], abs=2e-4)
+
+
+# --- without torch ---
+
+
+def test_it_needs_none_of_the_heavy_packages(exported) -> None:
+    code = (
+        "import sys\n"
+        f"sys.modules.update(dict.fromkeys({HEAVY!r}))\n"  # None: importing one of them fails
+        "from src.ship.predictor import open_predictor\n"
+        f"answers = open_predictor({str(exported)!r}).predict(['Pin trâu'], all_aspects=True)\n"
+        f"assert not [m for m in {HEAVY!r} if sys.modules[m] is not None]\n"
+        "print(answers)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "aspects" in done.stdout
+
+
+def test_it_imports_none_of_the_heavy_packages_where_they_are_installed() -> None:
+    code = f"import sys, src.ship.predictor; print([m for m in {HEAVY!r} if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.strip() == "[]", done.stdout + done.stderr
+
+
+# --- the same text, the same answer ---
+
+
+def test_what_comes_along_changes_nothing(predictor, exported, texts) -> None:
+    together = predictor.predict(texts, all_aspects=True)
+    assert [predictor.predict([text], all_aspects=True)[0] for text in texts] == together
+    assert predictor.predict(texts[::-1], all_aspects=True) == together[::-1]
+    logits = predictor.logits(texts)
+    for threads in (1, 2, 3):
+        for mine, theirs in zip(Predictor.load(exported, threads).logits(texts), logits, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+
+
+def test_several_threads_may_predict_at_once(predictor, texts) -> None:
+    together = predictor.predict(texts)
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(predictor.predict, [texts] * 16)) == [together] * 16
+
+
+def test_no_texts_no_answers(predictor) -> None:
+    assert predictor.predict([]) == []
+
+
+# --- texts as they come ---
+
+ODD = [
+    "",
+    " ",
+    "\0",
+    "pin\0trâu",
+    "😍😍",
+    "\u202epin tốt\u202c",
+    "</s> <mask> <pad>",
+    "\u2028",
+    "a" * 5000,
+    "tốt " * 3000,
+]
+
+
+@pytest.mark.parametrize("text", ODD, ids=range(len(ODD)))
+def test_any_text_is_answered(predictor, text) -> None:
+    (answer,) = predictor.predict([text], all_aspects=True)
+    assert set(answer["all"]) == set(predictor.labels.aspects)
+    assert all(0 <= p <= 1 for row in answer["all"].values() for p in row.values())
+    predictor.tokens(text)
+    predictor.explain(text[:200])
+
+
+def test_nfd_and_nfc_get_one_answer(predictor, texts) -> None:
+    assert predictor.predict([unicodedata.normalize("NFD", text) for text in texts]) == predictor.predict(texts)
+
+
+def test_what_is_no_text_is_refused_by_number(predictor) -> None:
+    with pytest.raises(UserError) as error:
+        predictor.predict(["tốt", "\ud83d", None, "pin \udc00"])
+    assert [fault.split(":")[0] for fault in error.value.faults] == ["text 1", "text 2", "text 3"]
+    assert "U+DC00, at 4" in error.value.faults[2]
+
+
+# --- tokens and words ---
+
+
+def test_tokens_cover_the_text_without_its_spaces(predictor) -> None:
+    text = "Pin  trâu, 120Hz 😍"
+    spans = predictor.tokens(unicodedata.normalize("NFD", text))
+    covered = {i for a, b in spans for i in range(a, b)}
+    assert covered >= {i for i, letter in enumerate(text) if letter != " "}
+    assert all(not text[a:b].startswith(" ") for a, b in spans)
+
+
+def test_a_words_weight_is_what_leaving_it_out_costs(predictor, texts) -> None:
+    text = next(t for t, answer in zip(texts, predictor.predict(texts), strict=True) if answer["aspects"])
+    told = predictor.explain(text)
+    assert [told["text"][w["start"] : w["end"]] for w in told["words"]] == text.split()
+    aspect, weights = next(iter(told["weights"].items()))
+    a, w = predictor.labels.aspects.index(aspect), told["words"][2]
+    m, s = predictor.logits([text, text[: w["start"]] + text[w["end"] :]])
+    calibration = predictor.decisions.calibration
+    sentiment = np.exp(s[:, a] / calibration.sentiment)
+    pair = (sentiment / sentiment.sum(-1, keepdims=True))[:, s[0, a].argmax()]
+    log = np.log(pair / (1 + np.exp(-m[:, a] / calibration.mentioned)))
+    assert weights[2] == pytest.approx(log[0] - log[1], abs=2e-4)
+    assert any(weights)
+
+
+def test_words_out_of_reach_weigh_nothing(predictor) -> None:
+    told = predictor.explain("pin trâu " * 400)
+    assert len(told["words"]) == 800
+    assert all(set(weights[600:]) == {0.0} for weights in told["weights"].values())
+
+
+# --- what logits mean ---
+
+LABELS = Labels(("Pin", "Máy", "Khác"), ("Khác",))
+
+
+def test_an_answer_in_numbers() -> None:
+    decisions = Decisions(LABELS, "absa", np.array([0.5, 0.9, 0.2]), Calibration(0.5, 2.0))
+    mentioned = np.array([[2.0, 2.0, -1.0]])  # 0.88, 0.88, 0.27 before calibration
+    sentiment = np.array([[[0.0, 1.0, 0.0], [3.0, 0.0, 0.0], [0.0, 5.0, 0.0]]])
+    (answer,) = decisions.answers(mentioned, sentiment, all_aspects=True)
+    p = 1 / (1 + np.exp(-1.0))
+    q = np.exp(2) / (np.exp(2) + 2)
+    assert list(answer["aspects"]) == ["Pin", "Khác"]
+    assert answer["aspects"]["Pin"] == {
+        "sentiment": "negative",
+        "confidence": round(p * q, 4),
+        "mentioned": round(p, 4),
+    }
+    other = round(1 / (1 + np.exp(0.5)), 4)
+    assert answer["aspects"]["Khác"] == {"sentiment": None, "confidence": other, "mentioned": other}
+    assert answer["all"]["Máy"]["mentioned"] == round(p, 4)
+    assert answer["all"]["Khác"] == {"mentioned": other, "positive": None, "negative": None, "neutral": None}
+    json.dumps(answer)
+
+
+def test_task_sentiment_answers_for_every_aspect_that_carries_one() -> None:
+    decisions = Decisions(LABELS, "sentiment", np.full(3, 0.5), Calibration(1.0, None))
+    (answer,) = decisions.answers(None, np.zeros((1, 3, 3)), all_aspects=True)
+    assert answer["aspects"] == {name: {"sentiment": "positive", "confidence": 0.3333} for name in ("Pin", "Máy")}
+    assert "mentioned" not in answer["all"]["Pin"]
+
+
+# --- loading ---
+
+
+def test_a_changed_bundle_is_not_loaded(exported, tmp_path) -> None:
+    for file in exported.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    model = bytearray((tmp_path / "model.onnx").read_bytes())
+    model[len(model) // 2] ^= 1
+    (tmp_path / "model.onnx").write_bytes(model)
+    with pytest.raises(UserError, match="is not the file that was exported"):
+        Predictor.load(tmp_path)
+
+
+def test_what_is_neither_bundle_nor_run_is_refused(tmp_path) -> None:
+    with pytest.raises(UserError, match="neither a bundle"):
+        open_predictor(tmp_path)
+
+
+def test_cores_follow_the_affinity(monkeypatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "max 100000\n")
+    assert cores() == 3
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "200000 100000\n")
+    assert cores() == 2
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "50000 100000\n")
+    assert cores() == 1
