@@ -54,6 +54,7 @@ def train(config: DictConfig) -> float:
     from src.checkpoint import TrainingStopped, bring_best, check_resume
     from src.encoder import load_encoder
     from src.focal import resolve_alpha
+    from src.hardware import device_of
     from src.judge.best import judge_best
     from src.progress import quiet
     from src.runs import Run
@@ -71,6 +72,7 @@ def train(config: DictConfig) -> float:
     if not encoder.pretrained:
         log.warning(random_weights(why))
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
+    data.packed, data.device = data.packed and encoder.packs, device_of(settings["trainer"]["accelerator"])
     data.setup()
 
     run = Run(HydraConfig.get().runtime.output_dir)
@@ -157,7 +159,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
         "seed": settings["seed"],
         "training data": data.findings.splits["train"].sha256,
         "validation data": data.findings.splits["val"].sha256,
-        "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
+        "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent, data.packed],
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
     }
     return module

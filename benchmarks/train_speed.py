@@ -112,6 +112,7 @@ def main() -> None:
             texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
         )
         data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
+        data.packed = data.packed and encoder.packs
         data.setup()
         module = train.build_module(settings, data, encoder, alpha)
         trainer = train.build_trainer(settings, Run(Path(name)))
@@ -121,7 +122,7 @@ def main() -> None:
         lengths, plan = loader.split.lengths, loader.plan
         longest = max(plan.batches(0), key=lambda rows: lengths[rows].max())
         log = module.log
-        bare_epoch(module, [loader.split.batch(longest)], trainer)
+        bare_epoch(module, [loader.batch(longest)], trainer)
         if a.profile:
             kinds = shares(lambda: bare_epoch(module, loader, trainer))
             print("\n".join(f"{share:6.1%}  {kind}" for kind, share in kinds.items()))

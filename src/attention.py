@@ -1,19 +1,29 @@
-"""Self-attention in plain matrix products, for training on a processor.
+"""Self-attention for training on short reviews, packed or padded. transformers knows the two kinds by their names.
 
-There, on short reviews, the fused kernel's backward pass is several times slower than the two products; and this one
-drops attention weights by :func:`src.dropout.dropout`. transformers knows it by the name :data:`PLAIN`.
+:data:`PLAIN`, for a processor: matrix products, as the backward pass of the fused kernel is several times slower there
+on short reviews; it drops attention weights by :func:`src.dropout.dropout`. :data:`VARLEN`, for a GPU: the kernel that
+takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it, else the fused one over a padded grid.
 """
 
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from transformers import AttentionInterface, AttentionMaskInterface
-from transformers.masking_utils import eager_mask
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import eager_mask, sdpa_mask
 
 from src.dropout import dropout as drop
+from src.packing import KNOWN_TO, Packing, pad, unpad
 
-PLAIN = "plain"
+varlen_attn: Any = None
+if find_spec("torch.nn.attention.varlen"):  # torch 2.10 and newer
+    varlen_attn = import_module("torch.nn.attention.varlen").varlen_attn
+
+PLAIN, VARLEN = KNOWN_TO
 
 
 def plain_attention(
@@ -24,15 +34,62 @@ def plain_attention(
     attention_mask: Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    packing: Packing | None = None,
     **_: Any,
 ) -> tuple[Tensor, None]:
-    """``query``, ``key``, ``value`` float [B, heads, T, d], additive mask [B, 1, T, T] -> float [B, T, heads, d]."""
+    """``query``, ``key``, ``value`` float [B, heads, T, d], additive mask [B, 1, 1 or T, T] -> float [B, T, heads, d].
+
+    With ``packing`` they are [1, heads, N, d], and the result is [1, N, heads, d].
+    """
+    if packing is not None:
+        query, key, value = (_grid(x, packing) for x in (query, key, value))
     weights = query * (query.size(-1) ** -0.5 if scaling is None else scaling) @ key.transpose(2, 3)
-    if attention_mask is not None:
-        weights = weights + attention_mask
-    weights = drop(torch.softmax(weights, -1), dropout, module.training)
-    return (weights @ value).transpose(1, 2).contiguous(), None
+    # in float32, whatever the rest is in: exact where it matters, and twice as fast there as in bfloat16
+    weights = weights.float() if attention_mask is None else weights + attention_mask.float()
+    weights = drop(torch.softmax(weights, -1).to(value.dtype), dropout, module.training)
+    out = (weights @ value).transpose(1, 2)
+    return (out.contiguous() if packing is None else unpad(out, packing).unsqueeze(0)), None
+
+
+def varlen_attention(
+    module: Any,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    packing: Packing | None = None,
+    **given: Any,
+) -> tuple[Tensor, None]:
+    """Shapes as in :func:`plain_attention`. The kernel for packed rows drops no attention weights."""
+    if packing is None:
+        out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **given)
+        return out, None
+    if takes_packed(query):
+        rows = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # [N, heads, d]
+        bounds, longest = (packing.bounds,) * 2, (packing.longest,) * 2
+        return varlen_attn(*rows, *bounds, *longest, scale=scaling).unsqueeze(0), None
+    query, key, value = (_grid(x, packing) for x in (query, key, value))
+    mask = None if attention_mask is None else attention_mask.to(query.dtype)
+    rate = dropout if module.training else 0.0
+    out = F.scaled_dot_product_attention(query, key, value, mask, rate, scale=scaling)
+    return unpad(out.transpose(1, 2), packing).unsqueeze(0), None
+
+
+def takes_packed(query: Tensor) -> bool:
+    """Whether the kernel for packed rows runs on such a tensor: flash attention, so 16 bits and Ampere or newer."""
+    if varlen_attn is None or query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    return torch.version.hip is None and torch.cuda.get_device_capability(query.device) >= (8, 0)
+
+
+def _grid(x: Tensor, packing: Packing) -> Tensor:
+    """[1, heads, N, d] -> [B, heads, T, d]"""
+    return pad(x.squeeze(0).transpose(0, 1), packing).transpose(1, 2)
 
 
 AttentionInterface.register(PLAIN, plain_attention)
 AttentionMaskInterface.register(PLAIN, eager_mask)
+AttentionInterface.register(VARLEN, varlen_attention)
+AttentionMaskInterface.register(VARLEN, sdpa_mask)

@@ -12,8 +12,10 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from src.labels import Batch
+from src.packing import pack
 
 BUCKET = 4  # tokens; lengths within one step count as equal, so that like reviews still mix from epoch to epoch
 
@@ -99,20 +101,14 @@ class TokenisedSplit:
         """Tokens per review, int64 [N]."""
         return np.diff(self.offsets)
 
+    @cached_property
+    def longest(self) -> int:
+        """Tokens of the longest review."""
+        return int(self.lengths.max())
+
     def batch(self, rows: np.ndarray) -> Batch:
         """The reviews at ``rows`` (int64 [B]), padded on the right to the longest of them."""
-        starts, lengths = self.offsets[rows], self.offsets[rows + 1] - self.offsets[rows]
-        mask = np.arange(lengths.max()) < lengths[:, None]
-        input_ids = np.full(mask.shape, self.pad_id, np.int64)
-        within = np.arange(lengths.sum()) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        input_ids[mask] = self.ids[np.repeat(starts, lengths) + within]
-        return {
-            "input_ids": torch.from_numpy(input_ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-            "mentioned": torch.from_numpy(self.mentioned[rows].astype(np.float32)),
-            "sentiment": torch.from_numpy(self.sentiment[rows].astype(np.int64)),
-            "row": torch.from_numpy(rows.astype(np.int64)),
-        }
+        return Batches(self, BatchPlan(self.lengths)).batch(rows)
 
 
 class Batches:
@@ -120,11 +116,15 @@ class Batches:
 
     Lightning calls ``set_epoch`` through ``sampler`` before each epoch, and saves and restores the position through
     ``state_dict``, so a run that was stopped within an epoch goes on with the batch it had not yet seen. A plain
-    iterable, because a DataLoader's workers and per-review calls cost more than these batches do.
+    iterable, because a DataLoader's workers and per-review calls cost more than these batches do. The split lies on
+    ``device``; ``packed`` adds each batch's :class:`src.packing.Packing`.
     """
 
-    def __init__(self, split: TokenisedSplit, plan: BatchPlan) -> None:
-        self.split, self.plan = split, plan
+    def __init__(self, split: TokenisedSplit, plan: BatchPlan, device: str = "cpu", packed: bool = False) -> None:
+        self.split, self.plan, self.packed = split, plan, packed
+        self.device = torch.device(device)
+        arrays = (split.ids, split.mentioned, split.sentiment)
+        self._ids, self._mentioned, self._sentiment = (torch.from_numpy(x).to(self.device) for x in arrays)
         self.sampler = self.batch_sampler = self  # where Lightning looks for set_epoch
         self._epoch = 0
         self._done = 0  # batches handed out in this epoch
@@ -145,7 +145,29 @@ class Batches:
         for rows in self.plan.batches(self._epoch)[start:]:
             self._done += 1
             self.tokens += int(self.split.lengths[rows].sum())
-            yield self.split.batch(rows)
+            yield self.batch(rows)
+
+    def batch(self, rows: np.ndarray) -> Batch:
+        """The reviews at ``rows`` (int64 [B]), padded on the right; only what says where they are is copied."""
+        starts, lengths = self.split.offsets[rows], self.split.lengths[rows]
+        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # whole steps: few shapes occur
+        real = np.arange(width) < lengths[:, None]
+        places = np.where(real, starts[:, None] + np.arange(width), 0)
+        at, mask, row = (self._copy(torch.from_numpy(x)) for x in (places, real, rows.astype(np.int64)))
+        batch: Batch = {
+            "input_ids": torch.where(mask, self._ids[at].long(), self.split.pad_id),
+            "attention_mask": mask.long(),
+            "mentioned": self._mentioned[row].float(),
+            "sentiment": self._sentiment[row].long(),
+            "row": row,
+        }
+        if self.packed:
+            batch["packing"] = pack(lengths, width).moved(self._copy)
+        return batch
+
+    def _copy(self, tensor: Tensor) -> Tensor:
+        """To the device; from pinned memory, so that nobody waits for a GPU to be done with earlier work."""
+        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "done": self._done}

@@ -15,13 +15,15 @@ import torch
 from src.datamodule import locate
 from src.errors import UserError
 from src.focal import resolve_alpha
+from src.hardware import compiler_missing
 from src.labels import C
 from src.lit_module import AspectSentimentModule
 from src.metrics import FIGURES
 from src.schema import fits, hints, shown, similar, words
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
-ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict}  # of the model group, read by src.encoder
+# of the model group, read by src.encoder
+ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "compile": bool}
 SIZE_KEYS = ("vocab_size", "hidden_size", "layers", "heads", "intermediate_size")
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
@@ -80,6 +82,8 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
             )
     faults += _check_files(config)
     faults += _check_device(config["trainer"], multirun)
+    if config["model"].get("compile") is True and (missing := compiler_missing(config["trainer"].get("accelerator"))):
+        faults.append(f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false")
     if faults:
         raise UserError(faults)
 

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from src.dropout import replace_dropout
 from src.labels import C
+from src.packing import Packing, packed_states
 
 Pooling = Literal["cls", "mean", "pooler"]
 
@@ -36,10 +37,16 @@ class AspectClassifier(nn.Module):
         self.mentioned = nn.Linear(head_width, aspects) if detect else None
         replace_dropout(self)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
-        """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A]."""
-        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask)
-        features = self.trunk(self._pool(output, attention_mask))  # [B, head_width]
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> dict[str, Tensor]:
+        """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A].
+
+        With the ``packing`` of the batch the encoder computes no padding; the logits are the same.
+        """
+        if packing is None:
+            hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        else:
+            hidden = packed_states(self.encoder, input_ids, packing)
+        features = self.trunk(self._pool(hidden, attention_mask))  # [B, head_width]
         logits = {"sentiment": self.sentiment(features).unflatten(-1, (self.aspects, C))}
         if self.mentioned is not None:
             logits["mentioned"] = self.mentioned(features)
@@ -54,11 +61,10 @@ class AspectClassifier(nn.Module):
             with torch.no_grad():
                 self.mentioned.bias.copy_(torch.logit(shares, eps=1e-3))
 
-    def _pool(self, output: Any, attention_mask: Tensor) -> Tensor:
+    def _pool(self, hidden: Tensor, attention_mask: Tensor) -> Tensor:
         if self.pooling == "pooler":
-            pooled: Tensor = output.pooler_output
+            pooled: Tensor = self.encoder.pooler(hidden)
             return pooled
-        hidden: Tensor = output.last_hidden_state
         if self.pooling == "cls":
             return hidden[:, 0]
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)

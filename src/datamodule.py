@@ -23,7 +23,8 @@ class AspectDataModule(L.LightningDataModule):
     ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
-    scripts did; figures and class counts never do. Raises UserError with every fault of the files at once.
+    scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the encoder
+    allows it. Raises UserError with every fault of the files at once.
     """
 
     def __init__(
@@ -45,6 +46,7 @@ class AspectDataModule(L.LightningDataModule):
         batch_size: int = 32,
         tokens_per_batch: int | None = None,
         eval_batch_size: int = 64,
+        packed: bool = False,
         seed: int = 0,
         tokenizer: Tokenizer | None = None,
         pad_id: int = 1,
@@ -53,7 +55,9 @@ class AspectDataModule(L.LightningDataModule):
         self.absent, self.max_length = absent, max_length
         self.batching, self.batch_size, self.tokens_per_batch = batching, batch_size, tokens_per_batch
         self.eval_batch_size, self.seed = eval_batch_size, seed
+        self.packed = packed
         self.tokenizer, self.pad_id = tokenizer, pad_id
+        self.device = "cpu"  # where the batches are made
         self._files = {
             "train": locate(train, dir),
             "val": locate(val, dir),
@@ -145,10 +149,11 @@ class AspectDataModule(L.LightningDataModule):
     def predict_loader(self, split: str) -> Batches:
         """Every review of a split once, in evaluation order; ``row`` says which is which."""
         plan = BatchPlan(self._need(split).lengths, batch_size=self.eval_batch_size, mode="sequential")
-        return Batches(self._need(split), plan)
+        return Batches(self._need(split), plan, self.device)
 
     def _loader(self, split: str) -> Batches:
-        return Batches(self._need(split), self._plan(split))
+        packed = self.packed and split == "train"  # figures are taken on padded batches, wherever they are taken
+        return Batches(self._need(split), self._plan(split), self.device, packed)
 
     def _plan(self, split: str) -> BatchPlan:
         trainer = self.trainer

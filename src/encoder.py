@@ -9,12 +9,14 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
 
 from src.errors import UserError
 from src.hub import locate
 from src.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 
 log = logging.getLogger(__name__)
+ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # they count positions from pad_id + 1 on
 
 
 @dataclass
@@ -39,6 +41,11 @@ class Encoder:
         return {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
 
     @property
+    def packs(self) -> bool:
+        """Whether :mod:`src.packing` can leave its padding out: it must know how positions are counted."""
+        return self.module.config.model_type in ROBERTA and bool(self.module._supports_attention_backend)
+
+    @property
     def pad_id(self) -> int:
         pad = self.module.config.pad_token_id
         return PAD_ID if pad is None else int(pad)
@@ -52,14 +59,31 @@ def load_encoder(
     max_length: int = 256,
     pretrained: bool = True,
     size: dict[str, int] | None = None,
+    compile: bool = False,
 ) -> Encoder:
     """Build an encoder: ``mini`` (``size``; tokenizer from ``texts``), a hub id, or a folder.
 
-    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights. Raises UserError
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights; ``compile`` has
+    torch compile the layers when they are first used. Raises UserError
     when something it needs is not to be had, or when the weights are not those of this architecture.
     """
     if encoder == "mini":
-        return _mini(texts, pooling, max_length, **(size or {}))
+        built = _mini(texts, pooling, max_length, **(size or {}))
+    else:
+        built = _published(encoder, pooling, max_length, pretrained)
+    if compile:
+        compile_layers(built.module)
+    return built
+
+
+def compile_layers(module: PreTrainedModel) -> None:
+    """Compile every layer in place, so that weights keep their names: one compilation serves all layers."""
+    for part in module.modules():
+        if isinstance(part, GradientCheckpointingLayer):  # what transformers calls a layer, in every architecture
+            part.compile(dynamic=True)  # rows of any number of tokens
+
+
+def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) -> Encoder:
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
@@ -135,7 +159,7 @@ def _mini(
 
 def _pooler(config: Any, pooling: str) -> dict[str, bool]:
     """``add_pooling_layer`` for the families that know it."""
-    if config.model_type in ("bert", "roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"):
+    if config.model_type in ("bert", *ROBERTA):
         return {"add_pooling_layer": pooling == "pooler"}
     if pooling == "pooler":
         raise UserError(f"model.pooling=pooler: a {config.model_type} encoder has no pooler; take cls or mean")
@@ -146,7 +170,7 @@ def _check_positions(config: Any, max_length: int) -> None:
     limit = getattr(config, "max_position_embeddings", None)
     if limit is None or limit < 0:
         return
-    if config.model_type in ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert"):
+    if config.model_type in ROBERTA:
         limit -= (PAD_ID if config.pad_token_id is None else config.pad_token_id) + 1
     if max_length > limit:
         raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

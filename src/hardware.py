@@ -1,9 +1,14 @@
 """What the machine does well: the precision and the kind of attention that are fastest on it."""
 
+import os
+import shutil
+from importlib.util import find_spec
+from typing import Any
+
 import torch
 from transformers import PreTrainedModel
 
-from src.attention import PLAIN
+from src.attention import PLAIN, VARLEN
 
 
 def device_of(accelerator: str) -> str:
@@ -30,13 +35,19 @@ def resolve_precision(precision: str | int, accelerator: str) -> str:
 
 
 def attention_for(accelerator: str, encoder: PreTrainedModel) -> str:
-    """Which attention transformers should use to train ``encoder``.
+    """Which attention transformers should use to train ``encoder``: see :mod:`src.attention`."""
+    on_processor = device_of(accelerator) == "cpu"
+    if not encoder._supports_attention_backend:
+        return "eager" if on_processor else "sdpa"
+    return PLAIN if on_processor else VARLEN
 
-    On a processor, plain matrix products: on short reviews the fused kernel's backward pass is several times slower.
-    """
-    if device_of(accelerator) != "cpu":
-        return "sdpa"
-    return PLAIN if encoder._supports_attention_backend else "eager"
+
+def compiler_missing(accelerator: Any) -> str | None:
+    """What ``model.compile=true`` needs and this machine lacks; None if it lacks nothing."""
+    if device_of(str(accelerator)) == "cuda":
+        return None if find_spec("triton") else "Triton on a GPU"
+    known = (os.environ.get("CXX", "g++"), "clang++", "cl")
+    return None if any(map(shutil.which, known)) else "a C++ compiler on a processor"
 
 
 def _cpu_has_bf16() -> bool:

@@ -4,7 +4,7 @@ Shapes, everywhere in this project: ``B`` reviews, ``T`` tokens, ``A`` aspects, 
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -25,6 +25,7 @@ class Batch(TypedDict):
     mentioned: "Tensor"  # float32 [B, A], 1.0 = the review talks about the aspect
     sentiment: "Tensor"  # int64 [B, A], 0..C-1 or IGNORE
     row: "Tensor"  # int64 [B], the review's position in its split
+    packing: NotRequired[Any]  # a src.packing.Packing, where the padding is to be left out
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from src.encoder import from_config
 from src.labels import IGNORE, Batch, Labels
 from src.losses import DETECTION_LOSSES
 from src.metrics import AspectFigures
+from src.packing import Packing
 
 
 class AspectSentimentModule(L.LightningModule):
@@ -74,15 +75,15 @@ class AspectSentimentModule(L.LightningModule):
     def heads(self) -> tuple[str, ...]:
         return ("sentiment", "mentioned") if self.task == "absa" else ("sentiment",)
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> dict[str, Tensor]:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> dict[str, Tensor]:
         """int64 [B, T] twice -> logits: ``sentiment`` [B, A, C]; ``mentioned`` [B, A] for task ``absa``."""
-        logits: dict[str, Tensor] = self.classifier(input_ids, attention_mask)
+        logits: dict[str, Tensor] = self.classifier(input_ids, attention_mask, packing)
         return logits
 
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self._losses(self(batch["input_ids"], batch["attention_mask"]), batch)
+        losses = self._losses(self(batch["input_ids"], batch["attention_mask"], batch.get("packing")), batch)
         total = self._total(losses)
         self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
         return total

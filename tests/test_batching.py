@@ -94,8 +94,9 @@ def test_evaluation_ranks_share_without_repeating() -> None:
 def test_batch_is_what_the_rows_say() -> None:
     split = split_of(np.array([3, 5, 2]))
     batch = split.batch(np.array([2, 0]))
-    assert batch["input_ids"].tolist() == [[12, 12, 1], [10, 10, 10]]
-    assert batch["attention_mask"].tolist() == [[1, 1, 0], [1, 1, 1]]
+    assert batch["input_ids"].tolist() == [[12, 12, 1, 1], [10, 10, 10, 1]]  # whole steps of BUCKET wide
+    assert batch["attention_mask"].tolist() == [[1, 1, 0, 0], [1, 1, 1, 0]]
+    assert split.batch(np.array([1]))["input_ids"].tolist() == [[11] * 5]  # but no wider than the longest of all
     assert batch["mentioned"].tolist() == [[1.0, 0.0], [1.0, 0.0]]
     assert batch["sentiment"].tolist() == [[2, IGNORE], [0, IGNORE]]
     assert batch["row"].tolist() == [2, 0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from src.attention import PLAIN
+from src.attention import PLAIN, VARLEN
 from src.hardware import attention_for, resolve_precision
 from tests.tiny import tiny_module, tiny_split
 
@@ -50,7 +50,7 @@ def test_attention_by_device(machine) -> None:
     machine()
     assert attention_for("auto", encoder) == attention_for("cpu", encoder) == PLAIN
     machine(cuda=True)
-    assert attention_for("auto", encoder) == "sdpa"
+    assert attention_for("auto", encoder) == VARLEN
     assert attention_for("cpu", encoder) == PLAIN
 
 
@@ -59,7 +59,7 @@ def test_every_kind_of_attention_gives_the_same_logits_and_gradients() -> None:
     batch = split.batch(np.arange(12))
     assert (batch["attention_mask"] == 0).any()
     results = []
-    for kind in ("eager", "sdpa", PLAIN):
+    for kind in ("eager", "sdpa", PLAIN, VARLEN):
         module.classifier.encoder.set_attn_implementation(kind)
         assert module.classifier.encoder.config._attn_implementation == kind
         module.zero_grad()

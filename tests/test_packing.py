@@ -1,0 +1,166 @@
+"""Packed batches: what is computed is what padded batches give, and no review sees another."""
+
+import numpy as np
+import pytest
+import torch
+from torch.profiler import ProfilerActivity, profile
+
+from src import attention, packing
+from src.attention import PLAIN, VARLEN
+from src.batching import Batches, BatchPlan
+from src.classifier import AspectClassifier
+from src.encoder import ROBERTA, from_config
+from src.packing import STEP, pack, pad, unpad
+from tests.tiny import CONFIG, tiny_module, tiny_split
+
+
+def packed_batch(rows: np.ndarray, n: int = 41) -> dict:
+    split = tiny_split(n)
+    return Batches(split, BatchPlan(split.lengths), packed=True).batch(rows)
+
+
+def outcome(module, batch: dict, packed: bool) -> tuple[dict, dict]:
+    """Logits, and the gradient of a loss over all of them."""
+    module.zero_grad()
+    logits = module(batch["input_ids"], batch["attention_mask"], batch["packing"] if packed else None)
+    sum(x.square().mean() for x in logits.values()).backward()
+    return logits, {name: p.grad.clone() for name, p in module.named_parameters()}
+
+
+def assert_alike(module, batch: dict) -> None:
+    for a, b in zip(outcome(module, batch, False), outcome(module, batch, True), strict=True):
+        assert a.keys() == b.keys()
+        for name in a:
+            torch.testing.assert_close(a[name], b[name], atol=1e-5, rtol=1e-5, msg=name)
+
+
+# --- where the tokens stand ---
+
+
+@pytest.mark.parametrize("width", [1, 3, 8, 70])
+def test_every_token_is_packed_once(width) -> None:
+    rng = np.random.default_rng(width)
+    for reviews in range(1, 40):
+        lengths = rng.integers(1, width + 1, reviews)
+        p = pack(lengths, width)
+        grid = np.arange(width) < lengths[:, None]
+        n, tokens = len(p.cells), int(lengths.sum())
+        assert len(set(p.cells.tolist())) == n and p.cells[:tokens].tolist() == np.flatnonzero(grid).tolist()
+        assert not grid.ravel()[p.cells[tokens:]].any()
+        assert n == grid.size or (n % STEP == 0 and tokens < n <= tokens + STEP)
+        assert p.positions.tolist() == [*(i for k in lengths for i in range(1, k + 1)), *[0] * (n - tokens)]
+        assert p.bounds.tolist() == [0, *np.cumsum(lengths), *([n] if n > tokens else [])]
+        assert p.longest == np.diff(p.bounds).max() and p.bounds.dtype == torch.int32
+        assert torch.equal(p.mask.squeeze(1).squeeze(1) == 0, torch.from_numpy(grid))
+
+
+def test_padding_and_packing_are_inverse_and_gradients_follow() -> None:
+    p = pack(np.array([3, 1, 5]), 5)
+    x = torch.randn(len(p.cells), 2, dtype=torch.float64, requires_grad=True)
+    grid = pad(x, p)
+    assert grid.shape == (3, 5, 2) and torch.equal(unpad(grid, p), x)
+    assert torch.equal(grid[2], x[4:9]) and torch.equal(grid[1, 0], x[3])
+    weight = torch.randn(3, 5, 2, dtype=torch.float64) * (p.mask == 0).view(3, 5, 1)  # none on padding
+    (grid * weight).sum().backward()
+    assert torch.equal(x.grad, weight.flatten(0, 1)[p.cells])
+
+
+# --- the same as padded ---
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+@pytest.mark.parametrize("kind", [PLAIN, VARLEN])
+def test_packed_equals_padded(kind, pooling) -> None:
+    module = tiny_module(pooling=pooling).eval()
+    module.classifier.encoder.set_attn_implementation(kind)
+    for rows in (np.arange(41), np.arange(3), np.array([7])):
+        assert_alike(module, packed_batch(rows))
+
+
+@pytest.mark.parametrize("kind", [PLAIN, VARLEN])
+@pytest.mark.parametrize("family", ROBERTA)
+def test_every_family_that_packs(family, kind) -> None:
+    torch.manual_seed(0)
+    encoder = from_config(CONFIG | {"model_type": family}, "cls")
+    encoder.set_attn_implementation(kind)
+    assert_alike(AspectClassifier(encoder, 3, detect=True, head_width=8).eval(), packed_batch(np.arange(20)))
+
+
+def test_an_attention_that_knows_no_packing_is_found_out(monkeypatch) -> None:
+    """The control: transformers' own kinds attend from one review to the next, silently."""
+    module = tiny_module().eval()
+    module.classifier.encoder.set_attn_implementation("sdpa")
+    batch = packed_batch(np.arange(5))
+    with pytest.raises(ValueError, match="'sdpa' does not know packed rows"):
+        assert_alike(module, batch)
+    monkeypatch.setattr(packing, "KNOWN_TO", ("sdpa",))
+    batch["packing"] = batch["packing"]._replace(mask=None)
+    with pytest.raises(AssertionError, match="sentiment"):
+        assert_alike(module, batch)
+
+
+@pytest.mark.parametrize("kind", [PLAIN, VARLEN])
+def test_no_review_sees_another(kind) -> None:
+    module = tiny_module(pooling="mean").eval()
+    module.classifier.encoder.set_attn_implementation(kind)
+    batch = packed_batch(np.arange(9))
+    before = module(batch["input_ids"], batch["attention_mask"], batch["packing"])
+    batch["input_ids"][4, 1] = 63 - batch["input_ids"][4, 1]
+    after = module(batch["input_ids"], batch["attention_mask"], batch["packing"])
+    others = [i for i in range(9) if i != 4]
+    for head in before:
+        assert torch.equal(before[head][others], after[head][others])
+        assert not torch.equal(before[head][4], after[head][4])
+
+
+def by_bounds(query, key, value, bounds, key_bounds, longest, key_longest, scale):
+    """What torch's ``varlen_attn`` documents, written out: [N, heads, d], one review after the other."""
+    assert torch.equal(bounds, key_bounds) and bounds.dtype == torch.int32
+    assert longest == key_longest == int(bounds.diff().max())
+    out = []
+    for a, b in zip(bounds[:-1].tolist(), bounds[1:].tolist(), strict=True):
+        q, k, v = (x[a:b].transpose(0, 1) for x in (query, key, value))
+        out.append((torch.softmax(q @ k.transpose(1, 2) * scale, -1) @ v).transpose(0, 1))
+    return torch.cat(out)
+
+
+def test_the_gpu_kernel_is_told_the_bounds_of_the_reviews(monkeypatch) -> None:
+    monkeypatch.setattr(attention, "takes_packed", lambda query: True)
+    monkeypatch.setattr(attention, "varlen_attn", by_bounds)
+    module = tiny_module(pooling="mean").eval()
+    module.classifier.encoder.set_attn_implementation(VARLEN)
+    for rows in (np.arange(41), np.arange(3), np.array([7])):
+        assert_alike(module, packed_batch(rows))
+
+
+def test_the_gpu_kernel_exists_in_this_torch() -> None:
+    import inspect
+
+    assert list(inspect.signature(attention.varlen_attn).parameters)[:6] == [
+        *("query", "key", "value", "cu_seq_q", "cu_seq_k", "max_q")
+    ]
+    assert not attention.takes_packed(torch.zeros(1, 2, 3, 4))  # a processor has none
+
+
+# --- training ---
+
+
+def test_dropout_is_on_in_packed_training() -> None:
+    module = tiny_module().train()
+    module.classifier.encoder.set_attn_implementation(PLAIN)
+    batch = packed_batch(np.arange(5))
+    a, b = (module(batch["input_ids"], batch["attention_mask"], batch["packing"])["sentiment"] for _ in range(2))
+    assert not torch.equal(a, b)
+
+
+def test_a_step_never_asks_a_tensor_for_its_value() -> None:
+    """On a GPU that would wait for everything before it."""
+    module = tiny_module().train()
+    module.classifier.encoder.set_attn_implementation(PLAIN)
+    module.log = lambda *_, **__: None
+    batch = packed_batch(np.arange(30))
+    with profile(activities=[ProfilerActivity.CPU]) as seen:
+        module.training_step(batch, 0).backward()
+        batch["mentioned"].sum().item()  # the control: this is how it would show
+    asked = {e.key: e.count for e in seen.key_averages() if e.key in ("aten::item", "aten::nonzero", "aten::equal")}
+    assert asked == {"aten::item": 1}
