@@ -14,9 +14,9 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
+import numpy as np
 
-from src.ship.predictor import open_predictor  # noqa: E402
+from src.ship.predictor import open_predictor
 
 
 def main() -> None:

@@ -17,9 +17,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 WAYS = {
-    "bucketed, float32": ["data.batching=bucketed", "trainer.precision=32-true"],
-    "random, float32": ["data.batching=random", "trainer.precision=32-true"],
-    "bucketed, bfloat16": ["data.batching=bucketed", "trainer.precision=bf16-mixed"],
+    "random order, padded, float32": ["data.batching=random", "data.packed=false", "trainer.precision=32-true"],
+    "bucketed, padded, float32": ["data.packed=false", "trainer.precision=32-true"],
+    "bucketed, packed, float32": ["trainer.precision=32-true"],
+    "bucketed, packed, bfloat16": ["trainer.precision=bf16-mixed"],
 }
 FIGURES = ("pair_f1", "aspect_f1_macro", "sentiment_f1")
 

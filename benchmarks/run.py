@@ -23,8 +23,8 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.measuring import measure, own, peer_train, rounds  # noqa: E402
-from benchmarks.prediction import predict_rounds  # noqa: E402
+from benchmarks.measuring import measure, own, peer_train, rounds
+from benchmarks.prediction import predict_rounds
 
 
 def medians(results: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
@@ -88,12 +88,13 @@ def main() -> None:
                 ways[way] = (script, peer_train)
             if peers:
                 ways["hf-best, float32"] = ([python, str(HERE / "hf_float32.py"), *ways["hf-best"][0][1:]], peer_train)
-            for way in ("lightning", "bare"):
+            for way in ("lightning", "bare", "stock"):
                 ways[f"ours, {way}"] = ([*ours, encoder, csv, "--rows", str(a.rows), "--way", way], own)
             result["train"] = rounds(ways, a.rounds, a.timeout)
         if "mini" in a.only:
             ways = {
-                w: ([*ours, "mini", csv, "--rows", str(10 * a.rows), "--way", w], own) for w in ("lightning", "bare")
+                f"ours, {w}": ([*ours, "mini", csv, "--rows", str(10 * a.rows), "--way", w], own)
+                for w in ("stock", "lightning", "bare")
             }
             result["mini"] = rounds(ways, a.rounds, a.timeout)
         if "predict" in a.only:

@@ -1,16 +1,20 @@
 #!/usr/bin/env python3
-"""Training speed of this project, one way in one process: train_speed.py ENCODER_DIR CSV --way lightning|bare
+"""Training speed of this project, one way in one process: train_speed.py ENCODER_DIR CSV --way lightning|bare|stock
 
 ``lightning`` is what ``python train.py experiment=seed`` does in an epoch, without its validation and its checkpoints;
-``bare`` takes the same batches, module and optimizer through a loop in plain torch. ENCODER_DIR may be ``mini``. Prints
-one JSON object. One step over the longest batch comes before the clock starts; the epoch is then timed whole.
+``bare`` takes the same batches, module and optimizer through a loop in plain torch; ``stock`` is ``lightning`` with
+transformers' own attention, torch's own dropout, and padding. ENCODER_DIR may be ``mini``. Prints one JSON object. One
+step over the longest batch comes before the clock starts; the epoch is then timed whole.
 """
+
+import time
+
+BEGAN = time.perf_counter()
 
 import argparse
 import json
 import sys
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +28,15 @@ from omegaconf import open_dict
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-import train  # noqa: E402
-from benchmarks.rows import sample_rows  # noqa: E402
-from benchmarks.where import shares  # noqa: E402
-from src.batching import padding_share  # noqa: E402
-from src.checks import ENCODER_KEYS  # noqa: E402
-from src.encoder import load_encoder  # noqa: E402
-from src.focal import resolve_alpha  # noqa: E402
-from src.runs import Run  # noqa: E402
+import train
+from benchmarks.rows import sample_rows
+from benchmarks.where import shares
+from src.batching import Batches
+from src.checks import ENCODER_KEYS
+from src.dropout import Dropout
+from src.encoder import load_encoder
+from src.focal import resolve_alpha
+from src.runs import Run
 
 
 def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -90,17 +95,35 @@ def products(config: dict[str, Any], tokens: int, squares: int) -> int:
     return 3 * layers * (2 * tokens * (4 * h * h + 2 * h * f) + 2 * squares * 2 * h)
 
 
+def work(loader: Batches) -> tuple[int, int]:
+    """Tokens computed in an epoch, padding included, and the sum of their squares review by review, for attention."""
+    computed = squares = 0
+    for batch in map(loader.batch, loader.plan.batches(0)):
+        grid = batch["input_ids"]
+        computed += len(batch["packing"].cells) if "packing" in batch else grid.numel()
+        squares += grid.numel() * grid.size(1)
+    return computed, squares
+
+
+def make_stock(module: Any) -> None:
+    """Undo what this project puts into an encoder."""
+    module.classifier.encoder.set_attn_implementation("sdpa")
+    for part in module.modules():
+        for name, child in part.named_children():
+            if isinstance(child, Dropout):
+                setattr(part, name, torch.nn.Dropout(child.p))
+
+
 def main() -> None:
     """Build everything as train.py does, step once, then time an epoch."""
     p = argparse.ArgumentParser()
     p.add_argument("encoder")
     p.add_argument("csv", type=Path)
-    p.add_argument("--way", choices=["lightning", "bare"], default="lightning")
+    p.add_argument("--way", choices=["lightning", "bare", "stock"], default="lightning")
     p.add_argument("--rows", type=int, default=192, help="0: all of them")
     p.add_argument("--profile", action="store_true", help="where the time goes, in place of how much it is")
     p.add_argument("overrides", nargs="*", help="settings, as for train.py")
     a = p.parse_intermixed_args()  # settings may stand behind options
-    started = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         csv = sample_rows(a.csv, a.rows, Path(name) / "rows.csv") if a.rows else a.csv
         settings = settings_for(a.encoder, csv, Path(name), a.overrides)
@@ -112,13 +135,15 @@ def main() -> None:
             texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
         )
         data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
-        data.packed = data.packed and encoder.packs
+        data.packed = data.packed and encoder.packs and a.way != "stock"
         data.setup()
         module = train.build_module(settings, data, encoder, alpha)
         trainer = train.build_trainer(settings, Run(Path(name)))
         loader = data.train_dataloader()
         module.trainer = trainer
-        start_up = time.perf_counter() - started
+        if a.way == "stock":
+            make_stock(module)
+        start_up = time.perf_counter() - BEGAN
         lengths, plan = loader.split.lengths, loader.plan
         longest = max(plan.batches(0), key=lambda rows: lengths[rows].max())
         log = module.log
@@ -134,18 +159,14 @@ def main() -> None:
             trainer.callbacks.append(clock := Clock())
             trainer.fit(module, loader)
             seconds = clock.seconds
-    widths = [int(lengths[rows].max()) for rows in plan.batches(0)]
-    sizes = [len(rows) for rows in plan.batches(0)]
-    computed = sum(w * n for w, n in zip(widths, sizes, strict=True))
-    flops = products(
-        encoder.module.config.to_dict(), computed, sum(w * w * n for w, n in zip(widths, sizes, strict=True))
-    )
+    computed, squares = work(loader)
+    flops = products(encoder.module.config.to_dict(), computed, squares)
     print(
         json.dumps(
             {
                 "reviews_per_second": len(lengths) / seconds,
                 "tokens_per_second": int(lengths.sum()) / seconds,
-                "computed_per_token": padding_share(lengths, plan.batches(0)),
+                "computed_per_token": computed / int(lengths.sum()),
                 "gflops": flops / seconds / 1e9,
                 "precision": str(trainer.precision),
                 "seconds": seconds,
