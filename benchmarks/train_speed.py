@@ -36,6 +36,7 @@ from src.checks import ENCODER_KEYS
 from src.dropout import Dropout
 from src.encoder import load_encoder
 from src.focal import resolve_alpha
+from src.hardware import device_of
 from src.runs import Run
 
 
@@ -60,21 +61,28 @@ class Clock(L.Callback):
     """Seconds of the epoch, its steps alone."""
 
     def on_train_epoch_start(self, *_: Any) -> None:
-        self.began = time.perf_counter()
+        self.began = now()
 
     def on_train_epoch_end(self, *_: Any) -> None:
-        self.seconds = time.perf_counter() - self.began
+        self.seconds = now() - self.began
+
+
+def now() -> float:
+    """Seconds, once the GPU has done what it was asked."""
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return time.perf_counter()
 
 
 def bare_epoch(module: Any, batches: Any, trainer: Any, steps: int | None = None) -> float:
     """Seconds of an epoch in plain torch: autocast, backward, clip, fused AdamW, schedule."""
     configured = module.configure_optimizers()
     optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
-    half = "bf16" in str(trainer.precision)
+    half, device = "bf16" in str(trainer.precision), next(module.parameters()).device
     module.log = lambda *_, **__: None
-    began = time.perf_counter()
+    began = now()
     for i, batch in enumerate(batches):
-        with torch.autocast("cpu", torch.bfloat16, enabled=half):
+        with torch.autocast(device.type, torch.bfloat16, enabled=half):
             loss = module.training_step(batch, i)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(module.parameters(), 1.0)
@@ -83,7 +91,7 @@ def bare_epoch(module: Any, batches: Any, trainer: Any, steps: int | None = None
         optimizer.zero_grad()
         if i + 1 == steps:
             break
-    return time.perf_counter() - began
+    return now() - began
 
 
 def products(config: dict[str, Any], tokens: int, squares: int) -> int:
@@ -136,9 +144,11 @@ def main() -> None:
         )
         data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
         data.packed = data.packed and encoder.packs and a.way != "stock"
+        data.device = device_of(settings["trainer"]["accelerator"])
         data.setup()
         module = train.build_module(settings, data, encoder, alpha)
         trainer = train.build_trainer(settings, Run(Path(name)))
+        module.to(data.device)
         loader = data.train_dataloader()
         module.trainer = trainer
         if a.way == "stock":
@@ -169,6 +179,7 @@ def main() -> None:
                 "computed_per_token": computed / int(lengths.sum()),
                 "gflops": flops / seconds / 1e9,
                 "precision": str(trainer.precision),
+                "gpu_mib": torch.cuda.max_memory_allocated() / 2**20 if data.device == "cuda" else 0,
                 "seconds": seconds,
                 "seconds_to_first_step": start_up,
             }

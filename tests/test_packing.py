@@ -8,9 +8,12 @@ from torch.profiler import ProfilerActivity, profile
 from src import attention, packing
 from src.attention import PLAIN, VARLEN
 from src.batching import Batches, BatchPlan
+from src.checks import check_config
 from src.classifier import AspectClassifier
-from src.encoder import ROBERTA, from_config
+from src.encoder import ROBERTA, compile_layers, from_config
+from src.errors import UserError
 from src.packing import STEP, pack, pad, unpad
+from tests.test_config import composed
 from tests.tiny import CONFIG, tiny_module, tiny_split
 
 
@@ -164,3 +167,32 @@ def test_a_step_never_asks_a_tensor_for_its_value() -> None:
         batch["mentioned"].sum().item()  # the control: this is how it would show
     asked = {e.key: e.count for e in seen.key_averages() if e.key in ("aten::item", "aten::nonzero", "aten::equal")}
     assert asked == {"aten::item": 1}
+
+
+# --- compiled ---
+
+
+def test_compiling_leaves_the_names_and_is_refused_without_a_compiler(monkeypatch, tmp_path) -> None:
+    module = tiny_module()
+    names = list(module.state_dict())
+    compile_layers(module.classifier.encoder)
+    assert list(module.state_dict()) == names
+    layers = module.classifier.encoder.encoder.layer
+    assert len(layers) == 2 and all(layer._compiled_call_impl is not None for layer in layers)
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    with pytest.raises(UserError, match=r"model\.compile=true: torch compiles with a C\+\+ compiler"):
+        check_config(composed(tmp_path, "model=mini", "model.compile=true", "trainer.accelerator=cpu"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("packed", [True, False])
+def test_compiled_equals_eager(packed) -> None:
+    module = tiny_module().eval()
+    module.classifier.encoder.set_attn_implementation(PLAIN)
+    batches = [packed_batch(np.arange(n)) for n in (41, 3, 20)]
+    eager = [outcome(module, batch, packed) for batch in batches]
+    compile_layers(module.classifier.encoder)
+    for batch, (logits, gradients) in zip(batches, eager, strict=True):
+        got_logits, got_gradients = outcome(module, batch, packed)
+        torch.testing.assert_close(got_logits, logits, atol=1e-5, rtol=1e-4)
+        torch.testing.assert_close(got_gradients, gradients, atol=1e-5, rtol=1e-4)
