@@ -11,6 +11,7 @@ from pathlib import Path
 from types import FrameType
 
 import uvicorn
+from fastapi import FastAPI
 
 from src.errors import UserError
 from src.ship.limits import Limits
@@ -34,25 +35,30 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
         predictor.predict([EXAMPLE])  # the first call allocates
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits)
-        config = uvicorn.Config(
-            create_app(service, log_texts),
-            http=TimedProtocol,
-            loop="asyncio",
-            ws="none",
-            lifespan="on",
-            log_config=None,  # its messages go to the root logger
-            log_level="warning",
-            access_log=False,  # it would show query strings
-            server_header=False,
-            proxy_headers=False,
-            timeout_graceful_shutdown=int(limits.timeout + limits.read_timeout) + 1,
-        )
+        config = configuration(create_app(service, log_texts), limits)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
         if not _loopback(listener):
             print("anyone who can reach this address can ask: the service knows no users", file=sys.stderr, flush=True)
         Server(config, service, f"Serving {bundle} at {url}   (Ctrl-C stops)").run([listener])
         print("Stopped.", flush=True)
+
+
+def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    """How uvicorn runs the service."""
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,  # its messages go to the root logger
+        log_level="warning",
+        access_log=False,  # it would show query strings
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(limits.timeout + limits.read_timeout) + 1,
+    )
 
 
 def bind(host: str, port: int) -> socket.socket:
