@@ -359,3 +359,19 @@ def test_the_dockerfile_starts_what_there_is(exported) -> None:
     assert done.stderr == "error: --queue 0: expected a number above 0\n"
     assert "\nUSER " in text and "HEALTHCHECK" in text and Path(ROOT / ".dockerignore").is_file()
     assert os.sep + "bundle" in text
+
+
+# --- the load test ---
+
+
+@pytest.mark.slow
+def test_the_load_test_finds_no_error(exported) -> None:
+    script = [sys.executable, "benchmarks/service_load.py", str(exported), "data/sample/test.csv"]
+    done = subprocess.run(
+        [*script, "--seconds", "4", "--overload-seconds", "4"], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert (result["errors"], result["wrong"], result["refused"], result["exit_status"]) == ([], 0, 0, 0)
+    assert result["overload"]["refused"] > 0 and result["overload"]["times"] > 2
+    assert result["mib"]["after_overload"] - result["mib"]["start"] < 100
