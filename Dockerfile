@@ -1,8 +1,8 @@
 # The service, without torch and without a model: the bundle is mounted (or copied by an image built on this one).
 #
 #     docker build -t absa .
-#     docker run --rm -p 127.0.0.1:8000:8000 -v ./bundle:/bundle:ro absa
-#     docker run --rm -p 127.0.0.1:8000:8000 -v ./bundle:/bundle:ro absa --host 0.0.0.0 --queue 256
+#     docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/bundle:/bundle:ro" absa
+#     docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/bundle:/bundle:ro" absa --host 0.0.0.0 --queue 256
 
 FROM python:3.11-slim AS build
 WORKDIR /build

@@ -67,7 +67,7 @@ def page(browser, service):
         "request", lambda r: None if r.url.startswith((origin, "data:", "blob:" + origin)) else said.append(r.url)
     )
     opened.goto(origin)
-    opened.wait_for_function("document.getElementById('about').textContent !== ''")
+    wait_for(lambda: opened.locator("#about").text_content())
     opened.said = said
     yield opened
     context.close()
@@ -139,9 +139,7 @@ def test_examples_answer_on_a_click(page) -> None:
 
 def test_hostile_texts_show_as_text(page) -> None:
     analyse(page, HOSTILE + " Pin trâu Camera kém")
-    page.wait_for_function(
-        "document.querySelector('#nothing').checkVisibility() || document.querySelector('#words').textContent"
-    )
+    wait_for(lambda: page.locator("#nothing").is_visible() or page.locator("#words").text_content())
     assert page.locator("img, #words script, #words b, #chips script").count() == 0
     if page.locator(".chip").count():
         assert page.locator("#words").text_content() == HOSTILE + " Pin trâu Camera kém"
@@ -292,20 +290,18 @@ FILES = {
     "semicolons": ("a;review\n1;tốt\n2;kém", [["a", "review"], ["1", "tốt"], ["2", "kém"]]),
     "tabs": ("a\treview\r1\ttốt\r", [["a", "review"], ["1", "tốt"]]),
     "one column": ("review\ntốt\n\n\nkém\n", [["review"], ["tốt"], ["kém"]]),
-    "quotes": ('a,b\n"x ""y"" z",5" wide\n"","""', None),
+    "never closed": ('a,b\n"x ""y"" z",5" wide\n"","""', 3),
     "quoted": ('a,b\r\n"x ""y"",\r\n z",5" wide\r\n"",""""\r\n', [["a", "b"], ['x "y",\r\n z', '5" wide'], ["", '"']]),
     "empty cells": ("a,b,c\n,,\n1,,3\n,2,", [["a", "b", "c"], ["", "", ""], ["1", "", "3"], ["", "2", ""]]),
-    "no end": ('a,b\n1,"x', None),
+    "cut": ('a,b\n1,"x', 2),
     "ragged": ("a,b\n1\n1,2,3", [["a", "b"], ["1"], ["1", "2", "3"]]),
 }
 
 
-@pytest.mark.parametrize(("text", "rows"), FILES.values(), ids=FILES)
-def test_csv_is_read_as_python_reads_it(page, text, rows) -> None:
-    found = page.evaluate(
-        "(text) => { try { return parseCsv(text, separatorOf(text)); } catch (e) { return e.line; } }", text
-    )
-    assert found == rows if rows else isinstance(found, int)
+def test_csv_is_read_as_python_reads_it(page) -> None:
+    script = "(text) => { try { return parseCsv(text, separatorOf(text)); } catch (e) { return e.line; } }"
+    found = {name: page.evaluate(script, text) for name, (text, _) in FILES.items()}
+    assert found == {name: rows for name, (_, rows) in FILES.items()}
 
 
 def test_files_that_cannot_be_read_are_told(page) -> None:
@@ -326,23 +322,23 @@ def test_files_that_cannot_be_read_are_told(page) -> None:
 
 
 def test_a_long_file_can_be_stopped_and_what_is_there_be_had(page, held) -> None:
-    upload(page, [["review"], *([f"pin trâu {i}"] for i in range(1000))])
+    upload(page, [["review"], *([f"pin trâu {i}"] for i in range(5000))])
     page.click("#start")
-    page.wait_for_function("document.getElementById('progress').value > 0")
+    wait_for(lambda: page.evaluate("document.getElementById('progress').value > 0"))
     held.gate.clear()
     page.click("#cancel")
     held.gate.set()
     page.wait_for_selector("#summary:not([hidden])")
     assert "Cancelled after" in page.locator("#rate").inner_text()
     notes = [row[-1] for row in downloaded(page)[1:]]
-    assert len(notes) == 1000 and 0 < notes.count("") < 1000 and set(notes) == {"", "not analysed"}
+    assert len(notes) == 5000 and 0 < notes.count("") < 5000 and set(notes) == {"", "not analysed"}
 
 
 def test_a_busy_service_is_waited_for(page, service) -> None:
     upload(page, [["review"], *([f"pin trâu {i}"] for i in range(100))])
     service.service.stopping = True
     page.click("#start")
-    page.wait_for_function("document.getElementById('rate').textContent.includes('going on in 5 s')")
+    wait_for(lambda: "going on in 5 s" in page.locator("#rate").text_content())
     service.service.stopping = False
     page.wait_for_selector("#summary:not([hidden])")
     assert page.locator("#summary-facts").inner_text() == "100 reviews, 0 skipped"

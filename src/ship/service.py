@@ -92,9 +92,9 @@ class Service:
     async def ready(self) -> Response:
         """A request would be taken now: the model is loaded, the queue has room, and nobody stops the service."""
         if self.stopping:
-            raise _stopping()
+            return _stopping().response()
         if self.batcher.full:
-            raise Refusal(503, "queue_full", "the queue is full", {"Retry-After": "1"})
+            return Refusal(503, "queue_full", "the queue is full", {"Retry-After": "1"}).response()
         return Json({"status": "ready", "waiting": self.batcher.waiting})
 
     async def metrics(self) -> Response:
