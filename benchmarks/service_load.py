@@ -14,6 +14,7 @@ import argparse
 import asyncio
 import csv
 import json
+import os
 import random
 import signal
 import statistics
@@ -56,7 +57,7 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--overload-seconds", type=float, default=20)
     a = p.parse_args()
-    requests = prepare(a.bundle, a.csv, a.column, a.texts)
+    requests, needed = prepare(a.bundle, a.csv, a.column, a.texts)
     command = [sys.executable, str(ROOT / "benchmarks" / "predict_speed.py"), str(a.bundle), str(a.csv)]
     command += ["--rows", str(a.rows), "--column", a.column]
 
@@ -71,7 +72,9 @@ def main() -> None:
         port = int(process.stdout.readline().split("127.0.0.1:")[1].split()[0])
         memory = [rss(process.pid)]
         asyncio.run(load(port, requests, a.clients, 2))  # warm
+        used, own_use = cpu(process.pid), time.process_time()
         usual = asyncio.run(load(port, requests, a.clients, a.seconds))
+        used, own_use = cpu(process.pid) - used, time.process_time() - own_use
         speed = len(usual.milliseconds) * a.texts / a.seconds
         memory.append(rss(process.pid))
         alone.append(predictor_alone())
@@ -90,6 +93,11 @@ def main() -> None:
         "predictor_alone": alone,
         "texts_per_second": speed,
         "share_of_predictor": speed / base,
+        "cpu_ms_per_text": {
+            name: 1000 * seconds / (max(1, len(usual.milliseconds)) * a.texts)
+            for name, seconds in (("service", used), ("load_generator", own_use))
+        }
+        | {"predictor_alone": 1000 * needed},
         **quantiles(usual.milliseconds),
         "refused": usual.refused,
         "wrong": usual.wrong + many.wrong + after.wrong,
@@ -107,20 +115,24 @@ def main() -> None:
     print(json.dumps(result))
 
 
-def prepare(bundle: Path, source: Path, column: str, size: int) -> list[tuple[bytes, bytes]]:
-    """Requests as bytes, each with how its answer begins if it is right."""
+def prepare(bundle: Path, source: Path, column: str, size: int) -> tuple[list[tuple[bytes, bytes]], float]:
+    """Requests as bytes, each with how its answer begins if it is right; the predictor's processor seconds per text."""
     with source.open(encoding="utf-8-sig", newline="") as file:
         texts = [row[column] for row in csv.DictReader(file) if row[column].strip()]
     texts = random.Random(0).choices(texts, k=REQUESTS * size)
     predictor = Predictor.load(bundle)
-    requests = []
+    predictor.predict(texts[:8])
+    requests, seconds = [], 0.0
     for i in range(0, len(texts), size):
         chosen = texts[i : i + size]
         body = json.dumps({"texts": chosen}).encode()
         head = f"{HEAD}Content-Length: {len(body)}\r\n\r\n"
-        right = json.dumps({"answers": predictor.predict(chosen)}, ensure_ascii=False, separators=(",", ":")).encode()
+        began = time.process_time()
+        answers = predictor.predict(chosen)
+        seconds += time.process_time() - began
+        right = json.dumps({"answers": answers}, ensure_ascii=False, separators=(",", ":")).encode()
         requests.append((head.encode() + body, right[:-1]))
-    return requests
+    return requests, seconds / len(texts)
 
 
 async def load(
@@ -177,6 +189,12 @@ def rss(pid: int) -> float:
     return int(status.split("VmRSS:")[1].split()[0]) / 1024
 
 
+def cpu(pid: int) -> float:
+    """Processor seconds of a process so far."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 def table(r: dict[str, Any]) -> str:
     """What matters of it, as Markdown."""
     over, mib = r["overload"], r["mib"]
@@ -184,6 +202,9 @@ def table(r: dict[str, Any]) -> str:
         "predictor alone, reviews/s, before and after": " and ".join(f"{speed:.0f}" for speed in r["predictor_alone"]),
         f"service, {r['clients']} clients, {r['texts_per_request']} texts a request, reviews/s": (
             f"{r['texts_per_second']:.0f} ({r['share_of_predictor']:.2f} of the predictor)"
+        ),
+        "processor time per review: predictor alone, service, load generator": ", ".join(
+            f"{r['cpu_ms_per_text'][name]:.2f} ms" for name in ("predictor_alone", "service", "load_generator")
         ),
         "p50, p99": f"{r['p50_ms']:.0f} ms, {r['p99_ms']:.0f} ms",
         "refused, wrong, errors": f"{r['refused']}, {r['wrong']}, {len(r['errors'])}",

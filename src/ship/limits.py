@@ -10,7 +10,7 @@ from src.errors import UserError
 class Limits:
     """Bounds of the service; ``check`` refuses what makes no sense."""
 
-    queue: int = 1024  # texts that may wait for the model
+    queue: int = 512  # texts that may wait for the model
     max_text_chars: int = 10_000  # of one text
     max_texts: int = 256  # in one request
     max_body_bytes: int = 1 << 20  # of one request

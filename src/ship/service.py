@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from fastapi import FastAPI
@@ -66,6 +67,9 @@ class Service:
     async def labels(self) -> Response:
         """Aspects, sentiments, the model, and the limits of a request."""
         labels, limits, info = self.predictor.labels, self.limits, self.predictor.info
+        encoder = str(info["encoder"].get("name"))
+        if Path(encoder).is_absolute():  # where it lay when it was trained is nobody's business
+            encoder = Path(encoder).name
         return Json(
             {
                 "task": self.predictor.task,
@@ -73,7 +77,7 @@ class Service:
                 "without_sentiment": labels.without_sentiment,
                 "sentiments": SENTIMENTS,
                 "model": {
-                    "encoder": info["encoder"].get("name"),
+                    "encoder": encoder,
                     "precision": info["precision"],
                     "max_length": self.predictor.max_length,
                 },
