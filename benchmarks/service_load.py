@@ -76,6 +76,8 @@ def main() -> None:
         usual = asyncio.run(load(port, requests, a.clients, a.seconds))
         used, own_use = cpu(process.pid) - used, time.process_time() - own_use
         speed = len(usual.milliseconds) * a.texts / a.seconds
+        if not speed:
+            sys.exit(f"no answer within {a.seconds:g} s: {usual.errors[:5]}")
         memory.append(rss(process.pid))
         alone.append(predictor_alone())
         many = asyncio.run(load(port, requests, 10 * a.clients, a.overload_seconds, 10 * speed / a.texts))

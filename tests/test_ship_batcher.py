@@ -45,6 +45,10 @@ def serving(test: Any, room: int = 1000) -> Counting:
     return model
 
 
+def asked(model: Counting) -> list[str]:
+    return [text for batch in model.batches for text in batch]
+
+
 async def lengths(job: Job) -> list[int]:
     return [answer["aspects"]["n"] for answer in await asyncio.wait_for(job.done, 10)]
 
@@ -87,7 +91,21 @@ def test_a_long_list_does_not_hold_up_a_short_text() -> None:
         assert not long.done.done()
         await long.done
 
-    assert serving(test).batches[1] == ["short"]
+    assert asked(serving(test)).index("short") == batcher.SHARE
+
+
+def test_short_requests_are_answered_one_after_the_other() -> None:
+    """Not all of them at the end, which is what a text of each in turn would come to."""
+
+    async def test(served: Batcher) -> None:
+        served._pace = 1.0
+        jobs = [served.submit([f"{i}"] * batcher.SHARE) for i in range(4)]
+        await jobs[0].done
+        assert not jobs[3].answers
+        for job in jobs:
+            await job.done
+
+    assert asked(serving(test)) == [f"{i}" for i in range(4) for _ in range(batcher.SHARE)]
 
 
 def test_letters_are_bounded_too() -> None:

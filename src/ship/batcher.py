@@ -13,7 +13,7 @@ from src.ship.predictor import Predictor
 WINDOW = 0.002  # seconds that an idle model waits for company
 BATCH_SECONDS = 0.1  # what a batch should take at most: as long a newcomer waits for the model to be free
 BATCH_TEXTS, BATCH_CHARS = 128, 65_536
-SHARE = 16  # texts that one request puts into a batch while others wait
+SHARE = 16  # texts of one request that go to the model before the next request has its turn
 
 
 class Full(Exception):
@@ -30,6 +30,7 @@ class Job:
     def __init__(self, texts: list[str], cost: int, all_aspects: bool, explain: bool) -> None:
         self.texts, self.cost, self.all_aspects, self.explain = texts, cost, all_aspects, explain
         self.taken = 0  # texts that went to the model
+        self.turn = SHARE  # texts that may go before the next request has its turn
         self.answers: list[Any] = []
         self.done: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
 
@@ -37,8 +38,8 @@ class Job:
 class Batcher:
     """Call its methods from the event loop. Only ``_work`` runs on the other thread, one batch at a time.
 
-    Requests take turns: of each, SHARE texts go into a batch, then the next one's, so that a long list does not hold up
-    a short text. ``observe`` is called with the size of every batch.
+    Requests take turns of SHARE texts: short ones are answered in the order they came, and a long list does not hold
+    them up. ``observe`` is called with the size of every batch.
     """
 
     def __init__(self, predictor: Predictor, room: int, observe: Callable[[int], None]) -> None:
@@ -114,15 +115,19 @@ class Batcher:
         while self._jobs and room > 0 and letters > 0 and not self._jobs[0].explain:
             job = self._jobs.popleft()
             share = []
-            for text in job.texts[job.taken : job.taken + min(SHARE, room)]:
+            for text in job.texts[job.taken : job.taken + min(job.turn, room)]:
                 share.append(text)
                 letters -= len(text)
                 if letters <= 0:
                     break
             room -= len(share)
             job.taken += len(share)
+            job.turn -= len(share)
             batch.append((job, share))
-            if job.taken < job.cost:
+            if job.taken < job.cost and job.turn:
+                self._jobs.appendleft(job)
+            elif job.taken < job.cost:
+                job.turn = SHARE
                 self._jobs.append(job)
         return batch
 

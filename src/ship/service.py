@@ -125,7 +125,7 @@ class Service:
 
     async def _answers(self, request: Request, job: Job) -> list[Any]:
         """The job's answers, unless time runs out or the client goes away: then the model is spared the rest."""
-        gone = asyncio.ensure_future(request.receive())  # the body was read, so what comes next is the end
+        gone = asyncio.ensure_future(_gone(request))
         try:
             await asyncio.wait((job.done, gone), timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
             if job.done.done():
@@ -183,6 +183,12 @@ def _http(meters: Meters) -> Handler:
         return Refusal(error.status_code, code, error.detail, error.headers).response()
 
     return handler
+
+
+async def _gone(request: Request) -> None:
+    """Ends when the client does: the body was read, so nothing else is to come."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 def _stopping() -> Refusal:
