@@ -29,6 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.measuring import measure, own  # noqa: E402
+from src.ship.limits import Limits  # noqa: E402
 from src.ship.predictor import Predictor  # noqa: E402
 
 REQUESTS = 64  # different ones
@@ -57,6 +58,7 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--overload-seconds", type=float, default=20)
     a = p.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends too
     requests, needed = prepare(a.bundle, a.csv, a.column, a.texts)
     command = [sys.executable, str(ROOT / "benchmarks" / "predict_speed.py"), str(a.bundle), str(a.csv)]
     command += ["--rows", str(a.rows), "--column", a.column]
@@ -80,7 +82,10 @@ def main() -> None:
             sys.exit(f"no answer within {a.seconds:g} s: {usual.errors[:5]}")
         memory.append(rss(process.pid))
         alone.append(predictor_alone())
-        many = asyncio.run(load(port, requests, 10 * a.clients, a.overload_seconds, 10 * speed / a.texts))
+        crowd = max(
+            10 * a.clients, 2 * Limits().queue // a.texts
+        )  # each waits for its answer: enough to fill the queue
+        many = asyncio.run(load(port, requests, crowd, a.overload_seconds, 10 * speed / a.texts))
         memory.append(rss(process.pid))
         after = asyncio.run(load(port, requests, 1, 1))
         process.send_signal(signal.SIGTERM)
