@@ -4,8 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from src.errors import UserError
+from src.ship.limits import Limits
 
 EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -26,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
+    _add_serve(commands)
     options = vars(parser.parse_args(arguments))
     options.pop("command")
     run = options.pop("run")
@@ -116,6 +119,29 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     export.set_defaults(run=_export)
 
 
+def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    serve = commands.add_parser(
+        "serve",
+        help="answer over HTTP, with a page to try it",
+        description="Serve a bundle: POST /predict, /explain; GET /labels, /health, /ready, /metrics, /openapi.json; "
+        "a demo page at /. SIGTERM or Ctrl-C stops it, once what was accepted is answered.",
+        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
+    )
+    bounds = Limits()
+    serve.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote")
+    serve.add_argument("--port", type=int, default=8000, help="0: any that is free")
+    serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
+    serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
+    serve.add_argument("--queue", type=int, default=bounds.queue, help="texts that may wait; beyond them: 503")
+    serve.add_argument("--max-text-chars", type=int, default=bounds.max_text_chars, help="characters of one text")
+    serve.add_argument("--max-texts", type=int, default=bounds.max_texts, help="texts of one request")
+    serve.add_argument("--max-body-bytes", type=int, default=bounds.max_body_bytes, help="bytes of one request")
+    serve.add_argument("--timeout", type=float, default=bounds.timeout, help="seconds to wait for an answer; then: 504")
+    serve.add_argument("--read-timeout", type=float, default=bounds.read_timeout, help="seconds to read a request: 408")
+    serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
+    serve.set_defaults(run=_serve)
+
+
 def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     if file is None:
         from src.judge.evaluation import evaluate_run
@@ -148,6 +174,12 @@ def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
     from src.ship.export import export_run
 
     print(export_run(run_folder, out, int8, max_drop))
+
+
+def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
+    from src.ship.server import serve
+
+    serve(bundle, host, port, threads, log_texts, Limits(**bounds))
 
 
 def _check(files: list[str], **options: object) -> None:

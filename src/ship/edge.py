@@ -1,0 +1,74 @@
+"""The outermost layer of the service: security headers, one line of log and the counters of every request."""
+
+import json
+import logging
+import time
+import traceback
+from typing import Any
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import ClientDisconnect
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from src.ship.meters import OTHER, PATHS, Meters
+from src.ship.refusals import Refusal
+
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: no line of the log unless something is wrong
+GONE = 499  # as nginx has it: the client left before the answer
+
+log = logging.getLogger("absa.serve")
+
+
+class Edge:
+    """Pure ASGI. A request's handler may leave ``texts`` in ``scope["state"]``, for the log."""
+
+    def __init__(self, app: ASGIApp, meters: Meters, log_texts: bool) -> None:
+        self._app, self._meters, self._log_texts = app, meters, log_texts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        began, status = time.perf_counter(), 0
+        scope.setdefault("state", {})
+
+        async def sent(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sent)
+        except ClientDisconnect:
+            status = status or GONE
+        except Exception as error:
+            # its message could hold a text; where it happened cannot
+            where = "".join(traceback.format_tb(error.__traceback__))
+            log.error("%s\n%s", type(error).__name__, where)
+            if not status:
+                await Refusal(500, "internal", "the service failed; its log says where").response()(
+                    scope, receive, sent
+                )
+        finally:
+            seconds = time.perf_counter() - began
+            path = scope["path"] if scope["path"] in PATHS else OTHER
+            self._meters.request(path, status or GONE, seconds)
+            if path not in PROBES or status >= 400:
+                self._tell(scope["method"], path, status or GONE, seconds, scope["state"])
+
+    def _tell(self, method: str, path: str, status: int, seconds: float, state: dict[str, Any]) -> None:
+        texts = state.get("texts")
+        count = "" if texts is None else f" {len(texts)} text{'s' * (len(texts) != 1)}"
+        said = f" {json.dumps(texts, ensure_ascii=True)}" if self._log_texts and texts is not None else ""
+        log.info("%s %s %d%s %.0f ms%s", method[:10], path, status, count, 1000 * seconds, said)

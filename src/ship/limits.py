@@ -1,0 +1,25 @@
+"""What the service takes and how long it waits."""
+
+import math
+from dataclasses import dataclass
+
+from src.errors import UserError
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Bounds of the service; ``check`` refuses what makes no sense."""
+
+    queue: int = 512  # texts that may wait for the model
+    max_text_chars: int = 10_000  # of one text
+    max_texts: int = 256  # in one request
+    max_body_bytes: int = 1 << 20  # of one request
+    timeout: float = 30.0  # seconds from a request's acceptance to its answer
+    read_timeout: float = 10.0  # seconds that a client may take over its request
+
+    def check(self) -> None:
+        """Raises UserError that lists every bound that is not above 0."""
+        bad = {name: value for name, value in vars(self).items() if not 0 < value < math.inf}
+        if bad:
+            faults = [f"--{name.replace('_', '-')} {value}: expected a number above 0" for name, value in bad.items()]
+            raise UserError(faults)

@@ -1,0 +1,71 @@
+"""uvicorn's HTTP protocol, with an end for connections that are too slow: they hold memory and a descriptor."""
+
+import asyncio
+import json
+from typing import Any, Literal, cast
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+HEAD_SECONDS = 10.0  # for a request's first line and headers, once its first byte or the connection is there
+DISCARD_SECONDS = 5.0  # for the rest of a body that was refused: cut at once, the client would not see why
+WRITE_SECONDS = 30.0  # that a client may leave an answer unread
+
+
+class TimedProtocol(H11Protocol):
+    """Bodies have their own time-out, in :class:`src.ship.bodies.BodyReader`, which answers; these just cut."""
+
+    _head: asyncio.TimerHandle | None = None
+    _write: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+
+    def data_received(self, data: bytes) -> None:
+        if self._head is None and self.conn.their_state is h11.IDLE:
+            self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE or (self.cycle is not None and not self.cycle.response_complete):
+            self._stop("_head")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop("_head")
+        self._stop("_write")
+        super().connection_lost(exc)
+
+    def on_response_complete(self) -> None:
+        if self.conn.their_state is h11.SEND_BODY:
+            self.loop.call_later(DISCARD_SECONDS, self._cut_if_still, self.cycle)
+        super().on_response_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write = self._write or self.loop.call_later(WRITE_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stop("_write")
+
+    def send_400_response(self, msg: str) -> None:
+        """What is no HTTP, answered in the service's own shape."""
+        body = json.dumps({"error": {"code": "invalid_http", "message": msg}}).encode()
+        headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        events: tuple[Any, ...] = (
+            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Data(data=body),
+            h11.EndOfMessage(),
+        )
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):  # else an answer is under way already
+            self.transport.write(b"".join(cast(bytes, self.conn.send(event)) for event in events))
+        self.transport.close()
+
+    def _cut_if_still(self, cycle: object) -> None:
+        if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
+            self.transport.abort()
+
+    def _stop(self, name: Literal["_head", "_write"]) -> None:
+        timer = getattr(self, name)
+        if timer is not None:
+            timer.cancel()
+            setattr(self, name, None)

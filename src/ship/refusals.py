@@ -1,0 +1,29 @@
+"""How the service answers: JSON, and one shape in which it says no."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from starlette.responses import Response
+
+
+class Refusal(Exception):
+    """A request that gets no answer: status, a code for programs, a message for people."""
+
+    def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.status, self.code, self.message, self.headers = status, code, message, headers
+
+    def response(self) -> Response:
+        """``{"error": {"code": ..., "message": ...}}``."""
+        return Json({"error": {"code": self.code, "message": self.message}}, self.status, self.headers)
+
+
+class Json(Response):
+    """Compact UTF-8 JSON that nobody keeps a copy of."""
+
+    media_type = "application/json"
+
+    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+        body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
+        super().__init__(body, status, {"Cache-Control": "no-store", **(headers or {})})

@@ -1,0 +1,111 @@
+"""``absa serve``: a bundle behind a port, until somebody stops it."""
+
+import contextlib
+import ipaddress
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from src.errors import UserError
+from src.ship.limits import Limits
+from src.ship.predictor import Predictor
+from src.ship.protocol import TimedProtocol
+from src.ship.service import Service, create_app
+
+EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
+
+
+def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_texts: bool, limits: Limits) -> None:
+    """Serve until SIGTERM or Ctrl-C, answer what was accepted, and return.
+
+    Raises UserError when a bound makes no sense, the address cannot be had, or ``bundle`` is none.
+    """
+    limits.check()
+    if threads is not None and threads < 1:
+        raise UserError(f"--threads {threads}: expected 1 or more")
+    with bind(host, port) as listener:  # before the model is loaded, which takes longer
+        predictor = Predictor.load(bundle, threads)
+        predictor.predict([EXAMPLE])  # the first call allocates
+        logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+        service = Service(predictor, limits)
+        config = configuration(create_app(service, log_texts), limits)
+        shown = f"[{host}]" if ":" in host else host
+        url = f"http://{shown}:{listener.getsockname()[1]}"
+        if not _loopback(listener):
+            print("anyone who can reach this address can ask: the service knows no users", file=sys.stderr, flush=True)
+        Server(config, service, f"Serving {bundle} at {url}   (Ctrl-C stops)").run([listener])
+        print("Stopped.", flush=True)
+
+
+def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
+    """How uvicorn runs the service."""
+    return uvicorn.Config(
+        app,
+        http=TimedProtocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="on",
+        log_config=None,  # its messages go to the root logger
+        log_level="warning",
+        access_log=False,  # it would show query strings
+        server_header=False,
+        proxy_headers=False,
+        timeout_graceful_shutdown=int(limits.timeout + limits.read_timeout) + 1,
+    )
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A socket that holds the address but does not listen yet. Raises UserError when it cannot be had."""
+    if not 0 <= port <= 65535:
+        raise UserError(f"--port {port}: expected 0 to 65535")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except (OSError, UnicodeError) as error:
+        raise UserError(f"--host {host}: there is no such address ({error})") from error
+    listener = socket.socket(family, kind, protocol)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(address)
+        listener.listen()  # so that a second service on this port finds it taken, whatever this one still loads
+    except OSError as error:
+        listener.close()
+        raise UserError(f"{host}:{port}: cannot be listened on ({error.strerror}); try another --port") from error
+    return listener
+
+
+class Server(uvicorn.Server):
+    """uvicorn's, which says where it listens, refuses at once when asked to stop, and then returns."""
+
+    def __init__(self, config: uvicorn.Config, service: Service, greeting: str) -> None:
+        super().__init__(config)
+        self._service, self._greeting = service, greeting
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        print(self._greeting, flush=True)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self._service.stopping = True
+        super().handle_exit(sig, frame)
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """uvicorn's raises them again in the end; a stop that was asked for is no failure."""
+        caught = (signal.SIGINT, signal.SIGTERM)
+        before = {number: signal.signal(number, self.handle_exit) for number in caught}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _loopback(listener: socket.socket) -> bool:
+    return ipaddress.ip_address(listener.getsockname()[0].split("%")[0]).is_loopback
