@@ -28,9 +28,9 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.measuring import measure, own  # noqa: E402
-from src.ship.limits import Limits  # noqa: E402
-from src.ship.predictor import Predictor  # noqa: E402
+from benchmarks.measuring import measure, own
+from src.ship.limits import Limits
+from src.ship.predictor import Predictor
 
 REQUESTS = 64  # different ones
 HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
