@@ -12,8 +12,9 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "labels", "faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"),
-    *("tokenizer", "batching", "datamodule", "focal", "losses", "hub", "encoder", "dropout", "attention", "classifier"),
+    *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *("data_report", "tokenizer", "token_cache", "batching", "datamodule", "focal", "losses", "hub", "encoder"),
+    *("dropout", "attention", "classifier"),
     *("predictions", "figures", "metrics", "lit_module", "checkpoint", "schema", "checks"),
     *("hardware", "progress", "runs", "summary", "judge", "ship", "cli"),
 ]
