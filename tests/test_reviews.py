@@ -215,7 +215,12 @@ def test_rows_without_text_or_label_are_counted_and_left_out(tmp_path: Path) -> 
 def test_a_selection_of_reviews(tmp_path: Path) -> None:
     reviews, _ = read_reviews(write(tmp_path / "a.csv", "text,A\nx,positive\ny,negative\n,\nz,neutral\n"))
     some = reviews.take(np.array([2, 0]))
-    assert (some.texts, some.ids, some.lines.tolist(), some.sentiment.tolist()) == (["z", "x"], ["5", "2"], [5, 2], [[2], [0]])
+    assert (some.texts, some.ids, some.lines.tolist(), some.sentiment.tolist()) == (
+        ["z", "x"],
+        ["5", "2"],
+        [5, 2],
+        [[2], [0]],
+    )
     assert (some.without_text.tolist(), some.path, some.sha256) == ([], reviews.path, reviews.sha256)
 
 
