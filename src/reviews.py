@@ -31,15 +31,15 @@ IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
 class Reviews:
     """One split in plain arrays: ``N`` reviews that have a text and at least one label, in the order of the file.
 
-    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``ids`` are the file's, or the
-    lines. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
+    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the file's ids,
+    if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
     ``without_label`` are the lines of rows that were left out; a row that lacks both is in both. All lines are int64.
     """
 
     path: str
     sha256: str
     texts: Texts
-    ids: Texts
+    names: Texts | None
     lines: np.ndarray
     mentioned: np.ndarray
     sentiment: np.ndarray
@@ -48,6 +48,11 @@ class Reviews:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def ids(self) -> Texts:
+        """What a review is called: the file's id, else its line."""
+        return Texts(map(str, self.lines.tolist())) if self.names is None else self.names
 
     @property
     def dropped(self) -> int:
@@ -75,7 +80,7 @@ class Reviews:
             self.path,
             self.sha256,
             self.texts.take(rows),
-            self.ids.take(rows),
+            None if self.names is None else self.names.take(rows),
             self.lines[rows],
             self.mentioned[rows],
             self.sentiment[rows],
@@ -123,7 +128,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
     if table is None or layout is None:
         return None
     labels = Annotations(table, layout.label, layout.others, declared, faults)
-    texts, ids = Texts(), Texts()
+    texts, names = Texts(), None if layout.id is None else Texts()
     lines, without_text, without_label = array("q"), array("q"), array("q")
     for line, cells in table.rows:
         said = labels.read(line, cells)
@@ -133,19 +138,20 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         elif not isinstance(text, str):
             faults.add(table.path, f"{quoted(layout.text)} holds {kind_of(text)}, a text is expected", line)
         elif said:
-            name = None if layout.id is None else cells.get(layout.id)
             texts.append(text)
-            ids.append(str(line if name in (None, "") else name))
+            if layout.id is not None and names is not None:
+                name = cells.get(layout.id)
+                names.append(str(line if name in (None, "") else name))
             lines.append(line)
             labels.keep(said)
         if not said:
             without_label.append(line)
-    names, mentioned, sentiment = labels.finish()
+    found, mentioned, sentiment = labels.finish()
     left_out = np.asarray(without_text), np.asarray(without_label)
-    reviews = Reviews(table.path, table.sha256, texts, ids, np.asarray(lines), mentioned, sentiment, *left_out)
+    reviews = Reviews(table.path, table.sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
     if not texts and len(faults) == before:
         faults.add(table.path, f"none of the {reviews.rows:,} rows has both a text and a label")
-    return reviews, names
+    return reviews, found
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

@@ -7,7 +7,6 @@ import threading
 from pathlib import Path
 
 import pytest
-import numpy as np
 import torch
 
 from src import hub

@@ -130,7 +130,7 @@ def test_every_format_gives_the_same_reviews(
     expected, _ = read_reviews(files["wide"])
     for name, path in files.items():
         got, found = read_reviews(path, aspects=aspects if declared else None)
-        got.ids = expected.ids  # lines differ from format to format
+        got.names = expected.ids  # lines differ from format to format
         assert same(got, expected), name
         assert found == tuple(aspects), name
 
@@ -140,7 +140,7 @@ def test_parquet_gives_the_same_reviews(tmp_path: Path, some: tuple[list[str], n
     got, found = read_reviews(write_parquet(tmp_path / "a.parquet", texts, labels, aspects))
     expected, _ = read_reviews(write_wide(tmp_path / "a.csv", texts, labels, aspects))
     assert got.lines.tolist() == list(range(1, 61))
-    got.ids = expected.ids
+    got.names = expected.ids
     assert same(got, expected) and found == tuple(aspects)
 
 

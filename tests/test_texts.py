@@ -11,7 +11,12 @@ WORDS = ["Máy đẹp", "", "😍\n\u2028", "máy", "", "x" * 70_000]
 def test_it_is_the_list() -> None:
     texts = Texts(WORDS)
     assert list(texts) == WORDS and len(texts) == len(WORDS)
-    assert texts == WORDS and list.__eq__(WORDS, texts) is NotImplemented and texts == tuple(WORDS) and texts == Texts(WORDS)
+    assert (
+        texts == WORDS
+        and list.__eq__(WORDS, texts) is NotImplemented
+        and texts == tuple(WORDS)
+        and texts == Texts(WORDS)
+    )
     assert [texts[i] for i in range(-6, 6)] == WORDS * 2
     assert [texts[i] for i in np.arange(6)] == WORDS
     for where in (slice(None), slice(1, 3), slice(None, None, -2), slice(4, 100), slice(3, 3)):
