@@ -187,7 +187,7 @@ def _open_parquet(path: str, sha256: str, faults: Faults) -> Table | None:
         faults.add(path, "reading Parquet needs pyarrow; pip install .[parquet]")
         return None
     try:
-        file = parquet.ParquetFile(Path(path).expanduser())
+        file = parquet.ParquetFile(Path(path).expanduser(), buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
         faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
         return None

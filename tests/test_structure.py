@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *("lean", "errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
     *("data_report", "tokenizer", "token_cache", "batching", "datamodule", "focal", "losses", "hub", "encoder"),
     *("dropout", "attention", "classifier"),
     *("predictions", "figures", "metrics", "lit_module", "checkpoint", "schema", "checks"),
