@@ -14,7 +14,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def measure(command: list[str], timeout: float) -> dict[str, Any]:
-    """Run a command; its output, wall seconds and peak memory (MiB). ``failed`` says why there is no more."""
+    """Run a command; its output, seconds (wall, processor), peak memory (MiB). ``failed`` says why there is no more."""
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
@@ -30,6 +30,7 @@ def measure(command: list[str], timeout: float) -> dict[str, Any]:
         out.seek(0)
         text = out.read()
     facts: dict[str, Any] = {"wall": time.perf_counter() - began, "mib": usage.ru_maxrss / 1024}
+    facts["cpu"] = usage.ru_utime + usage.ru_stime
     if status is None:
         return facts | {"failed": f"not done in {timeout:.0f} s"}
     return facts | ({"output": text} if status == 0 else {"failed": text.strip().splitlines()[-1] if text else "?"})

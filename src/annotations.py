@@ -16,6 +16,7 @@ from src.tables import Table, clean_name
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
 SPOKEN = tuple(name.capitalize() for name in SENTIMENTS)
 CODES = {name: code for code, name in enumerate(SENTIMENTS)} | {"mentioned": MENTIONED, "": BLANK}
+AT_ONCE = 1 << 16  # rows turned into arrays at once: what indexes them takes many times their own memory
 BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
 
 
@@ -38,7 +39,7 @@ class Annotations:
         self.well_said: set[str] = set()
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> its first bad cells
         self.bad_counts: Counter[str] = Counter()
-        self.pairs, self.columns, self.codes = array("q"), array("q"), array("b")  # pairs of a row; then pair by pair
+        self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of a row; then pair by pair
 
     def read(self, line: int, cells: Mapping[str, object]) -> dict[str, int]:
         """What a row says: aspect -> sentiment or MENTIONED; nothing if some of it is wrong, which is then a fault."""
@@ -87,12 +88,16 @@ class Annotations:
         aspects = self._aspects()
         self._tell_bad_cells()
         order = np.array([aspects.index(name) for name in self.place], dtype=np.int64)
-        rows = np.repeat(np.arange(len(self.pairs)), self.pairs)
-        columns, codes = order[np.asarray(self.columns)], np.asarray(self.codes)
-        mentioned = np.zeros((len(self.pairs), len(aspects)), dtype=bool)
-        sentiment = np.full((len(self.pairs), len(aspects)), IGNORE, dtype=np.int8)
-        mentioned[rows, columns] = True
-        sentiment[rows, columns] = np.where(codes < C, codes, np.int8(IGNORE))
+        pairs, columns, codes = np.asarray(self.pairs), np.asarray(self.columns), np.asarray(self.codes)
+        mentioned = np.zeros((len(pairs), len(aspects)), dtype=bool)
+        sentiment = np.full((len(pairs), len(aspects)), IGNORE, dtype=np.int8)
+        done = 0  # pairs
+        for start in range(0, len(pairs), AT_ONCE):
+            counts = pairs[start : start + AT_ONCE]
+            rows = np.repeat(np.arange(start, start + len(counts)), counts)
+            these = slice(done, done := done + len(rows))
+            mentioned[rows, order[columns[these]]] = True
+            sentiment[rows, order[columns[these]]] = np.where(codes[these] < C, codes[these], np.int8(IGNORE))
         return aspects, mentioned, sentiment
 
     def _aspects(self) -> tuple[str, ...]:

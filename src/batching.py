@@ -8,6 +8,7 @@ same run gives the same batches whatever else drew random numbers, and a resumed
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, Literal
 
 import numpy as np
@@ -39,13 +40,14 @@ class BatchPlan:
     world_size: int = 1
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of this rank, in order: int64 arrays."""
+        """The rows of each batch of this rank, in order: int32 arrays."""
+        order = np.arange(len(self.lengths), dtype=np.int32)
         if self.mode == "sequential":
-            return self._cut(np.argsort(-self._steps(), kind="stable"))[self.rank :: self.world_size]
+            return self._cut(_longest_first(order, self._steps))[self.rank :: self.world_size]
         rng = np.random.default_rng([self.seed, epoch])
-        order = rng.permutation(len(self.lengths))
-        if self.mode == "bucketed":  # stable: reviews of one length step stay shuffled
-            order = order[np.argsort(-self._steps()[order], kind="stable")]
+        rng.shuffle(order)
+        if self.mode == "bucketed":
+            order = _longest_first(order, self._steps)
         batches = self._cut(order)
         # Neighbours go to different ranks at the same step: like lengths, so no rank waits for a longer batch. The
         # last step is filled from the start: every rank must take the same number of steps.
@@ -55,42 +57,45 @@ class BatchPlan:
 
     def __len__(self) -> int:
         """Batches of this rank in one epoch."""
-        total = len(self._cuts)
+        total = len(self._bounds) - 1
         return (
             len(range(self.rank, total, self.world_size)) if self.mode == "sequential" else -(-total // self.world_size)
         )
 
-    @property
-    def _cuts(self) -> list[tuple[int, int]]:
-        """[start, end) of every batch in the ordered reviews; independent of how ties were shuffled."""
+    @cached_property
+    def _bounds(self) -> list[int]:
+        """Where batches begin and end in the ordered reviews; independent of how ties were shuffled."""
         n = len(self.lengths)
         if self.tokens_per_batch is None:
-            return [(i, min(i + self.batch_size, n)) for i in range(0, n, self.batch_size)]
+            return [*range(0, n, self.batch_size), n]
         if self.mode == "random":  # any review may be the longest of its batch
-            size = max(1, self.tokens_per_batch // int(self._steps().max()))
-            return [(i, min(i + size, n)) for i in range(0, n, size)]
-        widths = -np.sort(-self._steps())
-        cuts, start = [], 0
-        while start < n:
-            end = min(start + max(1, self.tokens_per_batch // int(widths[start])), n)
-            cuts.append((start, end))
-            start = end
-        return cuts
+            return [*range(0, n, max(1, self.tokens_per_batch // int(self._steps.max()))), n]
+        widths = -np.sort(-self._steps)
+        bounds = [0]
+        while bounds[-1] < n:
+            bounds.append(min(bounds[-1] + max(1, self.tokens_per_batch // int(widths[bounds[-1]])), n))
+        return bounds
 
     def _cut(self, order: np.ndarray) -> list[np.ndarray]:
-        return [order[start:end] for start, end in self._cuts]
+        return [order[start:end] for start, end in pairwise(self._bounds)]
 
+    @cached_property
     def _steps(self) -> np.ndarray:
         """Lengths rounded up to whole steps."""
         rounded: np.ndarray = -(-np.maximum(self.lengths, 1) // BUCKET) * BUCKET
         return rounded
 
 
+def _longest_first(order: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """``order``, sorted by steps; stable, so that reviews of one length step stay as they were shuffled."""
+    return order[np.argsort(-steps[order], kind="stable")]
+
+
 @dataclass(frozen=True)
 class TokenisedSplit:
     """One split as flat arrays: review ``i`` is ``ids[offsets[i]:offsets[i + 1]]``."""
 
-    ids: np.ndarray  # int32 [sum of lengths]
+    ids: np.ndarray  # uint16 [sum of lengths]; int32 where the vocabulary has ids of 2^16 and more
     offsets: np.ndarray  # int64 [N + 1]
     mentioned: np.ndarray  # bool [N, A]
     sentiment: np.ndarray  # int8 [N, A], 0..C-1 or IGNORE
@@ -98,8 +103,8 @@ class TokenisedSplit:
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Tokens per review, int64 [N]."""
-        return np.diff(self.offsets)
+        """Tokens per review, int32 [N]."""
+        return np.diff(self.offsets).astype(np.int32)
 
     @cached_property
     def longest(self) -> int:
@@ -107,7 +112,7 @@ class TokenisedSplit:
         return int(self.lengths.max())
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The reviews at ``rows`` (int64 [B]), padded on the right to the longest of them."""
+        """The reviews at ``rows`` (int [B]), padded on the right to the longest of them."""
         return Batches(self, BatchPlan(self.lengths)).batch(rows)
 
 

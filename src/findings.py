@@ -102,9 +102,8 @@ def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Fi
     leaks = {}
     for source, target in combinations(splits, 2):
         there, here = shared(keys[source], keys[target])
-        lines = splits[source].lines, splits[target].lines
-        first = [(lines[0][i], lines[1][j]) for i, j in zip(there[:EXAMPLES], here[:EXAMPLES], strict=True)]
-        leaks[f"{source}->{target}"] = Leak(len(here), first)
+        first = (splits[source].lines[there[:EXAMPLES]].tolist(), splits[target].lines[here[:EXAMPLES]].tolist())
+        leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
     return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
 
 
@@ -114,11 +113,12 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
     differs = (reviews.sentiment[repeated] != reviews.sentiment[first[group[repeated]]]).any(axis=1)
     differs |= (reviews.mentioned[repeated] != reviews.mentioned[first[group[repeated]]]).any(axis=1)
     conflicting = np.unique(group[repeated[differs]])
-    not_nfc = [i for i, text in enumerate(reviews.texts) if not unicodedata.is_normalized("NFC", text)]
-    rows: dict[str, Any] = {"repeated": repeated, "not_nfc": not_nfc}
+    is_nfc = (unicodedata.is_normalized("NFC", text) for text in reviews.texts)
+    not_nfc = np.flatnonzero(~np.fromiter(is_nfc, bool, len(reviews)))
+    rows = {"repeated": repeated, "not_nfc": not_nfc}
     rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
     lines = {"without_text": reviews.without_text, "without_label": reviews.without_label}
-    lines |= {kind: [reviews.lines[i] for i in where[:EXAMPLES]] for kind, where in rows.items()}
+    lines |= {kind: reviews.lines[where[:EXAMPLES]] for kind, where in rows.items()}
     return SplitFindings(
         path=reviews.path,
         sha256=reviews.sha256,
@@ -129,7 +129,7 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
         repeated=len(repeated),
         conflicting=len(conflicting),
         not_nfc=len(not_nfc),
-        first_lines={kind: where[:EXAMPLES] for kind, where in lines.items() if where},
+        first_lines={kind: where[:EXAMPLES].tolist() for kind, where in lines.items() if len(where)},
     )
 
 
@@ -158,7 +158,7 @@ def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return first[place[here]], here
 
 
-def text_keys(texts: Sequence[str]) -> np.ndarray:
+def text_keys(texts: Iterable[str]) -> np.ndarray:
     """A number for each text, uint64 [N], equal for equal texts: NFC, blanks collapsed, case kept.
 
     The same on every machine. That any two of a million different texts get one number has a probability of 3e-8.
@@ -169,5 +169,7 @@ def text_keys(texts: Sequence[str]) -> np.ndarray:
 
 def digests(blobs: Iterable[bytes], seed: int = 0) -> np.ndarray:
     """64 bits of BLAKE2 of each, uint64 [N]: a hash that stays the same from process to process."""
-    key = str(seed).encode()
-    return np.frombuffer(b"".join(blake2b(blob, digest_size=8, key=key).digest() for blob in blobs), dtype="<u8")
+    key, found = str(seed).encode(), bytearray()
+    for blob in blobs:
+        found += blake2b(blob, digest_size=8, key=key).digest()
+    return np.frombuffer(found, dtype="<u8")

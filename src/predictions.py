@@ -10,6 +10,7 @@ positive, negative, neutral. Task ``sentiment`` has no ``mentioned_logits``.
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,8 +27,8 @@ DECIMALS = 5  # of a logit, in the file and in every figure: both are computed f
 class Predictions:
     """Gold labels and logits of one split, in the order of its file."""
 
-    ids: list[str]
-    texts: list[str]
+    ids: Sequence[str]
+    texts: Sequence[str]
     mentioned: np.ndarray  # bool [N, A], gold
     sentiment: np.ndarray  # int64 [N, A], gold, 0..C-1 or IGNORE
     sentiment_logits: np.ndarray  # float64 [N, A, C]

@@ -5,6 +5,7 @@ Two layouts, told apart by the columns. Braces: a column ``label`` or ``labels``
 ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is "mentioned without a sentiment".
 """
 
+from array import array
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from src.errors import UserError
 from src.faults import Faults, did_you_mean, kind_of, listed, quoted
 from src.labels import C
 from src.tables import Table, clean_name, open_table
+from src.texts import Texts
 
 TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
 LABEL_COLUMNS = ("label", "labels")
@@ -29,28 +31,33 @@ IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
 class Reviews:
     """One split in plain arrays: ``N`` reviews that have a text and at least one label, in the order of the file.
 
-    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``ids`` are the file's, or the
-    lines. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
-    ``without_label`` are the lines of rows that were left out; a row that lacks both is in both.
+    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the file's ids,
+    if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
+    ``without_label`` are the lines of rows that were left out; a row that lacks both is in both. All lines are int64.
     """
 
     path: str
     sha256: str
-    texts: list[str]
-    ids: list[str]
-    lines: list[int]
+    texts: Texts
+    names: Texts | None
+    lines: np.ndarray
     mentioned: np.ndarray
     sentiment: np.ndarray
-    without_text: list[int] = field(default_factory=list)
-    without_label: list[int] = field(default_factory=list)
+    without_text: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    without_label: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     def __len__(self) -> int:
         return len(self.texts)
 
     @property
+    def ids(self) -> Texts:
+        """What a review is called: the file's id, else its line."""
+        return Texts(map(str, self.lines.tolist())) if self.names is None else self.names
+
+    @property
     def dropped(self) -> int:
         """Rows that were left out."""
-        return len({*self.without_text, *self.without_label})
+        return len(np.union1d(self.without_text, self.without_label))
 
     @property
     def rows(self) -> int:
@@ -69,13 +76,12 @@ class Reviews:
 
     def take(self, rows: np.ndarray) -> "Reviews":
         """The reviews at the positions ``rows``, int [M]. What was left out at reading stays behind."""
-        texts, ids, lines = self.texts, self.ids, self.lines
         return Reviews(
             self.path,
             self.sha256,
-            [texts[i] for i in rows],
-            [ids[i] for i in rows],
-            [lines[i] for i in rows],
+            self.texts.take(rows),
+            None if self.names is None else self.names.take(rows),
+            self.lines[rows],
             self.mentioned[rows],
             self.sentiment[rows],
         )
@@ -122,10 +128,8 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
     if table is None or layout is None:
         return None
     labels = Annotations(table, layout.label, layout.others, declared, faults)
-    texts: list[str] = []
-    ids: list[str] = []
-    lines: list[int] = []
-    without_text, without_label = [], []
+    texts, names = Texts(), None if layout.id is None else Texts()
+    lines, without_text, without_label = array("q"), array("q"), array("q")
     for line, cells in table.rows:
         said = labels.read(line, cells)
         text = cells.get(layout.text)
@@ -134,18 +138,20 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         elif not isinstance(text, str):
             faults.add(table.path, f"{quoted(layout.text)} holds {kind_of(text)}, a text is expected", line)
         elif said:
-            name = None if layout.id is None else cells.get(layout.id)
             texts.append(text)
-            ids.append(str(line if name in (None, "") else name))
+            if layout.id is not None and names is not None:
+                name = cells.get(layout.id)
+                names.append(str(line if name in (None, "") else name))
             lines.append(line)
             labels.keep(said)
         if not said:
             without_label.append(line)
-    names, mentioned, sentiment = labels.finish()
-    reviews = Reviews(table.path, table.sha256, texts, ids, lines, mentioned, sentiment, without_text, without_label)
+    found, mentioned, sentiment = labels.finish()
+    left_out = np.asarray(without_text), np.asarray(without_label)
+    reviews = Reviews(table.path, table.sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
     if not texts and len(faults) == before:
         faults.add(table.path, f"none of the {reviews.rows:,} rows has both a text and a label")
-    return reviews, names
+    return reviews, found
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------

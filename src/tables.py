@@ -1,8 +1,6 @@
 """Rows out of CSV, TSV, JSONL and Parquet files, with the lines where they begin and everything that is wrong."""
 
 import csv
-import hashlib
-import io
 import json
 import re
 import unicodedata
@@ -12,7 +10,8 @@ from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
-from src.faults import Faults, did_you_mean, quoted
+from src.faults import Faults, quoted
+from src.files import CHANGED, is_there, read_lines, sha256_of
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
 Rows = Iterator[tuple[int, dict[str, object]]]
@@ -34,25 +33,19 @@ class Table:
 
 
 def open_table(path: str | Path, faults: Faults, separator: str | None = None) -> Table | None:
-    """Read a file once, as bytes, and open it as a table; None if there is nothing to read, which is then a fault."""
+    """Check a file's bytes and open it as a table; None if there is nothing to read, which is then a fault."""
     path = str(path)
     extension = Path(path).suffix.lower()
-    data = _read_bytes(path, extension, faults)
-    if data is None:
+    if not is_there(path, EXTENSIONS, faults):
         return None
-    sha256 = hashlib.sha256(data).hexdigest()
+    sha256 = sha256_of(path, faults, text=extension != ".parquet")
+    if sha256 is None:
+        return None
     if extension == ".parquet":
-        return _open_parquet(data, path, sha256, faults)
-    for line, raw in enumerate(io.BytesIO(data), 1):
-        try:
-            raw.decode()
-        except UnicodeDecodeError as error:
-            bad = f"first bad byte: 0x{raw[error.start]:02x}"
-            faults.add(path, f"the bytes are not UTF-8 ({bad}); save the file as UTF-8", line)
-            return None
+        return _open_parquet(path, sha256, faults)
     if extension == ".jsonl":
-        return _open_jsonl(data, path, sha256, faults)
-    return _open_csv(data, path, sha256, faults, separator or ("\t" if extension == ".tsv" else ","))
+        return _open_jsonl(path, sha256, faults)
+    return _open_csv(path, sha256, faults, separator or ("\t" if extension == ".tsv" else ","))
 
 
 @lru_cache(maxsize=4096)
@@ -61,36 +54,15 @@ def clean_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
-def _read_bytes(path: str, extension: str, faults: Faults) -> bytes | None:
-    file = Path(path).expanduser()
-    if file.is_dir():
-        faults.add(path, "this is a folder, a file is expected")
-    elif not file.parent.is_dir():
-        faults.add(path, f"there is no such file, nor a folder {file.parent}")
-    elif not file.exists():
-        faults.add(
-            path, f"there is no such file{did_you_mean(file.name, tuple(f.name for f in file.parent.iterdir()))}"
-        )
-    elif extension not in EXTENSIONS:
-        found = f"{extension} is none of {', '.join(EXTENSIONS)}" if extension else "it has no extension, such as .csv"
-        faults.add(path, f"the format is told from the name, and {found}")
-    else:
-        try:
-            return file.read_bytes()
-        except OSError as error:
-            faults.add(path, f"cannot be read: {error.strerror}")
-    return None
-
-
 # --- CSV -------------------------------------------------------------------------------------------------------------
 
 
-def _open_csv(data: bytes, path: str, sha256: str, faults: Faults, separator: str) -> Table | None:
+def _open_csv(path: str, sha256: str, faults: Faults, separator: str) -> Table | None:
     if len(separator) != 1 or separator in '"\r\n':
         faults.add(path, f"data.separator={quoted(separator)} must be one character, and no quote or line break")
         return None
     before = len(faults)
-    records = _records(data, path, faults, separator)
+    records = _records(path, sha256, faults, separator)
     line, names = next(records, (0, []))
     if not names:
         if len(faults) == before:
@@ -123,11 +95,11 @@ def _csv_rows(records: Iterator[tuple[int, list[str]]], columns: list[str], path
         faults.add(path, "the file has a header and no rows")
 
 
-def _records(data: bytes, path: str, faults: Faults, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _records(path: str, sha256: str, faults: Faults, separator: str) -> Iterator[tuple[int, list[str]]]:
     """The records of a CSV file that are not blank, header included, each with the line where it begins."""
     # The csv module refuses cells past 128 KiB. A missing quote would show as that, not as what it is.
-    csv.field_size_limit(max(csv.field_size_limit(), len(data)))
-    records = csv.reader(_lines(data), delimiter=separator, strict=True)
+    csv.field_size_limit(2**31 - 1)
+    records = csv.reader(read_lines(path, sha256, faults), delimiter=separator, strict=True)
     line = 1
     try:
         for cells in records:
@@ -142,7 +114,7 @@ def _records(data: bytes, path: str, faults: Faults, separator: str) -> Iterator
                 "the quoted cell that begins here goes on after its closing quote; "
                 'a quote inside a quoted text is written twice ("")'
             )
-        rest = "".join(islice(_lines(data), line - 1, None))
+        rest = "".join(islice(read_lines(path, sha256, faults), line - 1, None))
         faults.add(path, message, line + _lines_before_bad_cell(rest, separator))
 
 
@@ -156,28 +128,23 @@ def _lines_before_bad_cell(text: str, separator: str) -> int:
     return len(re.findall(r"\r\n?|\n", text[:position]))
 
 
-def _lines(data: bytes) -> io.TextIOWrapper:
-    """Lines as an editor counts them, with their ends; U+2028 and its like are not among these."""
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8-sig", newline="")
-
-
 # --- JSONL -----------------------------------------------------------------------------------------------------------
 
 
-def _open_jsonl(data: bytes, path: str, sha256: str, faults: Faults) -> Table | None:
+def _open_jsonl(path: str, sha256: str, faults: Faults) -> Table | None:
     before = len(faults)
     columns: list[str] = []
-    rows = _jsonl_rows(data, columns, path, faults)
+    rows = _jsonl_rows(path, sha256, columns, faults)
     head = list(islice(rows, 100))
     if not head and len(faults) == before:
         faults.add(path, "the file is empty")
     return Table(path, sha256, columns, False, chain(head, rows)) if head else None
 
 
-def _jsonl_rows(data: bytes, columns: list[str], path: str, faults: Faults) -> Rows:
+def _jsonl_rows(path: str, sha256: str, columns: list[str], faults: Faults) -> Rows:
     seen: set[str] = set()
     decode = json.JSONDecoder(object_pairs_hook=_object).decode
-    for line, text in enumerate(_lines(data), 1):
+    for line, text in enumerate(read_lines(path, sha256, faults), 1):
         if text.isspace():
             continue
         try:
@@ -212,7 +179,7 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
 # --- Parquet ---------------------------------------------------------------------------------------------------------
 
 
-def _open_parquet(data: bytes, path: str, sha256: str, faults: Faults) -> Table | None:
+def _open_parquet(path: str, sha256: str, faults: Faults) -> Table | None:
     try:
         import pyarrow as pa  # type: ignore[import-untyped, import-not-found, unused-ignore]
         from pyarrow import parquet
@@ -220,7 +187,7 @@ def _open_parquet(data: bytes, path: str, sha256: str, faults: Faults) -> Table 
         faults.add(path, "reading Parquet needs pyarrow; pip install .[parquet]")
         return None
     try:
-        file = parquet.ParquetFile(pa.BufferReader(data))
+        file = parquet.ParquetFile(Path(path).expanduser(), buffer_size=1 << 20)
     except (pa.ArrowException, OSError) as error:
         faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
         return None
@@ -234,11 +201,13 @@ def _open_parquet(data: bytes, path: str, sha256: str, faults: Faults) -> Table 
     def rows() -> Rows:
         number = 0
         try:
-            for batch in file.iter_batches():
+            for batch in file.iter_batches(batch_size=4096):
                 for cells in zip(*(column.to_pylist() for column in batch.columns), strict=True):
                     number += 1
                     yield number, dict(zip(columns, cells, strict=True))
         except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             faults.add(path, f"damaged after this row: {str(error).splitlines()[0]}", number)
+        if sha256_of(path, faults, text=False) != sha256:
+            faults.add(path, CHANGED)
 
     return Table(path, sha256, columns, True, rows())

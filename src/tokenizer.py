@@ -7,6 +7,7 @@ cannot differ.
 """
 
 import json
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -137,19 +138,19 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> T
     return prepare(tokenizer, max_length)
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], chunk: int = 10_000) -> tuple[np.ndarray, np.ndarray]:
+def encode(tokenizer: Tokenizer, texts: Sequence[str], chunk: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of all texts in one flat array.
 
-    Returns (ids int32 [sum of lengths], offsets int64 [N + 1]): review ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+    Returns (ids uint16 [sum of lengths], int32 where the vocabulary has larger ids; offsets int64 [N + 1]): review
+    ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
     """
-    parts: list[np.ndarray] = []
-    lengths = np.zeros(len(texts) + 1, np.int64)
+    small = max(tokenizer.get_vocab().values()) < 2**16
+    ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place: nothing is there twice
     for start in range(0, len(texts), chunk):
-        for i, encoding in enumerate(tokenizer.encode_batch_fast(texts[start : start + chunk]), start + 1):
-            parts.append(np.array(encoding.ids, np.int32))
-            lengths[i] = len(parts[-1])
-        parts = [np.concatenate(parts)]
-    return (parts[0] if parts else np.zeros(0, np.int32)), np.cumsum(lengths)
+        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + chunk])):
+            ids.fromlist(encoding.ids)
+            offsets.append(len(ids))
+    return np.asarray(ids), np.asarray(offsets)
 
 
 def sentencepiece_ids(model_file: Path, texts: Iterable[str]) -> Iterator[list[int]]:

@@ -4,6 +4,7 @@ import csv
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared"
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # no test may reach for a network
+_cache = tempfile.TemporaryDirectory()  # removed when the tests end
+os.environ["XDG_CACHE_HOME"] = _cache.name  # nor write into the user's own
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the trainings that tests start, see below
 torch.set_num_threads(1)  # tiny models: waking a second thread costs more than the work, the more so beside other tests

@@ -109,7 +109,7 @@ def test_arrays_and_their_types(tmp_path: Path, some: tuple[list[str], np.ndarra
     assert reviews.mention_counts.tolist() == (labels != BLANK).sum(axis=0).tolist()
     assert reviews.texts == texts and len(reviews) == 60
     assert reviews.ids == [str(line) for line in reviews.lines]
-    assert reviews.lines[:2] == [2, 3 + texts[0].count("\n")]
+    assert reviews.lines[:2].tolist() == [2, 3 + texts[0].count("\n")]
 
 
 @pytest.mark.parametrize("declared", [True, False])
@@ -130,7 +130,7 @@ def test_every_format_gives_the_same_reviews(
     expected, _ = read_reviews(files["wide"])
     for name, path in files.items():
         got, found = read_reviews(path, aspects=aspects if declared else None)
-        got.ids = expected.ids  # lines differ from format to format
+        got.names = expected.ids  # lines differ from format to format
         assert same(got, expected), name
         assert found == tuple(aspects), name
 
@@ -139,8 +139,8 @@ def test_parquet_gives_the_same_reviews(tmp_path: Path, some: tuple[list[str], n
     texts, labels, aspects = some
     got, found = read_reviews(write_parquet(tmp_path / "a.parquet", texts, labels, aspects))
     expected, _ = read_reviews(write_wide(tmp_path / "a.csv", texts, labels, aspects))
-    assert got.lines == list(range(1, 61))
-    got.ids = expected.ids
+    assert got.lines.tolist() == list(range(1, 61))
+    got.names = expected.ids
     assert same(got, expected) and found == tuple(aspects)
 
 
@@ -203,19 +203,25 @@ def test_names_meet_whatever_their_composition(tmp_path: Path) -> None:
 def test_rows_without_text_or_label_are_counted_and_left_out(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'text,A\n" \n\t",positive\nx,\n,\ny,negative\n\n')
     reviews, _ = read_reviews(path)
-    assert (reviews.without_text, reviews.without_label) == ([2, 5], [4, 5])
-    assert (reviews.texts, reviews.lines, reviews.rows, reviews.dropped) == (["y"], [6], 4, 3)
+    assert (reviews.without_text.tolist(), reviews.without_label.tolist()) == ([2, 5], [4, 5])
+    assert (reviews.texts, reviews.lines.tolist(), reviews.rows, reviews.dropped) == (["y"], [6], 4, 3)
     path = write(tmp_path / "a.jsonl", '{"labels": {"A": "positive"}}\n{"text": "x", "labels": {}}\n{"text": "y"}\n')
     path.write_text(path.read_text() + '{"text": "z", "labels": {"A": null}}\n')
     reviews, _ = read_reviews(path)
-    assert (reviews.without_text, reviews.without_label, reviews.texts) == ([1], [2, 3], ["z"])
+    assert (reviews.without_text.tolist(), reviews.without_label.tolist()) == ([1], [2, 3])
+    assert reviews.texts == ["z"]
 
 
 def test_a_selection_of_reviews(tmp_path: Path) -> None:
     reviews, _ = read_reviews(write(tmp_path / "a.csv", "text,A\nx,positive\ny,negative\n,\nz,neutral\n"))
     some = reviews.take(np.array([2, 0]))
-    assert (some.texts, some.ids, some.lines, some.sentiment.tolist()) == (["z", "x"], ["5", "2"], [5, 2], [[2], [0]])
-    assert (some.without_text, some.path, some.sha256) == ([], reviews.path, reviews.sha256)
+    assert (some.texts, some.ids, some.lines.tolist(), some.sentiment.tolist()) == (
+        ["z", "x"],
+        ["5", "2"],
+        [5, 2],
+        [[2], [0]],
+    )
+    assert (some.without_text.tolist(), some.path, some.sha256) == ([], reviews.path, reviews.sha256)
 
 
 # --- faults --------------------------------------------------------------------------------------------------------

@@ -12,9 +12,9 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "labels", "faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"),
-    *("tokenizer", "packing", "batching", "datamodule", "focal", "losses", "hub", "encoder"),
-    *("dropout", "attention", "classifier", "predictions", "figures", "metrics", "lit_module", "checkpoint"),
+    *("lean", "errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
+    *("encoder", "dropout", "attention", "classifier", "predictions", "figures", "metrics", "lit_module", "checkpoint"),
     *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")

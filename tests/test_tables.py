@@ -4,6 +4,7 @@ import builtins
 import csv
 import hashlib
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -90,8 +91,35 @@ def test_the_hash_is_of_the_bytes_that_were_read(tmp_path: Path) -> None:
     table = open_table(path, Faults())
     assert table is not None
     assert table.sha256 == hashlib.sha256(path.read_bytes()).hexdigest()
-    write(path, "another,table\n")  # what is read later is still what was hashed
     assert list(table.rows) == [(2, {"text": "x", "Camera": "y"})]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.jsonl", "a.parquet"])
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path, name: str) -> None:
+    """Any change, at any place: here of one letter near the end, far behind what a buffer holds at the start."""
+    rows = [{"text": f"máy {i} " * 10, "A": "x"} for i in range(3_000)]
+    path = tmp_path / name
+    if name == "a.csv":
+        write(path, "text,A\n" + "".join(f"{row['text']},x\n" for row in rows))
+    elif name == "a.jsonl":
+        write(path, "".join(json.dumps(row) + "\n" for row in rows))
+    else:
+        pa = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
+        pytest.importorskip("pyarrow.parquet").write_table(pa.Table.from_pylist(rows), path, compression="none")
+    faults = Faults()
+    table = open_table(path, faults)
+    assert table is not None and next(table.rows)[1]["text"] == rows[0]["text"]
+    content = bytearray(path.read_bytes())
+    content[content.rindex("máy 2999".encode() if name != "a.jsonl" else b"2999") + 1] ^= 1
+    path.write_bytes(content)
+    assert len(list(table.rows)) <= len(rows)
+    with pytest.raises(UserError, match="the file changed while it was read"):
+        faults.raise_if_any()
+
+
+def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.csv")
+    assert faults_of(tmp_path / "a.csv") == ["a.csv: this is a pipe or a device, a file is expected: it is read twice"]
 
 
 # --- what is wrong -------------------------------------------------------------------------------------------------

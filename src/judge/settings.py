@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
-HARMLESS = ("ckpt_path", "data.eval_batch_size")  # going on from a checkpoint, or in other batches, is no other model
+# going on from a checkpoint, in other batches, or with token ids from elsewhere, is no other model
+HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
