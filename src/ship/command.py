@@ -41,12 +41,14 @@ def predict_file(
     check_model(model, faults)
     target = None if out == STREAM else Target(out)
     form = format_of(out, output_format, faults)
+    if target is not None:
+        check_target(target, file, resume, overwrite, faults)
+    elif resume:
+        faults.add("--resume", "what went to standard output cannot be gone on with; give -o a file")
+    if file == STREAM:
+        faults.raise_if_any()  # rather than wait for what is typed
     with ExitStack() as opened:
         source, kind = open_source(file, input_format, text_column, separator, opened, faults)
-        if target is not None:
-            check_target(target, file, resume, overwrite, faults)
-        elif resume:
-            faults.add("--resume", "what went to standard output cannot be gone on with; give -o a file")
         faults.raise_if_any()
         assert source is not None
         if target is None:
