@@ -24,22 +24,27 @@ def predict_rounds(peer: Path | None, encoder: str, csv: str, rows: int, count: 
             make_run(f"{name}/big", f"model.encoder={encoder}", "model=visobert"),
             make_run(f"{name}/small", "model=mini"),
         )
-        fp32, int8, mini = (
+        quantised = ("--int8", "--max-drop=100")
+        fp32, int8, mini, mini8 = (
             export(big, f"{name}/fp32"),
-            export(big, f"{name}/int8", "--int8", "--max-drop=100"),
+            export(big, f"{name}/int8", *quantised),
             export(small, f"{name}/mini"),
+            export(small, f"{name}/mini8", *quantised),
         )
         program = [sys.executable, str(HERE / "predict_speed.py")]
         ways = {
             f"ours, {k}": ([*program, str(v), csv, "--rows", str(rows)], own)
             for k, v in (("torch", big), ("bundle fp32", fp32), ("bundle int8", int8))
         }
-        ways["ours, small encoder"] = ([*program, str(mini), csv, "--rows", "0"], own)
+        for kind, bundle in (("fp32", mini), ("int8", mini8)):
+            ways[f"ours, small encoder {kind}"] = ([*program, str(bundle), csv, "--rows", "0"], own)
         peers: dict[str, list[dict[str, Any]]] = {}
         results: dict[str, list[dict[str, Any]]] = {}
         for _ in range(count):
             if peer is not None:
                 done = measure([sys.executable, str(peer), encoder, csv, "--rows", str(rows)], 3 * timeout)
+                if "failed" in done:
+                    peers.setdefault("peers", []).append(done)
                 for way, size, order, speed in LINE.findall(done.get("output", "")):
                     peers.setdefault(f"{way.strip()}, {size} a batch, {order}", []).append(
                         {"reviews_per_second": float(speed), "mib": done["mib"]}

@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
+    _add_predict(commands)
     _add_serve(commands)
     options = vars(parser.parse_args(arguments))
     options.pop("command")
@@ -119,6 +120,38 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     export.set_defaults(run=_export)
 
 
+def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    predict = commands.add_parser(
+        "predict",
+        help="answer the reviews of a file",
+        description="Say of every review in a file which aspects it mentions, and with which sentiment.\n"
+        "All columns of the input are kept, files of any length take the same memory. A row that\n"
+        "cannot be read goes to answers.errors.jsonl, with its line and the reason; the others go\n"
+        "on, and the exit status is 1.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog="examples:\n  absa predict bundle/ reviews.csv -o answers.csv\n"
+        "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
+    )
+    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
+    predict.add_argument("file", metavar="FILE", help="CSV, TSV, JSONL, Parquet or text (a review a line); - for stdin")
+    predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
+    predict.add_argument(
+        "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
+    )
+    predict.add_argument(
+        "--input-format",
+        choices=("csv", "tsv", "jsonl", "parquet", "txt"),
+        help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
+    )
+    predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
+    predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
+    predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
+    again = predict.add_mutually_exclusive_group()
+    again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
+    again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
+    predict.set_defaults(run=_predict)
+
+
 def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     serve = commands.add_parser(
         "serve",
@@ -174,6 +207,13 @@ def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
     from src.ship.export import export_run
 
     print(export_run(run_folder, out, int8, max_drop))
+
+
+def _predict(**options: Any) -> None:
+    from src.ship.command import predict_file
+
+    if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
+        raise SystemExit(status)
 
 
 def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:

@@ -56,7 +56,9 @@ def test_batch_and_length_are_dynamic(exported, trained, batch, tokens) -> None:
 @pytest.mark.parametrize(("pooling", "task"), [("cls", "absa"), ("pooler", "sentiment")])
 def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
     module = tiny_module(pooling=pooling, task=task).eval()
+    last = module.classifier.encoder.encoder.layer[-1]
     to_onnx(module, tmp_path / "model.onnx")
+    assert module.classifier.encoder.encoder.layer[-1] is last  # FirstToken stood in for it, and has gone
     session = ort.InferenceSession(tmp_path / "model.onnx")
     assert [o.name for o in session.get_outputs()] == list(module.heads)
     for batch, tokens in ((1, 2), (1, 64), (32, 9)):

@@ -1,0 +1,121 @@
+"""``absa predict``: everything checked before the model is loaded, then the work, then the files under their names."""
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from src.faults import Faults
+from src.ship.arguments import STREAM, check_model, check_target, format_of, name_of, open_source
+from src.ship.batch import answered, to_journal, to_stream
+from src.ship.finish import finish
+from src.ship.journal import Journal, State, Target, fingerprint, model_hash
+from src.ship.meter import Meter, duration
+from src.ship.rows import Source
+from src.ship.writers import Table
+
+if TYPE_CHECKING:
+    from src.ship.predictor import Predictor
+    from src.ship.run_predictor import RunPredictor
+
+
+def predict_file(
+    model: str,
+    file: str,
+    out: str,
+    *,
+    output_format: str | None = None,
+    input_format: str | None = None,
+    text_column: str | None = None,
+    separator: str | None = None,
+    all_aspects: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> int:
+    """Answer every review of ``file`` into ``out`` (``-``: standard input, standard output); the exit status.
+
+    It is 1 where rows could not be read: they stand, with line and reason, in the errors file beside ``out``. Raises
+    UserError, before the model is loaded, with everything that is wrong with the arguments and the input's header.
+    """
+    faults = Faults()
+    check_model(model, faults)
+    target = None if out == STREAM else Target(out)
+    form = format_of(out, output_format, faults)
+    if target is not None:
+        check_target(target, file, resume, overwrite, faults)
+    elif resume:
+        faults.add("--resume", "what went to standard output cannot be gone on with; give -o a file")
+    if file == STREAM:
+        faults.raise_if_any()  # rather than wait for what is typed
+    with ExitStack() as opened:
+        source, kind = open_source(file, input_format, text_column, separator, opened, faults)
+        faults.raise_if_any()
+        assert source is not None
+        if target is None:
+            return _to_stdout(model, source, name_of(file), all_aspects)
+        options = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
+        identity = {"input": fingerprint(file), "model": model_hash(model), **options}
+        journal = Journal(target, identity, source.place)
+        opened.callback(journal.close)
+        go_on = resume and target.begun
+        if go_on:
+            journal.go_on()
+            source.seek(journal.state.place)
+        parquet = file if kind == "parquet" else None
+        return _to_file(model, source, journal, go_on, form, parquet, all_aspects)
+
+
+def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
+    meter = Meter(source.size, source.place.offset)
+    meter.say("loading the model")
+    predictor = _load(model)
+    meter.start()
+    state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
+    meter.clear()
+    _close("standard output", state, 0, meter.seconds, "see above")
+    return int(state.errors > 0)
+
+
+def _to_file(
+    model: str, source: Source, journal: Journal, go_on: bool, form: str, parquet: str | None, all_aspects: bool
+) -> int:
+    target, before = journal.target, journal.state.rows + journal.state.errors
+    meter = Meter(source.size, source.place.offset, before)
+    try:
+        meter.say("loading the model")
+        predictor = _load(model)
+        meter.start()
+        if not go_on:
+            journal.begin()
+        if not journal.state.complete:
+            keep_cells = not (parquet and form == "parquet")  # they are taken from the input itself
+            to_journal(answered(source, predictor, form, all_aspects, keep_cells), journal, meter)
+        seconds = meter.seconds
+        meter.say(f"writing {target.answers.name}")
+        make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
+        finish(target, journal.state, form, source.columns, parquet, make_table)
+    except KeyboardInterrupt:
+        meter.clear()
+        print(f"stopped after {journal.state.rows:,} reviews; --resume goes on from there", file=sys.stderr)
+        return 130
+    finally:
+        meter.clear()
+    _close(str(target.answers), journal.state, before, seconds, str(target.errors))
+    return int(journal.state.errors > 0)
+
+
+def _load(model: str) -> "Predictor | RunPredictor":
+    from src.ship.predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
+
+    return open_predictor(model)
+
+
+def _close(name: str, state: State, before: int, seconds: float, errors: str) -> None:
+    here = state.rows + state.errors - before
+    text = f"{name}: {state.rows:,} reviews answered"
+    text += f", {before:,} of the rows by an earlier command" if before else ""
+    text += f"; {here:,} rows in {duration(seconds)}"
+    text += f", {here / seconds:,.0f} a second" if seconds >= 1 else ""
+    if state.errors:
+        text += f"; {state.errors:,} row{'s' * (state.errors > 1)} could not be read: {errors}"
+    print(text, file=sys.stderr)

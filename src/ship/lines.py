@@ -1,0 +1,73 @@
+"""Lines of a stream of any length, with their place in it and a way back."""
+
+from collections import deque
+from typing import BinaryIO
+
+LIMIT = 16 * 2**20  # bytes of a line or of a record, so that no file can fill the memory
+BOM = b"\xef\xbb\xbf"
+
+
+class TooLong(Exception):
+    """A line, or the lines since :meth:`Lines.mark`, are longer than :data:`LIMIT`."""
+
+
+class Lines:
+    """Iterates over decoded lines, ends included. ``offset`` (bytes) and ``number`` are those of the next line.
+
+    A line ends with a line feed. Bytes that are not UTF-8 come as lone surrogates (``surrogateescape``), so that the
+    row that holds them can be refused, and no other. A line that is too long is passed over, and raises TooLong.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.offset, self.number = 0, 1
+        self._file = file
+        self._ahead: deque[tuple[bytes | None, int]] = deque()  # lines to be read again: None for too long; bytes
+        self._taken: list[tuple[bytes | None, int]] = []  # since the mark
+        self._held = 0  # bytes of these
+
+    def __iter__(self) -> "Lines":
+        return self
+
+    def __next__(self) -> str:
+        line = self._ahead.popleft() if self._ahead else self._read()
+        raw, size = line
+        if not size:
+            raise StopIteration
+        at_start = self.offset == 0
+        self._taken.append(line)
+        self._held += size
+        self.offset += size
+        self.number += 1
+        if raw is None or self._held > LIMIT:
+            raise TooLong
+        return (raw.removeprefix(BOM) if at_start else raw).decode(errors="surrogateescape")
+
+    def mark(self) -> None:
+        """A record begins here: :meth:`back` can go no further."""
+        self._taken.clear()
+        self._held = 0
+
+    def back(self, keep: int = 0) -> None:
+        """Read the lines since the mark again, but for the first ``keep``."""
+        again = self._taken[keep:]
+        self._ahead.extendleft(reversed(again))
+        self.offset -= sum(size for _, size in again)
+        self.number -= len(again)
+        self.mark()
+
+    def seek(self, offset: int, number: int) -> None:
+        """Go on at a place that ``offset`` and ``number`` told earlier."""
+        self._file.seek(offset)
+        self.offset, self.number = offset, number
+        self._ahead.clear()
+        self.mark()
+
+    def _read(self) -> tuple[bytes | None, int]:
+        raw = self._file.readline(LIMIT + 1)
+        size = len(raw)
+        if size <= LIMIT:
+            return raw, size
+        while raw and not raw.endswith(b"\n"):
+            raw = self._file.readline(LIMIT)
+            size += len(raw)
+        return None, size
