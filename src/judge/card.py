@@ -19,7 +19,13 @@ from src.runs import Run
 
 def write_card(folder: str | Path) -> Path:
     """Write RUN/README.md; its path. Raises UserError as :func:`src.judge.report.write_report`."""
-    run = Run(folder)
+    path = Path(folder) / "README.md"
+    write_whole(path, card_of(Run(folder)))
+    return path
+
+
+def card_of(run: Run) -> str:
+    """The model card of a finished run, in Markdown."""
     summary = run.read_summary()
     split = "test" if "test" in summary["figures"] else "val"
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
@@ -36,7 +42,7 @@ def write_card(folder: str | Path) -> Path:
         "filename": lambda path: Path(path).name,
         "one_line": lambda text: " ".join(printable(text).split()),
     }
-    text = environment.get_template("card.md.j2").render(
+    text: str = environment.get_template("card.md.j2").render(
         front_matter=front_matter(run.folder.resolve().name, summary, judged),
         name=run.folder.resolve().name,
         summary=summary,
@@ -47,9 +53,7 @@ def write_card(folder: str | Path) -> Path:
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
         alpha=words.alpha_rows(summary),
     )
-    path = run.folder / "README.md"
-    write_whole(path, text)
-    return path
+    return text
 
 
 def front_matter(name: str, summary: Mapping[str, Any], e: Mapping[str, Any]) -> str:

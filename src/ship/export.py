@@ -108,7 +108,8 @@ def agreement(
     furthest, other = 0.0, 0
     for batch, want in zip(batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
         got = predictor.run(*batch)
-        furthest = max(furthest, *(float(np.abs(got[head] - want[head]).max()) for head in want))
+        # numpy's maximum, for which NaN is largest; Python's loses it
+        furthest = float(np.max([furthest, *(np.abs(got[head] - want[head]).max() for head in want)]))
         a, b = (predictor.decisions.predictions(out.get("mentioned"), out["sentiment"]) for out in (got, want))
         thresholds = predictor.decisions.thresholds
         other += int((a.detected(thresholds) != b.detected(thresholds)).sum())
@@ -164,11 +165,11 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
 
 def card(run: Run, info: dict[str, Any]) -> str:
     """The run's model card, and what is particular to this bundle."""
-    from src.judge.card import write_card
+    from src.judge.card import card_of
 
     path = run.folder / CARD
-    if not path.is_file() or path.stat().st_mtime < (run.folder / "summary.json").stat().st_mtime:
-        write_card(run.folder)
+    fresh = path.is_file() and path.stat().st_mtime >= (run.folder / "summary.json").stat().st_mtime
+    text = path.read_text(encoding="utf-8") if fresh else card_of(run)
     agreed = info["agreement"]
     lines = [
         "## This bundle",
@@ -188,7 +189,7 @@ def card(run: Run, info: dict[str, Any]) -> str:
         for name, before in measured["fp32"].items():
             after = measured["int8"][name]
             lines.append(f"| {name} | {before:.4f} | {after:.4f} | {100 * (after - before):+.2f} |")
-    return path.read_text(encoding="utf-8").rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
+    return text.rstrip("\n") + "\n\n" + "\n".join(lines) + "\n"
 
 
 def _texts(run: Run, labels: Labels) -> list[str]:
