@@ -128,7 +128,10 @@ class Batches:
     def __init__(self, split: TokenisedSplit, plan: BatchPlan, device: str = "cpu", packed: bool = False) -> None:
         self.split, self.plan, self.packed = split, plan, packed
         self.device = torch.device(device)
-        arrays = (split.ids, split.mentioned, split.sentiment)
+        # torch knows uint16 in few places: its bits are kept as int16, and read as what they are batch by batch
+        ids = split.ids.view(np.int16) if split.ids.dtype == np.uint16 else split.ids
+        self._bits = np.iinfo(split.ids.dtype).max
+        arrays = (ids, split.mentioned, split.sentiment)
         self._ids, self._mentioned, self._sentiment = (torch.from_numpy(x).to(self.device) for x in arrays)
         self.sampler = self.batch_sampler = self  # where Lightning looks for set_epoch
         self._epoch = 0
@@ -160,7 +163,7 @@ class Batches:
         places = np.where(real, starts[:, None] + np.arange(width), 0)
         at, mask, row = (self._copy(torch.from_numpy(x)) for x in (places, real, rows.astype(np.int64)))
         batch: Batch = {
-            "input_ids": torch.where(mask, self._ids[at].long(), self.split.pad_id),
+            "input_ids": torch.where(mask, self._ids[at].long() & self._bits, self.split.pad_id),
             "attention_mask": mask.long(),
             "mentioned": self._mentioned[row].float(),
             "sentiment": self._sentiment[row].long(),

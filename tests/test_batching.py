@@ -109,6 +109,13 @@ def test_batch_is_what_the_rows_say() -> None:
     }
 
 
+@pytest.mark.parametrize(("dtype", "largest"), [(np.uint16, 65_535), (np.int32, 250_001)])
+def test_ids_of_any_size_arrive_as_they_are(dtype, largest) -> None:
+    ids = np.array([0, 1, 32_767, 32_768, 40_000, largest], dtype)
+    split = TokenisedSplit(ids, np.array([0, 2, 6]), np.zeros((2, 1), bool), np.zeros((2, 1), np.int8), 1)
+    assert split.batch(np.array([1]))["input_ids"].tolist() == [[32_767, 32_768, 40_000, largest]]
+
+
 def rows_of(batches) -> list[list[int]]:
     return [batch["row"].tolist() for batch in batches]
 

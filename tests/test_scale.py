@@ -62,9 +62,9 @@ def test_memory_of_a_review(tmp_path, tokenizer) -> None:
 
 
 def test_time_is_in_proportion(tmp_path, tokenizer) -> None:
-    """Eight times the reviews take about eight times as long: 64 times would be a step that looks at all of them."""
+    """16 times the reviews take about 16 times as long; 256 times would be a step that goes through all for each."""
     seconds = []
-    for count in (1_000, 8_000):
+    for count in (4_000, 64_000):
         file = short_rows(tmp_path / f"{count}.csv", count)
         times = []
         for _ in range(2):
@@ -72,7 +72,7 @@ def test_time_is_in_proportion(tmp_path, tokenizer) -> None:
             start(file, tokenizer)
             times.append(time.process_time() - began)
         seconds.append(min(times))
-    assert seconds[1] / seconds[0] < 20
+    assert seconds[1] / seconds[0] < 25
 
 
 def test_a_share_of_the_file_copies_no_text(tmp_path, tokenizer) -> None:
