@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.measuring import measure, own
-from src.ship.limits import Limits
+from src.ship.http.limits import Limits
 from src.ship.predictor import Predictor
 
 REQUESTS = 64  # different ones

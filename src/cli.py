@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from src.errors import UserError
-from src.ship.limits import Limits
+from src.ship.http.limits import Limits
 
 EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -210,14 +210,14 @@ def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
 
 
 def _predict(**options: Any) -> None:
-    from src.ship.command import predict_file
+    from src.ship.files.command import predict_file
 
     if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
         raise SystemExit(status)
 
 
 def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
-    from src.ship.server import serve
+    from src.ship.http.server import serve
 
     serve(bundle, host, port, threads, log_texts, Limits(**bounds))
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from src.ship import batcher
-from src.ship.batcher import Batcher, Full, Job
+from src.ship.http import batcher
+from src.ship.http.batcher import Batcher, Full, Job
 
 
 class Counting:

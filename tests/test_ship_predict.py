@@ -95,7 +95,7 @@ def test_tables(name, form, exported, predictor, tmp_path) -> None:
 
 def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
     from src.labels import Labels
-    from src.ship.writers import Table
+    from src.ship.files.writers import Table
 
     table = Table(Labels(("Pin", "Khác"), ("Khác",)), "absa", True, ["Pin_sentiment"])
     assert [name for name, _ in table.fields] == [
@@ -267,7 +267,7 @@ def test_a_full_disk_is_said_and_what_is_there_is_kept(exported, tmp_path) -> No
 
 # --- streams ---
 
-SMALL_STEPS = "import src.ship.batch as b; b.SAVE, b.ROWS = 0.01, 16; "
+SMALL_STEPS = "import src.ship.files.batch as b; b.SAVE, b.ROWS = 0.01, 16; "
 
 
 def child(prepare: str, *words: object, **options: object) -> subprocess.CompletedProcess:
@@ -304,7 +304,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(exported, tmp_path) -> None:
 
     write_input(tmp_path / "in.jsonl", TEXTS[:2] * 200)
     theirs, ours = pty.openpty()
-    code = "import src.ship.meter as m; m.EVERY = 0; " + SMALL_STEPS
+    code = "import src.ship.files.progress as m; m.EVERY = 0; " + SMALL_STEPS
     code += "import sys; from src.cli import main; main(['predict', *sys.argv[1:]])"
     words = [str(exported), str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl")]
     done = subprocess.Popen([sys.executable, "-c", code, *words], cwd=ROOT, stderr=ours, stdout=subprocess.PIPE)

@@ -14,8 +14,8 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from src.ship import batch, finish
-from src.ship.journal import Journal
+from src.ship.files import batch, finish
+from src.ship.files.journal import Journal
 from tests.conftest import ROOT
 from tests.test_ship_predict import SMALL_STEPS, predict
 
@@ -188,7 +188,7 @@ def test_without_anything_to_go_on_from_it_begins(exported, texts, tmp_path) -> 
 def test_ctrl_c_says_how_to_go_on(exported, texts, tmp_path, capsys, monkeypatch, small_steps) -> None:
     file = write_input(tmp_path / "in.csv", texts)
     with monkeypatch.context() as patched:
-        patched.setattr("src.ship.meter.Meter.show", interrupting(4))
+        patched.setattr("src.ship.files.progress.Meter.show", interrupting(4))
         assert predict(exported, file, "-o", tmp_path / "out.jsonl") == 130
     assert "--resume goes on" in capsys.readouterr().err
     assert predict(exported, file, "-o", tmp_path / "out.jsonl", "--resume") == 1

@@ -9,9 +9,9 @@ import pytest
 
 from src.errors import UserError
 from src.faults import Faults
-from src.ship import lines as lines_module
-from src.ship.rows import Place, Row
-from src.ship.text_rows import TextSource, open_text, sniff
+from src.ship.files import lines as lines_module
+from src.ship.files.rows import Place, Row
+from src.ship.files.text_rows import TextSource, open_text, sniff
 from src.tables import open_table
 
 

@@ -16,9 +16,9 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.ship import protocol
+from src.ship.http import protocol
+from src.ship.http.server import bind
 from src.ship.predictor import Predictor
-from src.ship.server import bind
 from tests.conftest import ROOT
 from tests.serving import Held, Reply, running, wait_for
 from tests.test_ship_predictor import HEAVY
@@ -337,7 +337,9 @@ def test_addresses_that_cannot_be_had(host, port, message) -> None:
 
 
 def test_it_needs_none_of_the_heavy_packages() -> None:
-    code = f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r})); import src.cli, src.ship.server; print('fine')"
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({HEAVY!r})); import src.cli, src.ship.http.server; print('fine')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout == "fine\n", done.stderr
 

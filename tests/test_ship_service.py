@@ -11,8 +11,8 @@ import zlib
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from src.ship.limits import Limits
-from src.ship.page import demo_page
+from src.ship.http.limits import Limits
+from src.ship.http.page import demo_page
 from src.ship.predictor import Predictor
 from tests.serving import JSON, Running, running
 

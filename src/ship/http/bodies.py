@@ -8,9 +8,9 @@ from typing import Any
 from starlette.requests import Request
 
 from src.errors import UserError
-from src.ship.limits import Limits
+from src.ship.http.limits import Limits
+from src.ship.http.refusals import Refusal
 from src.ship.predictor import check_texts
-from src.ship.refusals import Refusal
 
 HELD = 64  # bodies of the largest size that may be in reading at once
 CLOSE = {"Connection": "close"}

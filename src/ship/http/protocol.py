@@ -13,7 +13,7 @@ WRITE_SECONDS = 30.0  # that a client may leave an answer unread
 
 
 class TimedProtocol(H11Protocol):
-    """Bodies have their own time-out, in :class:`src.ship.bodies.BodyReader`, which answers; these just cut."""
+    """Bodies have their own time-out, in :class:`src.ship.http.bodies.BodyReader`, which answers; these just cut."""
 
     _head: asyncio.TimerHandle | None = None
     _write: asyncio.TimerHandle | None = None

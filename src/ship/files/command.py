@@ -6,13 +6,13 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from src.faults import Faults
-from src.ship.arguments import STREAM, check_model, check_target, format_of, name_of, open_source
-from src.ship.batch import answered, to_journal, to_stream
-from src.ship.finish import finish
-from src.ship.journal import Journal, State, Target, fingerprint, model_hash
-from src.ship.meter import Meter, duration
-from src.ship.rows import Source
-from src.ship.writers import Table
+from src.ship.files.arguments import STREAM, check_model, check_target, format_of, name_of, open_source
+from src.ship.files.batch import answered, to_journal, to_stream
+from src.ship.files.finish import finish
+from src.ship.files.journal import Journal, State, Target, fingerprint, model_hash
+from src.ship.files.progress import Meter, duration
+from src.ship.files.rows import Source
+from src.ship.files.writers import Table
 
 if TYPE_CHECKING:
     from src.ship.predictor import Predictor

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from src.faults import Faults, did_you_mean
-from src.ship import writers
 from src.ship.bundle import INFO
-from src.ship.journal import Target
-from src.ship.rows import FORMATS, Source
-from src.ship.text_rows import open_text, sniff
+from src.ship.files import writers
+from src.ship.files.journal import Target
+from src.ship.files.rows import FORMATS, Source
+from src.ship.files.text_rows import open_text, sniff
 
 STREAM = "-"
 
@@ -68,7 +68,7 @@ def open_source(
     elif find_spec("pyarrow") is None:
         faults.add(name, "reading Parquet needs pyarrow; pip install '.[parquet]'")
     else:
-        from src.ship.parquet import open_parquet
+        from src.ship.files.parquet import open_parquet
 
         return open_parquet(file, text_column, faults), kind
     return None, kind

@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 
 from src.errors import UserError
 from src.ship.bundle import INFO
-from src.ship.rows import Place
+from src.ship.files.rows import Place
 
 VERSION = 1
 

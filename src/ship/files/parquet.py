@@ -9,14 +9,14 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from src.faults import Faults, quoted
-from src.ship.rows import Place, Row, row_of, text_column_of
+from src.ship.files.rows import Place, Row, row_of, text_column_of
 
 ROWS = 1024  # that are read at a time
 GROUP = 10_000  # rows of a row group that is written
 
 
 class ParquetSource:
-    """A :class:`src.ship.rows.Source` over a Parquet file. Values that JSON lacks come as text (dates: ISO 8601)."""
+    """A :class:`src.ship.files.rows.Source` over a Parquet file. What JSON lacks comes as text (dates: ISO 8601)."""
 
     def __init__(self, file: parquet.ParquetFile, column: str) -> None:
         self.columns: list[str] | None = list(file.schema_arrow.names)

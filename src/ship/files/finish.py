@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from src.errors import UserError
-from src.ship.journal import State, Target
-from src.ship.writers import Table, column_types, gathered, write_csv
+from src.ship.files.journal import State, Target
+from src.ship.files.writers import Table, column_types, gathered, write_csv
 
 MakeTable = Callable[[Collection[str]], Table]  # given the names that the input's columns have taken
 
@@ -52,7 +52,7 @@ def _write_table(
     types = column_types(partial) if columns is None else dict.fromkeys(columns, str)
     table = make_table(types)
     if form == "parquet" and parquet:
-        from src.ship.parquet import write_beside
+        from src.ship.files.parquet import write_beside
 
         answers = ((line, table.cells(line, answer)) for line, _, answer in gathered(partial))
         write_beside(file, parquet, table.fields, answers)
@@ -65,6 +65,6 @@ def _write_table(
     if form == "csv":
         write_csv(file, [*types, *(name for name, _ in table.fields)], rows())
     else:
-        from src.ship.parquet import write_rows
+        from src.ship.files.parquet import write_rows
 
         write_rows(file, [*types.items(), *table.fields], rows())

@@ -11,10 +11,10 @@ from itertools import chain
 from typing import TYPE_CHECKING, TypeVar
 
 from src.errors import UserError
-from src.ship.journal import Journal, State
-from src.ship.meter import Meter
-from src.ship.rows import Place, Row, Source
-from src.ship.writers import dumps, json_line
+from src.ship.files.journal import Journal, State
+from src.ship.files.progress import Meter
+from src.ship.files.rows import Place, Row, Source
+from src.ship.files.writers import dumps, json_line
 
 if TYPE_CHECKING:
     from src.ship.predictor import Predictor

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from src.faults import Faults, quoted
-from src.ship.lines import LIMIT, Lines, TooLong
-from src.ship.rows import Place, Row, row_of, text_column_of
+from src.ship.files.lines import LIMIT, Lines, TooLong
+from src.ship.files.rows import Place, Row, row_of, text_column_of
 
 HEAD = 100  # rows of a JSONL file whose keys say which one is the text
 TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
@@ -25,7 +25,7 @@ OTHER_FORMATS = {  # first bytes -> what they mean, and what to do
 
 
 class TextSource:
-    """A :class:`src.ship.rows.Source` over lines."""
+    """A :class:`src.ship.files.rows.Source` over lines."""
 
     def __init__(
         self, lines: Lines, size: int | None, columns: list[str] | None, rows: Callable[[], Iterator[Row]]

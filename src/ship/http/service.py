@@ -13,15 +13,15 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from src.labels import SENTIMENTS
-from src.ship import openapi
-from src.ship.batcher import Batcher, Full, Job
-from src.ship.bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
-from src.ship.edge import Edge
-from src.ship.limits import Limits
-from src.ship.meters import Meters
-from src.ship.page import demo_page
+from src.ship.http import openapi
+from src.ship.http.batcher import Batcher, Full, Job
+from src.ship.http.bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
+from src.ship.http.edge import Edge
+from src.ship.http.limits import Limits
+from src.ship.http.meters import Meters
+from src.ship.http.page import demo_page
+from src.ship.http.refusals import Json, Refusal
 from src.ship.predictor import Predictor
-from src.ship.refusals import Json, Refusal
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
 

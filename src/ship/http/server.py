@@ -14,10 +14,10 @@ import uvicorn
 from fastapi import FastAPI
 
 from src.errors import UserError
-from src.ship.limits import Limits
+from src.ship.http.limits import Limits
+from src.ship.http.protocol import TimedProtocol
+from src.ship.http.service import Service, create_app
 from src.ship.predictor import Predictor
-from src.ship.protocol import TimedProtocol
-from src.ship.service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
 

@@ -10,8 +10,8 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.ship.meters import OTHER, PATHS, Meters
-from src.ship.refusals import Refusal
+from src.ship.http.meters import OTHER, PATHS, Meters
+from src.ship.http.refusals import Refusal
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
