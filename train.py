@@ -116,9 +116,6 @@ def train(config: DictConfig) -> float:
 
 def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The checked settings as plain values, what of them names the encoder, and why that one."""
-    from src.lean import import_lightning
-
-    import_lightning()
     from src.checks import ENCODER_KEYS, check_config
     from src.hub import choose
 

@@ -113,7 +113,7 @@ def main() -> None:
                 ways[way] = (script, peer_train)
             if peers and result["machine"]["bfloat16"] < result["machine"]["float32"]:  # the peers' best is in bfloat16
                 ways["hf-best, float32"] = ([python, str(HERE / "hf_float32.py"), *ways["hf-best"][0][1:]], peer_train)
-            for way in ("lightning", "bare", "stock"):
+            for way in ("lightning", "bare"):
                 ways[f"ours, {way}"] = ([*ours, encoder, csv, "--rows", str(a.rows), "--way", way], own)
             result["train"] = rounds(ways, a.rounds, a.timeout)
         if "gpu" in a.only:

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("lean", "errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
     *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
     *("encoder", "dropout", "attention", "classifier", "predictions", "figures", "metrics", "lit_module", "checkpoint"),
     *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
