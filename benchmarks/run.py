@@ -56,7 +56,10 @@ def show(title: str, table: dict[str, dict[str, Any]], first: str, machine: floa
         cells = [f"{speed:.1f}", f"{speed / base:.2f}" if base else "", f"{row.get('tokens_per_second', 0):.0f}"]
         cells += [f"{row['computed_per_token']:.2f}" if "computed_per_token" in row else ""]
         cells += [f"{gflops:.0f} ({gflops / machine:.2f})" if gflops and machine else ""]
-        cells += [f"{row['mib']:.0f}", f"{row['seconds_to_first_step']:.1f}" if "seconds_to_first_step" in row else ""]
+        cells += [
+            f"{row.get('gpu_mib') or row['mib']:.0f}",
+            f"{row['seconds_to_first_step']:.1f}" if "seconds_to_first_step" in row else "",
+        ]
         lines.append(f"| {name} | " + " | ".join(c if c != "0" else "" for c in cells) + " |")
     return "\n".join(lines)
 
@@ -117,7 +120,7 @@ def main() -> None:
                 ways[f"ours, {way}"] = ([*ours, encoder, csv, "--rows", str(a.rows), "--way", way], own)
             result["train"] = rounds(ways, a.rounds, a.timeout)
         if "gpu" in a.only:
-            result["gpu"] = rounds(gpu_ways([*ours, encoder, csv, "--rows", "0"]), a.rounds, a.timeout)
+            result["gpu"] = rounds(gpu_ways([*ours, encoder, csv, "--rows", "100000"]), a.rounds, a.timeout)
         if "mini" in a.only:
             ways = {
                 f"ours, {w}": ([*ours, "mini", csv, "--rows", str(10 * a.rows), "--way", w], own)

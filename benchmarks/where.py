@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch.profiler import ProfilerActivity, profile
 
 KINDS = {
@@ -15,6 +16,8 @@ KINDS = {
 
 def shares(work: Callable[[], Any]) -> dict[str, float]:
     """The share of the operators' own time that each kind takes while ``work`` runs, and the rest."""
+    if torch.cuda.is_available():
+        raise SystemExit("--profile tells where a processor's time goes; on a GPU take torch's profiler or Nsight")
     with profile(activities=[ProfilerActivity.CPU]) as seen:
         work()
     events = seen.key_averages()

@@ -2,7 +2,8 @@
 
 :data:`PLAIN`, for a processor: matrix products, as the backward pass of the fused kernel is several times slower there
 on short reviews; it drops attention weights by :func:`src.dropout.dropout`. :data:`VARLEN`, for a GPU: the kernel that
-takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it, else the fused one over a padded grid.
+takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it and no attention weights are dropped, else
+the fused one over a padded grid.
 """
 
 from importlib import import_module
@@ -17,13 +18,30 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from src.dropout import dropout as drop
-from src.packing import KNOWN_TO, Packing, pad, unpad
+from src.packing import Packing, pad, unpad
 
 varlen_attn: Any = None
 if find_spec("torch.nn.attention.varlen"):  # torch 2.10 and newer
     varlen_attn = import_module("torch.nn.attention.varlen").varlen_attn
 
-PLAIN, VARLEN = KNOWN_TO
+PLAIN, VARLEN = "plain", "varlen"
+
+
+def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
+    """Last hidden states [B, T, H] of a RoBERTa-like encoder for int64 [B, T], computed on the packed row.
+
+    Those of padding mean nothing. Raises ValueError if the encoder's attention does not know packed rows: others attend
+    from one review to the next, without a word.
+    """
+    if encoder.config._attn_implementation not in (PLAIN, VARLEN):
+        raise ValueError(f"attention {encoder.config._attn_implementation!r} does not know packed rows")
+    output = encoder(
+        input_ids=input_ids.flatten()[packing.cells].unsqueeze(0),
+        position_ids=(packing.positions + encoder.config.pad_token_id).unsqueeze(0),
+        attention_mask=packing.mask,  # four dimensions: transformers hands it through to attention as it is
+        packing=packing,
+    )
+    return pad(output.last_hidden_state.squeeze(0), packing)
 
 
 def plain_attention(
@@ -62,17 +80,20 @@ def varlen_attention(
     packing: Packing | None = None,
     **given: Any,
 ) -> tuple[Tensor, None]:
-    """Shapes as in :func:`plain_attention`. The kernel for packed rows drops no attention weights."""
+    """Shapes as in :func:`plain_attention`. The kernel for packed rows cannot drop attention weights.
+
+    So it is taken where none are to be dropped: elsewhere, and in training where ``dropout`` is 0.
+    """
     if packing is None:
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **given)
         return out, None
-    if takes_packed(query):
+    rate = dropout if module.training else 0.0
+    if rate == 0.0 and takes_packed(query):
         rows = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # [N, heads, d]
         bounds, longest = (packing.bounds,) * 2, (packing.longest,) * 2
         return varlen_attn(*rows, *bounds, *longest, scale=scaling).unsqueeze(0), None
     query, key, value = (_grid(x, packing) for x in (query, key, value))
     mask = None if attention_mask is None else attention_mask.to(query.dtype)
-    rate = dropout if module.training else 0.0
     out = F.scaled_dot_product_attention(query, key, value, mask, rate, scale=scaling)
     return unpad(out.transpose(1, 2), packing).unsqueeze(0), None
 
@@ -80,6 +101,8 @@ def varlen_attention(
 def takes_packed(query: Tensor) -> bool:
     """Whether the kernel for packed rows runs on such a tensor: flash attention, so 16 bits and Ampere or newer."""
     if varlen_attn is None or query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
+        return False
+    if query.size(-1) % 8 or query.size(-1) > 256:
         return False
     return torch.version.hip is None and torch.cuda.get_device_capability(query.device) >= (8, 0)
 

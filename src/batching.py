@@ -156,7 +156,7 @@ class Batches:
             yield self.batch(rows)
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The reviews at ``rows`` (int64 [B]), padded on the right; only what says where they are is copied."""
+        """The reviews at ``rows`` (int [B]), padded on the right; only what says where they are is copied."""
         starts, lengths = self.split.offsets[rows], self.split.lengths[rows]
         width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # whole steps: few shapes occur
         real = np.arange(width) < lengths[:, None]
@@ -175,7 +175,8 @@ class Batches:
 
     def _copy(self, tensor: Tensor) -> Tensor:
         """To the device; from pinned memory, so that nobody waits for a GPU to be done with earlier work."""
-        return tensor.pin_memory().to(self.device, non_blocking=True) if self.device.type == "cuda" else tensor
+        cuda = self.device.type == "cuda"
+        return (tensor.pin_memory() if cuda else tensor).to(self.device, non_blocking=cuda)
 
     def state_dict(self) -> dict[str, Any]:
         return {"epoch": self._epoch, "done": self._done}

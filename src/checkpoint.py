@@ -106,7 +106,8 @@ def check_resume(path: Path, module: Any) -> None:
     """
     try:
         checkpoint = AtomicCheckpointIO().load_checkpoint(path)
-        earlier = checkpoint["hyper_parameters"] | checkpoint["origin"]
+        before_it_was_noted = {"packed": False}
+        earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
         tokenizer = checkpoint["tokenizer"]
     except Exception as error:  # a file that is anything may raise anything
         reason = str(error).strip().split("\n")[0]

@@ -23,7 +23,7 @@ from src.schema import fits, hints, shown, similar, words
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 # of the model group, read by src.encoder
-ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "compile": bool}
+ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 SIZE_KEYS = ("vocab_size", "hidden_size", "layers", "heads", "intermediate_size")
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
@@ -31,6 +31,7 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("loss.gamma", 0, math.inf, "a number, at least 0"),
     ("loss.label_smoothing", 0, 1, "a number in [0, 1)"),
     ("model.dropout", 0, 1, "a number in [0, 1)"),
+    ("model.attention_dropout", 0, 1, "a number in [0, 1)"),
     ("model.warmup", 0, 1, "a share of the steps, in [0, 1)"),
     ("model.encoder_lr", 0, math.inf, "a number, at least 0"),
     ("model.head_lr", 0, math.inf, "a number, at least 0"),
@@ -108,8 +109,8 @@ def _check_model(settings: dict[str, Any]) -> list[str]:
     given = {k: v for k, v in settings.items() if k not in ENCODER_KEYS}
     faults = _check_arguments("model", given, own, hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
     for key, kind in ENCODER_KEYS.items():
-        if key in settings and not isinstance(settings[key], kind):
-            faults.append(f"model.{key}={settings[key]}: expected {kind.__name__}")
+        if key in settings and not fits(settings[key], kind):
+            faults.append(f"model.{key}={settings[key]}: expected {words(kind)}")
     size = settings.get("size") or {}
     faults += [f"model.size.{k}: no such setting{similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
     if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
@@ -204,7 +205,7 @@ def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
     precisions = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true")
     if str(trainer.get("precision")) not in (*precisions, "32", "bf16"):
         faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
-    if trainer.get("devices", 1) not in (1, "1", "auto") or trainer.get("num_nodes", 1) != 1:
+    if trainer.get("devices", 1) not in (1, "1") or trainer.get("num_nodes", 1) != 1:
         faults.append(f"trainer.devices={trainer.get('devices')}: a run trains on one device; set trainer.devices=1")
     if trainer.get("max_epochs") is None:
         faults.append("trainer.max_epochs=null: expected an integer, at least 1")

@@ -5,9 +5,10 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
+from src.attention import packed_states
 from src.dropout import replace_dropout
 from src.labels import C
-from src.packing import Packing, packed_states
+from src.packing import Packing
 
 Pooling = Literal["cls", "mean", "pooler"]
 

@@ -13,7 +13,8 @@ STEPS = 2**16  # values of a 16-bit number
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     """As :func:`torch.nn.functional.dropout`, from the same generator but other numbers of it; float [...] -> [...]."""
     dropped = round(p * STEPS)  # of every 65,536 elements
-    if not training or dropped == 0 or x.device.type != "cpu" or dropped >= STEPS:
+    # the compiler does not know such draws, and draws its own in parallel
+    if not training or dropped == 0 or x.device.type != "cpu" or dropped >= STEPS or torch.compiler.is_compiling():
         return nn.functional.dropout(x, p, training)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     kept = draws[: x.numel()].view(x.shape) >= dropped - STEPS // 2

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 import transformers
 from tokenizers import Tokenizer
+from torch import nn
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -62,21 +63,38 @@ def load_encoder(
     max_length: int = 256,
     pretrained: bool = True,
     size: dict[str, int] | None = None,
+    attention_dropout: float | None = None,
     compile: bool = False,
 ) -> Encoder:
     """Build an encoder: ``mini`` (``size``; tokenizer from ``texts``), a hub id, or a folder.
 
-    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights; ``compile`` has
-    torch compile the layers when they are first used. Raises UserError
-    when something it needs is not to be had, or when the weights are not those of this architecture.
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights.
+    ``attention_dropout`` takes the place of the encoder's own; ``compile`` has torch compile the layers when they are
+    first used. Raises UserError when something it needs is not to be had, or when the weights are not those of this
+    architecture.
     """
     if encoder == "mini":
         built = _mini(texts, pooling, max_length, **(size or {}))
     else:
         built = _published(encoder, pooling, max_length, pretrained)
+    if attention_dropout is not None:
+        set_attention_dropout(built.module, attention_dropout)
     if compile:
         compile_layers(built.module)
     return built
+
+
+def set_attention_dropout(module: PreTrainedModel, rate: float) -> None:
+    """The share of attention weights that training drops. Raises UserError for a family that is not known here."""
+    if not hasattr(module.config, "attention_probs_dropout_prob"):
+        raise UserError(
+            f"model.attention_dropout={rate}: not known of a {module.config.model_type} encoder; leave it out"
+        )
+    module.config.attention_probs_dropout_prob = rate
+    for part in module.modules():
+        dropout = getattr(part, "dropout", None)
+        if hasattr(part, "query") and isinstance(dropout, nn.Dropout):
+            dropout.p = rate
 
 
 def compile_layers(module: PreTrainedModel) -> None:

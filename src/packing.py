@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-KNOWN_TO = ("plain", "varlen")  # kinds of attention, of src.attention
 STEP = 64  # tokens; packed rows are whole multiples, as every length of its own costs a processor a fifth of its speed
 
 
@@ -64,23 +63,6 @@ def unpad(x: Tensor, packing: Packing) -> Tensor:
     """Grid [B, T, ...] -> packed [N, ...]."""
     packed: Tensor = _Gather.apply(x.flatten(0, 1), packing.cells, packing.back)  # type: ignore[no-untyped-call]
     return packed
-
-
-def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
-    """Last hidden states [B, T, H] of a RoBERTa-like encoder for int64 [B, T], computed on the packed row.
-
-    Those of padding mean nothing. Raises ValueError if the encoder's attention does not know packed rows: others attend
-    from one review to the next, without a word.
-    """
-    if encoder.config._attn_implementation not in KNOWN_TO:
-        raise ValueError(f"attention {encoder.config._attn_implementation!r} does not know packed rows")
-    output = encoder(
-        input_ids=input_ids.flatten()[packing.cells].unsqueeze(0),
-        position_ids=(packing.positions + encoder.config.pad_token_id).unsqueeze(0),
-        attention_mask=packing.mask,  # four dimensions: transformers hands it through to attention as it is
-        packing=packing,
-    )
-    return pad(output.last_hidden_state.squeeze(0), packing)
 
 
 class _Gather(torch.autograd.Function):

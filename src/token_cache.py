@@ -9,6 +9,7 @@ import hashlib
 import logging
 import os
 import tempfile
+import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -30,7 +31,10 @@ def cache_folder(setting: str | None) -> Path | None:
     """The folder that ``data.cache`` names; ``auto`` is ``visobert-absa`` in the user's cache folder, None is none."""
     if setting != "auto":
         return None if setting is None else Path(setting).expanduser()
-    return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "visobert-absa"
+    try:
+        return Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache").expanduser() / "visobert-absa"
+    except RuntimeError:  # a user without a home, as in a container
+        return None
 
 
 def encode_cached(tokenizer: Tokenizer, texts: Sequence[str], folder: Path | None) -> tuple[np.ndarray, np.ndarray]:
@@ -71,7 +75,7 @@ def read_ids(file: Path) -> tuple[np.ndarray, np.ndarray] | None:
 def write_ids(file: Path, ids: np.ndarray, offsets: np.ndarray) -> None:
     """Write what :func:`src.tokenizer.encode` gave, whole or not at all; readable by this user alone."""
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, temporary = tempfile.mkstemp(SUFFIX, ".", file.parent)
+    descriptor, temporary = tempfile.mkstemp(".tmp", f"{file.stem}.", file.parent)
     try:
         with open(descriptor, "wb+") as opened:
             opened.write(bytes(DIGEST))
@@ -102,6 +106,9 @@ def _make_room(folder: Path) -> None:
     with contextlib.suppress(OSError):  # another run may be at it too
         files = sorted(folder.glob(f"*{SUFFIX}"), key=lambda file: file.stat().st_mtime, reverse=True)
         taken = 0
+        for left in folder.glob("*.tmp"):  # of runs that were killed
+            if left.stat().st_mtime < time.time() - 86_400:
+                left.unlink(missing_ok=True)
         for i, file in enumerate(files):
             taken += file.stat().st_size
             if i and taken > ROOM:

@@ -127,7 +127,7 @@ MISTAKES = {
     "model.pooling=max": r"model.pooling=max: expected cls, mean, pooler",
     "model.dropout=1": r"model.dropout=1: expected a number in \[0, 1\)",
     "model.detection_loss=hinge": r"model.detection_loss=hinge: expected bce, focal, asymmetric",
-    "model.pretrained=7": r"model.pretrained=7: expected bool",
+    "model.pretrained=7": r"model.pretrained=7: expected true or false",
     "data.batching=sorted": r"data.batching=sorted: expected bucketed, random",
     "data.leaks=ignore": r"data.leaks=ignore: expected warn, drop, error",
     "data.absent=zero": r"data.absent=zero: expected mask, neutral",

@@ -5,12 +5,12 @@ import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from src import attention, packing
+from src import attention
 from src.attention import PLAIN, VARLEN
 from src.batching import Batches, BatchPlan
 from src.checks import check_config
 from src.classifier import AspectClassifier
-from src.encoder import ROBERTA, compile_layers, from_config
+from src.encoder import ROBERTA, compile_layers, from_config, set_attention_dropout
 from src.errors import UserError
 from src.packing import STEP, pack, pad, unpad
 from tests.test_config import composed
@@ -96,7 +96,7 @@ def test_an_attention_that_knows_no_packing_is_found_out(monkeypatch) -> None:
     batch = packed_batch(np.arange(5))
     with pytest.raises(ValueError, match="'sdpa' does not know packed rows"):
         assert_alike(module, batch)
-    monkeypatch.setattr(packing, "KNOWN_TO", ("sdpa",))
+    monkeypatch.setattr(attention, "PLAIN", "sdpa")
     batch["packing"] = batch["packing"]._replace(mask=None)
     with pytest.raises(AssertionError, match="sentiment"):
         assert_alike(module, batch)
@@ -149,8 +149,12 @@ def test_the_gpu_kernel_exists_in_this_torch() -> None:
 
 
 def test_dropout_is_on_in_packed_training() -> None:
-    module = tiny_module().train()
+    module = tiny_module(dropout=0.0).train()
     module.classifier.encoder.set_attn_implementation(PLAIN)
+    for part in module.modules():  # of attention's weights, and no other
+        if isinstance(part, torch.nn.Dropout):
+            part.p = 0.0
+    set_attention_dropout(module.classifier.encoder, 0.5)
     batch = packed_batch(np.arange(5))
     a, b = (module(batch["input_ids"], batch["attention_mask"], batch["packing"])["sentiment"] for _ in range(2))
     assert not torch.equal(a, b)
@@ -162,14 +166,53 @@ def test_a_step_never_asks_a_tensor_for_its_value() -> None:
     module.classifier.encoder.set_attn_implementation(PLAIN)
     module.log = lambda *_, **__: None
     batch = packed_batch(np.arange(30))
-    with profile(activities=[ProfilerActivity.CPU]) as seen:
-        module.training_step(batch, 0).backward()
-        batch["mentioned"].sum().item()  # the control: this is how it would show
-    asked = {e.key: e.count for e in seen.key_averages() if e.key in ("aten::item", "aten::nonzero", "aten::equal")}
-    assert asked == {"aten::item": 1}
+    split = tiny_split(41)
+    loader = Batches(split, BatchPlan(split.lengths), packed=True)
+
+    def asked(work) -> int:
+        with profile(activities=[ProfilerActivity.CPU]) as seen:
+            work()
+        return sum(e.count for e in seen.key_averages() if e.key in ("aten::_local_scalar_dense", "aten::nonzero"))
+
+    def step() -> None:
+        module.training_step(loader.batch(np.arange(30)), 0).backward()
+        module.configure_gradient_clipping(None, 1.0, "norm")  # the fused optimizer asks on a processor alone
+
+    assert asked(step) == 0
+    assert asked(lambda: batch["mentioned"].sum().item()) == 1, "the control: this is how it would show"
+
+
+def test_the_gpu_kernel_is_left_out_where_weights_are_to_be_dropped(monkeypatch) -> None:
+    monkeypatch.setattr(attention, "takes_packed", lambda query: True)
+    monkeypatch.setattr(attention, "varlen_attn", None)  # calling it would fail
+    module = tiny_module().train()
+    module.classifier.encoder.set_attn_implementation(VARLEN)
+    batch = packed_batch(np.arange(5))
+    module(batch["input_ids"], batch["attention_mask"], batch["packing"])
+    set_attention_dropout(module.classifier.encoder, 0.0)
+    with pytest.raises(TypeError, match="not callable"):
+        module(batch["input_ids"], batch["attention_mask"], batch["packing"])
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_every_tensor_is_made_where_the_batch_is_wanted(packed) -> None:
+    split = tiny_split(20)
+    batch = Batches(split, BatchPlan(split.lengths), "meta", packed).batch(np.arange(9))
+    tensors = [*batch.pop("packing", ()), *batch.values()]
+    assert {x.device.type for x in tensors if isinstance(x, torch.Tensor)} == {"meta"}
 
 
 # --- compiled ---
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_a_layer_in_training_is_one_graph(packed) -> None:
+    module = tiny_module().train()
+    module.classifier.encoder.set_attn_implementation(PLAIN)
+    for layer in module.classifier.encoder.encoder.layer:
+        layer.compile(dynamic=True, backend="eager", fullgraph=True)  # raises where the compiler has to give up
+    for n in (41, 3, 20):
+        outcome(module, packed_batch(np.arange(n)), packed)
 
 
 def test_compiling_leaves_the_names_and_is_refused_without_a_compiler(monkeypatch, tmp_path) -> None:

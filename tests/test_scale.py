@@ -1,5 +1,6 @@
 """What grows with the number of reviews, and how: time in proportion, memory by a few hundred bytes, logits not at all."""
 
+import gc
 import time
 import tracemalloc
 from pathlib import Path
@@ -125,11 +126,8 @@ def test_evaluation_keeps_counts_and_no_logits() -> None:
         for i, batch in zip(range(batches), Batches(split, BatchPlan(split.lengths, batch_size=8)), strict=False):
             with torch.no_grad():
                 module.validation_step(batch, i)
-        states = [value for metric in module.children() for value in getattr(metric, "_defaults", {})]
-        assert len(states) > 5
-        return sum(
-            getattr(metric, name).numel() for metric in module.children() for name in getattr(metric, "_defaults", {})
-        )
+        gc.collect()
+        return sum(x.numel() for x in gc.get_objects() if type(x) is torch.Tensor)
 
     module.log = module.log_dict = lambda *_, **__: None
-    assert kept(1) == kept(40)
+    assert kept(40) < kept(1) + 1_000, "39 batches of logits are 3,744 numbers"

@@ -61,6 +61,7 @@ def predict(
     reviews = data.reviews(split)
     exact = L.Trainer(
         accelerator=trainer.accelerator,
+        devices=1,
         precision="32-true",
         logger=False,
         enable_checkpointing=False,
