@@ -112,17 +112,16 @@ def growth(sizes: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]
 
 
 def table(sizes: list[dict[str, Any]]) -> str:
-    """Seconds of every stage, with the processor's microseconds for each review; then MiB and bytes for each review."""
+    """The processor's seconds, which hold on a busy machine too; then MiB, and bytes for each review more."""
     lines = ["| | " + " | ".join(f"{size['rows']:,}" for size in sizes) + " |", "|---" * (len(sizes) + 1) + "|"]
 
     def line(name: str, cells: list[str]) -> None:
         lines.append(f"| {name} | " + " | ".join(cells) + " |")
 
     for stage in STAGES:
-        pairs = [(size["seconds"][stage], 1e6 * size["cpu_seconds"][stage] / size["rows"]) for size in sizes]
-        line(f"{stage}: s (processor's µs a review)", [f"{seconds:.2f} ({each:.1f})" for seconds, each in pairs])
-    line("`train.py`, start-up: s", [f"{size['train']['start_up']:.1f}" for size in sizes])
-    line("`train.py`, processor's seconds in all", [f"{size['train']['cpu']:.1f}" for size in sizes])
+        seconds = [(size["cpu_seconds"][stage], size["rows"]) for size in sizes]
+        line(f"{stage}: s (µs a review)", [f"{total:.2f} ({1e6 * total / rows:.1f})" for total, rows in seconds])
+    line("`train.py`: s", [f"{size['train']['cpu']:.1f}" for size in sizes])
     for name, value in (
         ("stages", lambda size: size["mib"]["store"]),
         ("`train.py`", lambda size: size["train"]["mib"]),
@@ -134,11 +133,11 @@ def table(sizes: list[dict[str, Any]]) -> str:
 
 
 def plot(sizes: list[dict[str, Any]], target: Path) -> None:
-    """Seconds of every stage and peak memory against the number of reviews, both axes logarithmic."""
+    """Seconds of every stage, and peak memory, against the number of reviews."""
     import matplotlib
 
     matplotlib.use("svg")
-    matplotlib.rcParams["svg.hashsalt"] = "scale"  # the same numbers give the same file
+    matplotlib.rcParams |= {"svg.hashsalt": "scale", "svg.fonttype": "none"}  # a small file, the same each time
     from matplotlib import pyplot
 
     rows = [size["rows"] for size in sizes]
@@ -149,12 +148,12 @@ def plot(sizes: list[dict[str, Any]], target: Path) -> None:
     left.loglog(rows, [last * n / rows[-1] for n in rows], color="0.6", linestyle=":", label="linear")
     left.set(xlabel="reviews", ylabel="processor's seconds", title="each stage")
     left.legend(fontsize=8)
-    right.loglog(rows, [size["train"]["mib"] for size in sizes], marker="o", markersize=3, label="train.py")
-    right.loglog(rows, [size["mib"]["store"] for size in sizes], marker="o", markersize=3, label="stages")
+    right.semilogx(rows, [size["train"]["mib"] for size in sizes], marker="o", markersize=3, label="train.py")
+    right.semilogx(rows, [size["mib"]["store"] for size in sizes], marker="o", markersize=3, label="stages")
     base = sizes[0]["train"]["mib"]
     bound = [base + 400 * n / 2**20 for n in rows]
-    right.loglog(rows, bound, color="0.6", linestyle=":", label="400 bytes a review")
-    right.set(xlabel="reviews", ylabel="MiB", title="peak memory")
+    right.semilogx(rows, bound, color="0.6", linestyle=":", label="400 bytes a review")
+    right.set(xlabel="reviews", ylabel="MiB", title="peak memory", ylim=(0, None))
     right.legend(fontsize=8)
     figure.savefig(target, metadata={"Date": None})
 

@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import numpy as np
 from torch.utils.flop_counter import FlopCounterMode
@@ -11,7 +12,9 @@ from torch.utils.flop_counter import FlopCounterMode
 from benchmarks.measuring import measure, own, peer_train
 from benchmarks.rows import sample_rows
 from benchmarks.run import medians, show
+from benchmarks.scale import plot, table, write_rows
 from benchmarks.train_speed import products
+from src.reviews import read_reviews
 from tests.conftest import ROOT
 from tests.tiny import CONFIG, tiny_module, tiny_split
 
@@ -67,3 +70,21 @@ def test_training_speed_is_measured(tmp_path) -> None:
         result = json.loads(done.stdout.splitlines()[-1])
         assert result["tokens_per_second"] > result["reviews_per_second"] > 1
         assert 1 <= result["computed_per_token"] < 2
+
+
+def test_the_table_and_the_plot_of_scale(tmp_path) -> None:
+    """From the figures that are kept: a column a size, bytes for each review more, and a plot."""
+    sizes = json.loads((ROOT / "benchmarks" / "scale.json").read_text())
+    lines = table(sizes).splitlines()
+    assert lines[0] == "| | 1,000 | 10,000 | 100,000 | 1,000,000 |"
+    assert {line.count("|") for line in lines[2:]} == {6}
+    more = (sizes[3]["train"]["mib"] - sizes[2]["train"]["mib"]) * 2**20 / 900_000
+    assert lines[-1].endswith(f"| {more:.0f} |") and more < 400
+    if find_spec("matplotlib"):
+        plot(sizes, tmp_path / "scale.svg")
+        assert (tmp_path / "scale.svg").read_text().startswith("<?xml")
+
+
+def test_the_rows_of_scale_differ_and_all_count(tmp_path) -> None:
+    reviews, _ = read_reviews(write_rows(tmp_path / "a.csv", 1_000))
+    assert len(reviews) == len(set(reviews.texts)) == 1_000
