@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from src.ship.predictor import Predictor
     from src.ship.run_predictor import RunPredictor
 
-ROWS, CHARACTERS = 256, 2**20  # of a chunk, whichever comes first
+ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first
 AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")

@@ -70,8 +70,12 @@ def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
     meter.say("loading the model")
     predictor = _load(model)
     meter.start()
-    state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
-    meter.clear()
+    try:
+        state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
+    except KeyboardInterrupt:
+        return 130
+    finally:
+        meter.clear()
     _close("standard output", state, 0, meter.seconds, "see above")
     return int(state.errors > 0)
 
