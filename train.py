@@ -55,9 +55,7 @@ def train(config: DictConfig) -> float:
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from src.checkpoint import TrainingStopped, bring_best, check_resume
-    from src.encoder import load_encoder
     from src.focal import resolve_alpha
-    from src.hardware import device_of
     from src.judge.best import judge_best
     from src.progress import quiet
     from src.runs import Run
@@ -69,13 +67,9 @@ def train(config: DictConfig) -> float:
     data = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
     alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
-    encoder = load_encoder(
-        texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
-    )
+    encoder = bring_encoder(settings, source, data)
     if not encoder.pretrained:
         log.warning(random_weights(why))
-    data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
-    data.packed, data.device = data.packed and encoder.packs, device_of(settings["trainer"]["accelerator"])
     data.setup()
 
     run = Run(HydraConfig.get().runtime.output_dir)
@@ -131,6 +125,18 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
     return settings, source, why
+
+
+def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -> Any:
+    """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
+    from src.encoder import load_encoder
+    from src.hardware import device_of
+
+    texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
+    encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
+    data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
+    data.packed, data.device = data.packed and encoder.packs, device_of(settings["trainer"]["accelerator"])
+    return encoder
 
 
 def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) -> Any:

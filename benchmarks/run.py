@@ -64,6 +64,13 @@ def show(title: str, table: dict[str, dict[str, Any]], first: str, machine: floa
     return "\n".join(lines)
 
 
+def against(table: dict[str, dict[str, Any]]) -> str:
+    """What the project's own loop is to each of the others, as one line a pair."""
+    mine = table["ours, lightning"].get("reviews_per_second")
+    pairs = {k: mine / v["reviews_per_second"] for k, v in table.items() if mine and "reviews_per_second" in v}
+    return "\n" + "\n".join(f"ours, lightning / {k}: {v:.2f}" for k, v in pairs.items() if k != "ours, lightning")
+
+
 def has_gpu() -> bool:
     """Whether torch finds one, asked in another process: this one stays light."""
     asked = [sys.executable, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"]
@@ -116,8 +123,10 @@ def main() -> None:
                 ways[way] = (script, peer_train)
             if peers and result["machine"]["bfloat16"] < result["machine"]["float32"]:  # the peers' best is in bfloat16
                 ways["hf-best, float32"] = ([python, str(HERE / "hf_float32.py"), *ways["hf-best"][0][1:]], peer_train)
+            mine = [*ours, encoder, csv, "--rows", str(a.rows)]
             for way in ("lightning", "bare"):
-                ways[f"ours, {way}"] = ([*ours, encoder, csv, "--rows", str(a.rows), "--way", way], own)
+                ways[f"ours, {way}"] = ([*mine, "--way", way], own)
+            ways["ours, 2,048 tokens a step"] = ([*mine, "data.tokens_per_batch=2048"], own)
             result["train"] = rounds(ways, a.rounds, a.timeout)
         if "gpu" in a.only:
             result["gpu"] = rounds(gpu_ways([*ours, encoder, csv, "--rows", "100000"]), a.rounds, a.timeout)
@@ -141,6 +150,8 @@ def main() -> None:
         if key in result:
             table = with_tokens(medians(result[key]))
             machine = GPU_GFLOPS if key == "gpu" else best
+            if key in ("train", "mini"):
+                print(against(table))
             print(show(title, table, "pad256" if "pad256" in table else next(iter(table)), machine))
 
 

@@ -34,9 +34,7 @@ from benchmarks.where import shares
 from src.batching import Batches
 from src.checks import ENCODER_KEYS
 from src.dropout import Dropout
-from src.encoder import load_encoder
 from src.focal import resolve_alpha
-from src.hardware import device_of
 from src.runs import Run
 
 
@@ -139,12 +137,8 @@ def main() -> None:
         data = instantiate(settings["data"])
         alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
         source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
-        encoder = load_encoder(
-            texts=data.splits.train.texts, pooling=settings["model"]["pooling"], max_length=data.max_length, **source
-        )
-        data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
-        data.packed = data.packed and encoder.packs and a.way != "stock"
-        data.device = device_of(settings["trainer"]["accelerator"])
+        encoder = train.bring_encoder(settings, source, data)
+        data.packed = data.packed and a.way != "stock"
         data.setup()
         module = train.build_module(settings, data, encoder, alpha)
         trainer = train.build_trainer(settings, Run(Path(name)))
