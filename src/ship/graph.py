@@ -61,7 +61,7 @@ def row_mask(
 ) -> Tensor:
     """What attention adds to its weights, float [B, 1, 1, T]: 0 for a token, the least number for padding.
 
-    transformers' own function makes [B, 1, T, T] of it, a number at a time: that is a tenth of a small encoder's time.
+    transformers' own function makes [B, 1, T, T] of it, a number at a time: a twentieth of a small int8 encoder's time.
     """
     if attention_mask is None or mask_function is not bidirectional_mask_function:
         settings |= {"mask_function": mask_function, "attention_mask": attention_mask, "dtype": dtype}
