@@ -147,8 +147,8 @@ def test_parquet_columns_keep_their_types(exported, tmp_path) -> None:
     assert kept.schema == table.schema and kept.drop(["score"]).equals(table.take([0, 2]).drop(["score"]))
     assert found["line"].to_pylist() == [1, 3]
     assert jsonl(tmp_path / "out.errors.jsonl") == [{"line": 2, "reason": "the text is empty"}]
-    predict(exported, tmp_path / "in.parquet", "-o", tmp_path / "out.jsonl", "--overwrite")
-    (first, last) = jsonl(tmp_path / "out.jsonl")
+    predict(exported, tmp_path / "in.parquet", "-o", tmp_path / "answers.jsonl")
+    (first, last) = jsonl(tmp_path / "answers.jsonl")
     assert first["when"] == "2020-05-02 01:02:03.000000000" and first["price"] == "1.10" and first["raw"] == "ff00"
     assert first["score"] is None and last["score"] is None and last["tags"] is None and last["n"] == 3
 
