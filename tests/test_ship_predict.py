@@ -147,10 +147,44 @@ def test_parquet_columns_keep_their_types(exported, tmp_path) -> None:
     assert kept.schema == table.schema and kept.drop(["score"]).equals(table.take([0, 2]).drop(["score"]))
     assert found["line"].to_pylist() == [1, 3]
     assert jsonl(tmp_path / "out.errors.jsonl") == [{"line": 2, "reason": "the text is empty"}]
-    predict(exported, tmp_path / "in.parquet", "-o", tmp_path / "out.jsonl", "--overwrite")
-    (first, last) = jsonl(tmp_path / "out.jsonl")
+    predict(exported, tmp_path / "in.parquet", "-o", tmp_path / "answers.jsonl")
+    (first, last) = jsonl(tmp_path / "answers.jsonl")
     assert first["when"] == "2020-05-02 01:02:03.000000000" and first["price"] == "1.10" and first["raw"] == "ff00"
     assert first["score"] is None and last["score"] is None and last["tags"] is None and last["n"] == 3
+
+
+def test_nested_and_broken_values_of_parquet(exported, tmp_path, capsys) -> None:
+    day, when = datetime.date(2020, 5, 2), datetime.datetime(2020, 5, 2, 1, 2, 3)
+    offsets = pa.array(["ab", "cd", "ef"]).buffers()[1]
+    bad = pa.StringArray.from_buffers(3, offsets, pa.py_buffer(b"abc\xffef"))
+    columns = {
+        "text": pa.array(["tốt", "xấu", "ổn"]),
+        "note": bad,
+        "times": pa.array([[when]] * 3, pa.list_(pa.timestamp("ns"))),
+        "box": pa.array([{"day": day, "in": [{"raw": b"\xff"}]}] * 3),
+        "prices": pa.array([[Decimal("1.10")]] * 3),
+        "map": pa.array([[("k", day)]] * 3, pa.map_(pa.string(), pa.date32())),
+        "kind": pa.array([day] * 3).dictionary_encode(),
+    }
+    parquet.write_table(pa.table(columns), tmp_path / "in.parquet")
+    for name in ("a.jsonl", "b.csv", "c.parquet"):
+        assert predict(exported, tmp_path / "in.parquet", "-o", tmp_path / name) == 1
+        (error,) = jsonl(tmp_path / f"{name[0]}.errors.jsonl")
+        assert error == {"line": 2, "reason": '"note": the bytes are not UTF-8 (first bad byte: 0xff)'}
+    first, last = jsonl(tmp_path / "a.jsonl")
+    assert (first["text"], first["note"], last["text"], last["note"]) == ("tốt", "ab", "ổn", "ef")
+    assert first["times"] == ["2020-05-02 01:02:03.000000000"] and first["prices"] == ["1.10"]
+    assert first["box"] == {"day": "2020-05-02", "in": [{"raw": "ff"}]}
+    assert first["map"] == [["k", "2020-05-02"]] and first["kind"] == "2020-05-02"
+
+
+def test_large_rows_of_parquet_are_read_few_at_a_time(tmp_path) -> None:
+    from src.ship.files.parquet import batches, opened
+
+    rows = [{"text": "a", "x": f"{i}" + "x" * 2**20} for i in range(40)]
+    parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet", use_dictionary=False)
+    sizes = [batch.num_rows for batch in batches(opened(str(tmp_path / "in.parquet")), 5)]
+    assert sum(sizes) == 35 and max(sizes) <= 16
 
 
 def test_columns_of_jsonl_are_gathered_from_every_row(exported, tmp_path) -> None:

@@ -1,6 +1,7 @@
 """A kill loses nothing and repeats nothing: --resume ends in the very bytes of a command that was let run."""
 
 import csv
+import io
 import json
 import os
 import random
@@ -9,19 +10,28 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from src.errors import UserError
+from src.faults import Faults
 from src.ship.files import batch, finish
+from src.ship.files.arguments import check_target
 from src.ship.files.journal import Journal
+from src.ship.files.target import Lock, Target
 from tests.conftest import ROOT
 from tests.test_ship_predict import SMALL_STEPS, predict
 
 
 class Killed(BaseException):
     """In place of SIGKILL, where the place of it must be known."""
+
+
+def killed(*_: object) -> None:
+    raise Killed
 
 
 @pytest.fixture(scope="module")
@@ -103,35 +113,148 @@ def test_the_resumed_files_are_those_of_one_run(
     assert contents(cut) == contents(whole)
 
 
-@pytest.mark.parametrize("call", range(6))
-@pytest.mark.parametrize("form", ["jsonl", "csv"])
-def test_a_kill_while_files_get_their_names_is_mended(form, call, exported, tmp_path, monkeypatch) -> None:
-    (tmp_path / "in.jsonl").write_text('{"text": "tốt"}\n{\n', encoding="utf-8")
-    words = [exported, tmp_path / "in.jsonl", "-o", tmp_path / f"out.{form}"]
-    steps = [0]
+@pytest.mark.parametrize(
+    ("form", "bad", "earlier"), [("jsonl", True, False), ("jsonl", False, True), ("csv", True, True)]
+)
+def test_a_kill_while_files_get_their_names_is_mended(form, bad, earlier, exported, tmp_path, monkeypatch) -> None:
+    """Killed before every step of it, over an earlier output with errors too: the end is that of one run."""
+    old, new = tmp_path / "old.jsonl", tmp_path / "new.jsonl"
+    old.write_text('{"text": "cũ"}\n{\n', encoding="utf-8")
+    new.write_text('{"text": "tốt"}\n' + "{\n" * bad, encoding="utf-8")
 
-    def counted(real):
-        def step(*given: object, **options: object) -> object:
-            steps[0] += 1
-            if steps[0] == call:
-                raise Killed
-            return real(*given, **options)
+    def run(folder: Path, kill: int) -> int:
+        """How many steps it took."""
+        folder.mkdir()
+        out, steps = folder / f"out.{form}", [0]
+        if earlier:
+            assert predict(exported, old, "-o", out) == 1
 
-        return step
+        def counted(real):
+            def step(path, *rest: object, **options: object) -> object:
+                if Path(str(path)).suffix != ".lock":
+                    steps[0] += 1
+                    if steps[0] == kill:
+                        raise Killed
+                return real(path, *rest, **options)
 
+            return step
+
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                finish, "os", SimpleNamespace(fsync=counted(os.fsync), replace=counted(os.replace))
+            )  # the journal's own calls are not counted
+            patched.setattr(finish, "flush", counted(finish.flush))
+            patched.setattr(Path, "unlink", counted(Path.unlink))
+            predict(exported, new, "-o", out, *["--overwrite"] * earlier)
+        return steps[0]
+
+    steps = run(tmp_path / "whole", 0)
+    assert steps >= 5
+    whole = contents(tmp_path / "whole")
+    assert set(whole) == {f"out.{form}"} | ({"out.errors.jsonl"} if bad else set())
+    for kill in range(1, steps + 1):
+        cut = tmp_path / f"cut{kill}"
+        with pytest.raises(Killed):
+            run(cut, kill)
+        assert predict(exported, new, "-o", cut / f"out.{form}", "--resume") == int(bad)
+        assert contents(cut) == whole, kill
+
+
+@pytest.fixture
+def answered_only(exported, tmp_path, monkeypatch) -> list[object]:
+    """The words of a command that was killed when every row was answered."""
+    (tmp_path / "in.txt").write_text("tốt\n\n", encoding="utf-8")
+    words = [exported, tmp_path / "in.txt", "-o", tmp_path / "a.csv"]
     with monkeypatch.context() as patched:
-        patched.setattr(finish.os, "fsync", counted(os.fsync) if form == "csv" else os.fsync)
-        patched.setattr(Path, "unlink", counted(Path.unlink))
-        replace = os.replace
-        patched.setattr(
-            finish.os, "replace", lambda a, b: replace(a, b) if "journal" in str(a) else counted(replace)(a, b)
-        )
-        try:
+        patched.setattr("src.ship.files.command.finish", killed)
+        with pytest.raises(Killed):
             predict(*words)
-        except Killed:
-            assert predict(*words, "--resume") == 1
-    assert {path.name for path in tmp_path.iterdir()} == {"in.jsonl", f"out.{form}", "out.errors.jsonl"}
-    assert (tmp_path / f"out.{form}").stat().st_size > 50
+    return words
+
+
+def test_what_is_complete_is_finished_by_one_command_only(answered_only, tmp_path, capsys) -> None:
+    before = contents(tmp_path)
+    lock = Lock(Target(str(tmp_path / "a.csv")).lock)
+    assert predict(*answered_only, "--resume") == 2
+    assert "a.csv: another absa predict is writing it" in capsys.readouterr().err
+    lock.free()
+    assert contents(tmp_path) == before
+    assert predict(*answered_only, "--resume") == 1
+    assert set(contents(tmp_path)) == {"in.txt", "a.csv", "a.errors.jsonl"}
+
+
+def test_what_another_command_finished_meanwhile_is_not_begun_again(exported, tmp_path, capsys, monkeypatch) -> None:
+    (tmp_path / "in.txt").write_text("tốt\n", encoding="utf-8")
+    init = Journal.__init__
+
+    def late(self: Journal, *given: object, **options: object) -> None:
+        (tmp_path / "a.csv").write_text("theirs")
+        init(self, *given, **options)
+
+    monkeypatch.setattr(Journal, "__init__", late)
+    assert predict(exported, tmp_path / "in.txt", "-o", tmp_path / "a.csv", "--resume") == 2
+    assert "is there already" in capsys.readouterr().err
+    assert (tmp_path / "a.csv").read_text() == "theirs"
+
+
+def test_outputs_of_one_stem_keep_their_own(exported, answered_only, tmp_path, capsys) -> None:
+    """a.csv, a.jsonl and a.parquet would all have a.errors.jsonl."""
+    words = [exported, tmp_path / "in.txt", "-o", tmp_path / "a.jsonl"]
+    assert (tmp_path / "a.csv.errors.partial").is_file()
+    assert predict(*words) == 2
+    assert "a.csv: is not finished and will want" in capsys.readouterr().err
+    theirs, errors = tmp_path / "a.parquet", tmp_path / "a.errors.jsonl"
+    theirs.write_text("theirs")
+    errors.write_text("theirs")
+    assert predict(*answered_only, "--resume") == 2
+    assert "a.parquet, which has appeared since" in capsys.readouterr().err
+    assert errors.read_text() == "theirs"
+    theirs.unlink()
+    errors.unlink()
+    assert predict(*answered_only, "--resume") == 1
+    before = errors.read_bytes()
+    assert predict(*words, "--overwrite") == 2
+    assert "may be that of" in capsys.readouterr().err
+    assert errors.read_bytes() == before and not (tmp_path / "a.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "said"),
+    [
+        ("version", 1, "is of version 1, this absa predict"),
+        ("identity", 5, "cannot be read (TypeError"),
+        ("identity", [["input"]], "cannot be read (ValueError"),
+        ("state", None, "cannot be read (TypeError"),
+    ],
+)
+def test_another_journal_is_refused(key, value, said, answered_only, tmp_path, capsys) -> None:
+    path = tmp_path / "a.csv.journal"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    assert predict(*answered_only, "--resume") == 2
+    error = capsys.readouterr().err
+    assert said in error and len(error.splitlines()) == 1
+
+
+def test_a_stream_is_not_told_to_resume(answered_only, tmp_path, capsys, monkeypatch) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for given in ("-", tmp_path / "pipe"):
+        faults = Faults()
+        check_target(Target(str(tmp_path / "a.csv")), str(given), False, False, faults)
+        with pytest.raises(UserError, match=r"cut off: --overwrite begins anew$"):
+            faults.raise_if_any()
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper((tmp_path / "in.txt").open("rb")))
+    monkeypatch.setattr("src.ship.files.command._load", interrupting(1))
+    assert predict(answered_only[0], "-", "-o", tmp_path / "b.csv") == 130
+    assert "--resume" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("out", ["-", "b.csv"])
+def test_ctrl_c_while_the_model_loads(out, answered_only, tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("src.ship.files.command._load", interrupting(1))
+    assert predict(*answered_only[:2], "-o", out) == 130
+    said = capsys.readouterr().err
+    assert said.startswith("stopped") and len(said.splitlines()) == 1
 
 
 def test_it_goes_on_with_the_same_work_only(exported, texts, tmp_path, capsys, monkeypatch, small_steps) -> None:

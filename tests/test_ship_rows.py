@@ -9,9 +9,11 @@ import pytest
 
 from src.errors import UserError
 from src.faults import Faults
+from src.ship.files import batch
 from src.ship.files import lines as lines_module
 from src.ship.files.rows import Place, Row
 from src.ship.files.text_rows import TextSource, open_text, sniff
+from src.ship.files.writers import dumps
 from src.tables import open_table
 
 
@@ -73,6 +75,31 @@ def test_a_record_that_is_too_long_is_refused_and_no_other(monkeypatch) -> None:
     assert [line for line, _ in faults_of(found)] == [2, 4, 5, 6]
 
 
+def test_a_record_of_too_many_lines_is_refused_and_no_other(monkeypatch) -> None:
+    monkeypatch.setattr(lines_module, "LINES", 10)
+    found = rows(b'text\n"open\n' + b"a\n" * 30 + b'"' + b"b\n" * 10 + b'"\nlast\n', "csv")
+    assert faults_of(found)[0][0] == 2
+    assert "is a closing quote missing?" in faults_of(found)[0][1]
+    assert [row.text for row in found if not row.fault][:30] == ["a"] * 30 and found[-1].text == "last"
+
+
+def test_an_empty_row_in_quotes_is_a_row() -> None:
+    found = rows(b'text\n"" \n""\n\n  \n" "\nb\n', "csv")
+    assert [line for line, _ in faults_of(found)] == [2, 3, 6] and found[-1] == Row(7, {"text": "b"}, "b")
+    assert faults_of(found)[1][1] == "the text is empty"
+
+
+def test_chunks_hold_no_more_than_they_may_whatever_column_is_long(monkeypatch) -> None:
+    monkeypatch.setattr(batch, "CHARACTERS", 1000)
+    data = b"text,x,y\n" + b"a,%s,\n" % (b"x" * 600) * 6
+    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "csv"))] == [2, 2, 2, 0]
+    data = b'{"text": "a", "x": [{"y": "%s"}]}\n' % (b"x" * 600) * 4
+    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "jsonl"))] == [2, 2, 0]
+    for data, form in ((b"text,x\n,long\n", "csv"), (b"long\xff\n", "txt")):
+        (bad,) = rows(data, form)
+        assert bad.fault and not bad.cells and not bad.text
+
+
 def test_nul_bytes_and_nfd_pass() -> None:
     text = "pin\0 tru\u0302u"
     assert [row.text for row in rows(f"text\n{text}\n".encode(), "csv")] == [text]
@@ -91,7 +118,10 @@ def test_as_training_reads(tmp_path) -> None:
         faults = Faults()
         table = open_table(file, faults)
         assert table is not None
-        assert [(row.line, row.cells) for row in rows(file.read_bytes(), "csv")] == list(table.rows)
+        found, trained = rows(file.read_bytes(), "csv"), list(table.rows)
+        assert [row.line for row in found] == [line for line, _ in trained]
+        pairs = zip(found, trained, strict=True)
+        assert all(row.cells == cells if not row.fault else not cells["text"].strip() for row, (_, cells) in pairs)
         faults.raise_if_any()
 
 
@@ -149,6 +179,19 @@ def test_jsonl_rows_and_faults() -> None:
     assert "half of a character" in said[4] and "a list" in said[5] and said[6] == '"text" holds 5, a text is expected'
     assert said[7] == "the text is empty" and said[8] == 'there is no "text"' and "twice" in said[9]
     assert all("not valid JSON" in said[line] for line in (10, 11, 12))
+
+
+@pytest.mark.parametrize(("levels", "fits"), [(99, True), (100, False), (600, False), (980, False)])
+@pytest.mark.parametrize("begin", ['{"a":', "["])
+def test_nested_jsonl_is_refused_beyond_a_depth(begin, levels, fits) -> None:
+    end = {"[": "]"}.get(begin, "}")
+    value = begin * levels + "NaN" + end * levels
+    first, last = rows(b'{"text": "a", "x": %s}\n{"text": "[[[[{{", "y": [[], []]}' % value.encode(), "jsonl")
+    assert bool(first.fault) is not fits and not last.fault
+    if fits:
+        assert "null" in dumps(first.cells)
+    else:
+        assert "deep" in first.fault or "recursion" in first.fault
 
 
 def test_the_first_rows_of_jsonl_say_which_key_is_the_text() -> None:

@@ -19,6 +19,7 @@ from src.figures import FIGURES
 from src.judge.calibration import Calibration
 from src.judge.thresholds import Thresholds
 from src.labels import SENTIMENTS, Labels
+from src.ship.disk import flush
 
 FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
@@ -80,12 +81,12 @@ def written_whole(out: Path) -> Iterator[Path]:
         yield temporary
         temporary.chmod(0o777 & ~_umask())  # mkdtemp's folders are closed to everybody else
         for path in (*temporary.iterdir(), temporary):
-            _flush(path)
+            flush(path)
         earlier = temporary.with_name(f"{temporary.name}.earlier")
         if out.exists():
             out.rename(earlier)  # a folder that holds something cannot be renamed over
         temporary.rename(out)
-        _flush(out.parent)
+        flush(out.parent)
         shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -153,11 +154,3 @@ def _umask() -> int:
     mask = os.umask(0)
     os.umask(mask)
     return mask
-
-
-def _flush(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -11,8 +11,8 @@ from typing import BinaryIO
 from src.faults import Faults, did_you_mean
 from src.ship.bundle import INFO
 from src.ship.files import writers
-from src.ship.files.journal import Target
 from src.ship.files.rows import FORMATS, Source
+from src.ship.files.target import Target
 from src.ship.files.text_rows import open_text, sniff
 
 STREAM = "-"
@@ -96,7 +96,7 @@ def _open_bytes(file: str, opened: ExitStack, faults: Faults) -> BinaryIO | None
 def check_target(target: Target, file: str, resume: bool, overwrite: bool, faults: Faults) -> None:
     """That the target can be written, and that nothing is lost by it."""
     answers, folder = target.answers, target.answers.parent
-    streams = file == STREAM or (Path(file).exists() and not Path(file).is_file())
+    streams = is_stream(file)
     if resume and streams:
         faults.add("--resume", f"{name_of(file)} cannot be read again from where it was; give a file")
     if not folder.is_dir():
@@ -108,11 +108,22 @@ def check_target(target: Target, file: str, resume: bool, overwrite: bool, fault
     elif not streams and any(path.exists() and path.samefile(file) for path in target.all if Path(file).exists()):
         faults.add(str(answers), f"writing it would overwrite the input {file}; choose another name")
     elif target.begun and not (resume or overwrite):
-        faults.add(str(target.partial), "an earlier command was cut off: --resume goes on, --overwrite begins anew")
+        hint = "--overwrite begins anew" if streams else "--resume goes on, --overwrite begins anew"
+        faults.add(str(target.partial), f"an earlier command was cut off: {hint}")
     elif not overwrite and not target.begun:
         for path in (target.answers, target.errors):
-            if path.exists():
+            if path.exists() and not (path == target.errors and target.owner_of_errors(file)):
                 faults.add(str(path), "is there already; --overwrite replaces it")
+    if folder.is_dir() and not (target.begun and resume):
+        if owner := target.owner_of_errors(file):
+            faults.add(str(target.errors), f"may be that of {owner}; move it, or choose another name")
+        elif other := target.under_way():
+            faults.add(str(other), f"is not finished and will want {target.errors}, too; choose another name")
+
+
+def is_stream(file: str) -> bool:
+    """Whether it can be read once only: standard input, or a pipe."""
+    return file == STREAM or (Path(file).exists() and not Path(file).is_file())
 
 
 def name_of(file: str) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import chain
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from src.errors import UserError
 from src.ship.files.journal import Journal, State
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from src.ship.predictor import Predictor
     from src.ship.run_predictor import RunPredictor
 
-ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first
+ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first; characters of all its cells
 AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")
@@ -70,16 +70,25 @@ def answered(
 
 
 def chunks(source: Source) -> Iterator[Chunk]:
-    """The rows in pieces of some :data:`ROWS`, fewer where texts are long."""
+    """The rows in pieces of some :data:`ROWS`, fewer where they are long."""
     rows: list[Row] = []
     size = 0
     for row in source.rows():
         rows.append(row)
-        size += len(row.text)
+        size += weight(row.cells)
         if len(rows) == ROWS or size >= CHARACTERS:
             yield Chunk(rows, source.place)
             rows, size = [], 0
     yield Chunk(rows, source.place)
+
+
+def weight(value: Any) -> int:
+    """About the characters that a cell, or a row of cells, takes when it is written."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + weight(item) for key, item in value.items())
+    return sum(map(weight, value)) if isinstance(value, list) else 8
 
 
 def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:

@@ -6,12 +6,21 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from src.faults import Faults
-from src.ship.files.arguments import STREAM, check_model, check_target, format_of, name_of, open_source
+from src.ship.files.arguments import (
+    STREAM,
+    check_model,
+    check_target,
+    format_of,
+    is_stream,
+    name_of,
+    open_source,
+)
 from src.ship.files.batch import answered, to_journal, to_stream
 from src.ship.files.finish import finish
-from src.ship.files.journal import Journal, State, Target, fingerprint, model_hash
+from src.ship.files.journal import Journal, State, fingerprint, model_hash
 from src.ship.files.progress import Meter, duration
 from src.ship.files.rows import Source
+from src.ship.files.target import Target
 from src.ship.files.writers import Table
 
 if TYPE_CHECKING:
@@ -55,25 +64,27 @@ def predict_file(
             return _to_stdout(model, source, name_of(file), all_aspects)
         options = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
-        journal = Journal(target, identity, source.place)
+        journal = Journal(target, identity, source.place, resumable=not is_stream(file))
         opened.callback(journal.close)
+        check_target(target, file, resume, overwrite, faults)  # again: another command may just have finished it
+        faults.raise_if_any()
         go_on = resume and target.begun
         if go_on:
             journal.go_on()
             source.seek(journal.state.place)
-        parquet = file if kind == "parquet" else None
-        return _to_file(model, source, journal, go_on, form, parquet, all_aspects)
+        return _to_file(model, source, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects)
 
 
 def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
     meter = Meter(source.size, source.place.offset)
-    meter.say("loading the model")
-    predictor = _load(model)
-    meter.start()
     try:
+        meter.say("loading the model")
+        predictor = _load(model)
+        meter.start()
         state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
     except KeyboardInterrupt:
-        return 130
+        meter.clear()
+        return _stopped("")
     finally:
         meter.clear()
     _close("standard output", state, 0, meter.seconds, "see above")
@@ -81,7 +92,7 @@ def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
 
 
 def _to_file(
-    model: str, source: Source, journal: Journal, go_on: bool, form: str, parquet: str | None, all_aspects: bool
+    model: str, source: Source, journal: Journal, go_on: bool, form: str, file: str | None, kind: str, all_aspects: bool
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
@@ -92,20 +103,25 @@ def _to_file(
         if not go_on:
             journal.begin()
         if not journal.state.complete:
-            keep_cells = not (parquet and form == "parquet")  # they are taken from the input itself
+            keep_cells = not (kind == form == "parquet")  # they are taken from the input itself
             to_journal(answered(source, predictor, form, all_aspects, keep_cells), journal, meter)
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
-        finish(target, journal.state, form, source.columns, parquet, make_table)
+        finish(target, journal.state, form, source.columns, file, kind, make_table)
     except KeyboardInterrupt:
         meter.clear()
-        print(f"stopped after {journal.state.rows:,} reviews; --resume goes on from there", file=sys.stderr)
-        return 130
+        hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
+        return _stopped(f" after {journal.state.rows:,} reviews; {hint}")
     finally:
         meter.clear()
     _close(str(target.answers), journal.state, before, seconds, str(target.errors))
     return int(journal.state.errors > 0)
+
+
+def _stopped(how_far: str) -> int:
+    print(f"stopped{how_far}", file=sys.stderr)
+    return 130
 
 
 def _load(model: str) -> "Predictor | RunPredictor":

@@ -1,11 +1,10 @@
 """Output that survives a kill: written under another name, with a journal that says how much of it is sure.
 
-``answers.jsonl.partial`` and ``answers.errors.jsonl.partial`` grow; ``answers.jsonl.journal`` is replaced, after both
+``answers.jsonl.partial`` and ``answers.jsonl.errors.partial`` grow; ``answers.jsonl.journal`` is replaced, after both
 are on disk, by one that holds their sizes and the place in the input to go on from. Whoever goes on cuts both files
 back to these sizes: what was answered after the journal was written is answered again, to the same bytes.
 """
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,33 +14,11 @@ from typing import Any, BinaryIO
 
 from src.errors import UserError
 from src.ship.bundle import INFO
+from src.ship.disk import flush
 from src.ship.files.rows import Place
+from src.ship.files.target import Lock, Target
 
-VERSION = 1
-
-
-class Target:
-    """The files of one output, all in its folder."""
-
-    def __init__(self, out: str) -> None:
-        self.answers = Path(os.path.realpath(Path(out).expanduser()))
-        self.errors = self.answers.with_name(f"{self.answers.stem}.errors.jsonl")
-        self.partial = self._named(self.answers, "partial")
-        self.partial_errors = self._named(self.errors, "partial")
-        self.journal = self._named(self.answers, "journal")
-        self.temporary = self._named(self.answers, "tmp")
-
-    @property
-    def all(self) -> tuple[Path, ...]:
-        return self.answers, self.errors, self.partial, self.partial_errors, self.journal, self.temporary
-
-    @property
-    def begun(self) -> bool:
-        """Whether an earlier command left something unfinished."""
-        return self.journal.exists()
-
-    def _named(self, path: Path, suffix: str) -> Path:
-        return path.with_name(f"{path.name}.{suffix}")
+VERSION = 2  # of the files' names and contents
 
 
 @dataclass(frozen=True)
@@ -57,11 +34,16 @@ class State:
 
 
 class Journal:
-    """The growing files of a target. ``identity``: what must be the same for the work to go on, by name."""
+    """The growing files of a target, which are its own from here until ``close``.
 
-    def __init__(self, target: Target, identity: dict[str, Any], begin: Place) -> None:
-        self.target, self.identity = target, identity
+    ``identity``: what must be the same for the work to go on, by name. ``resumable``: whether the input can be read
+    again, which messages must know. Raises UserError if another command has the target.
+    """
+
+    def __init__(self, target: Target, identity: dict[str, Any], begin: Place, resumable: bool = True) -> None:
+        self.target, self.identity, self.resumable = target, identity, resumable
         self.state = State(begin)
+        self._lock = Lock(target.lock)
         self._answers: BinaryIO | None = None
         self._errors: BinaryIO | None = None
 
@@ -75,12 +57,19 @@ class Journal:
         path = self.target.journal
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            identity, state = known["identity"], known["state"]
-            self.state = State(**(state | {"place": Place(*state["place"])}))
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{path}: cannot be read ({error}); --overwrite begins anew") from error
+            version, identity, state = known["version"], dict(known["identity"]), known["state"]
+            if version == VERSION:
+                self.state = State(**(state | {"place": Place(*state["place"])}))
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            reason = f"{type(error).__name__}: {error}"
+            raise UserError(f"{path}: cannot be read ({reason}); --overwrite begins anew") from error
+        if version != VERSION:
+            raise UserError(
+                f"{path}: is of version {version!r}, this absa predict goes on with version {VERSION}; finish it with "
+                "the version that began it, or --overwrite to begin anew"
+            )
         differs = [name for name in self.identity if identity.get(name) != self.identity[name]]
-        if differs or known.get("version") != VERSION:
+        if differs:
             raise UserError(
                 f"{self.target.partial}: was begun with {' and '.join(f'another {name}' for name in differs)}, so it "
                 "cannot go on; give what it was begun with, or --overwrite to begin anew"
@@ -124,6 +113,7 @@ class Journal:
         for file in (self._answers, self._errors):
             if file:
                 file.close()
+        self._lock.free()
 
     def _save(self) -> None:
         content = {"version": VERSION, "identity": self.identity, "state": asdict(self.state)}
@@ -133,25 +123,21 @@ class Journal:
                 self._write(file, temporary, json.dumps(content, indent=1).encode() + b"\n")
                 os.fsync(file.fileno())
             os.replace(temporary, self.target.journal)
+            flush(temporary.parent)
         except OSError as error:
             raise self._unwritable(self.target.journal, error) from error
 
     def _open(self) -> None:
-        opened = []
-        for path, size in (
-            (self.target.partial, self.state.answers_bytes),
-            (self.target.partial_errors, self.state.errors_bytes),
-        ):
-            try:
-                file = path.open("ab", buffering=0)
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                file.truncate(size)
-            except BlockingIOError:
-                raise UserError(f"{path}: another absa predict is writing it") from None
-            except OSError as error:
-                raise self._unwritable(path, error) from error
-            opened.append(file)
-        self._answers, self._errors = opened
+        self._answers = self._opened(self.target.partial, self.state.answers_bytes)
+        self._errors = self._opened(self.target.partial_errors, self.state.errors_bytes)
+
+    def _opened(self, path: Path, size: int) -> BinaryIO:
+        try:
+            file = path.open("ab", buffering=0)
+            file.truncate(size)
+        except OSError as error:
+            raise self._unwritable(path, error) from error
+        return file
 
     def _write(self, file: BinaryIO, path: Path, data: bytes) -> None:
         rest = memoryview(data)
@@ -162,7 +148,9 @@ class Journal:
             raise self._unwritable(path, error) from error
 
     def _unwritable(self, path: Path, error: OSError) -> UserError:
-        hint = "; what is finished is kept, and --resume goes on from it" if self.target.partial.exists() else ""
+        hint = ""
+        if self.target.partial.exists():
+            hint = f"; what is finished is kept{', and --resume goes on from it' * self.resumable}"
         return UserError(f"{path}: cannot be written ({error.strerror}){hint}")
 
 

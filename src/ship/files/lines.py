@@ -4,11 +4,12 @@ from collections import deque
 from typing import BinaryIO
 
 LIMIT = 16 * 2**20  # bytes of a line or of a record, so that no file can fill the memory
+LINES = 2**16  # of a record: a short line takes a hundred times its bytes
 BOM = b"\xef\xbb\xbf"
 
 
 class TooLong(Exception):
-    """A line, or the lines since :meth:`Lines.mark`, are longer than :data:`LIMIT`."""
+    """A line, or the lines since :meth:`Lines.mark`, are longer than :data:`LIMIT`, or more than :data:`LINES`."""
 
 
 class Lines:
@@ -38,9 +39,14 @@ class Lines:
         self._held += size
         self.offset += size
         self.number += 1
-        if raw is None or self._held > LIMIT:
+        if raw is None or self._held > LIMIT or len(self._taken) > LINES:
             raise TooLong
         return (raw.removeprefix(BOM) if at_start else raw).decode(errors="surrogateescape")
+
+    @property
+    def blank(self) -> bool:
+        """Whether the lines since the mark hold nothing but white space."""
+        return all(raw is not None and not raw.strip() for raw, _ in self._taken)
 
     def mark(self) -> None:
         """A record begins here: :meth:`back` can go no further."""

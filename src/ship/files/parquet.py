@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any, BinaryIO
 
@@ -11,7 +12,9 @@ from pyarrow import parquet
 from src.faults import Faults, quoted
 from src.ship.files.rows import Place, Row, row_of, text_column_of
 
-ROWS = 1024  # that are read at a time
+ROWS = 1024  # that are read at a time, fewer where they are large
+BYTES = 16 * 2**20  # that they may take
+BUFFER = 2**20  # bytes that are read ahead of a column, not all of its chunk
 GROUP = 10_000  # rows of a row group that is written
 
 
@@ -37,7 +40,9 @@ class ParquetSource:
             for batch in batches(self._file, self._next):
                 for cells in zip(*map(plain, batch.columns), strict=True):
                     self._next += 1
-                    yield row_of(self._next, dict(zip(self.columns, cells, strict=True)), self._column)
+                    row = dict(zip(self.columns, cells, strict=True))
+                    bad = next((f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), "")
+                    yield Row(self._next, fault=bad) if bad else row_of(self._next, row, self._column)
         except (pa.ArrowException, OSError) as error:
             yield Row(self._next + 1, fault=f"damaged from this row on: {str(error).splitlines()[0]}")
 
@@ -45,7 +50,7 @@ class ParquetSource:
 def open_parquet(path: str, text_column: str | None, faults: Faults) -> ParquetSource | None:
     """A source over the file; None if ``faults`` say why there is none."""
     try:
-        file = parquet.ParquetFile(path)
+        file = opened(path)
     except (pa.ArrowException, OSError) as error:
         faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
         return None
@@ -58,12 +63,19 @@ def open_parquet(path: str, text_column: str | None, faults: Faults) -> ParquetS
     return None if column is None else ParquetSource(file, column)
 
 
+def opened(path: str) -> parquet.ParquetFile:
+    """A file of which the columns are read piece by piece, however large its row groups are."""
+    return parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
+
+
 def batches(file: parquet.ParquetFile, start: int = 0) -> Iterator[pa.RecordBatch]:
     """The rows from ``start`` on; row groups before it are not read."""
     for group in range(file.num_row_groups):
-        rows = file.metadata.row_group(group).num_rows
+        facts = file.metadata.row_group(group)
+        rows = facts.num_rows
+        few = max(1, min(ROWS, BYTES * rows // max(1, facts.total_byte_size)))
         if start < rows:
-            for batch in file.iter_batches(ROWS, row_groups=[group], use_threads=False):
+            for batch in file.iter_batches(few, row_groups=[group], use_threads=False):
                 if start < batch.num_rows:
                     yield batch.slice(start)
                 start = max(0, start - batch.num_rows)
@@ -71,15 +83,58 @@ def batches(file: parquet.ParquetFile, start: int = 0) -> Iterator[pa.RecordBatc
             start -= rows
 
 
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of a value that Python cannot hold."""
+
+    reason: str
+
+
 def plain(values: pa.Array) -> list[Any]:
-    """A column as Python values, what JSON lacks as text."""
-    kind = values.type
+    """A column as values that JSON has, however nested: times and decimals as text, bytes in hexadecimal."""
+    try:
+        values = values.cast(_readable(values.type))
+    except pa.ArrowInvalid as error:  # such as a moment that no calendar has: tell which row it is in
+        if len(values) == 1:
+            return [Unreadable(str(error).splitlines()[0])]
+        return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
+    except pa.ArrowNotImplementedError:
+        pass  # str() writes it
+    return [_plain(value) for value in values]
+
+
+def _plain(value: pa.Scalar) -> Any:
+    try:
+        return _jsonable(value.as_py())
+    except UnicodeDecodeError as error:
+        return Unreadable(f"the bytes are not UTF-8 (first bad byte: 0x{error.object[error.start]:02x})")
+    except ValueError as error:
+        return Unreadable(str(error))
+
+
+def _jsonable(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    return [_jsonable(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _readable(kind: pa.DataType) -> pa.DataType:
+    """The type in which what JSON lacks is text; Arrow writes it as nanoseconds need it, which Python's types lack."""
     if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
-        values = values.cast(pa.string())
-    elif pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind):
-        return [None if value is None else value.hex() for value in values.to_pylist()]
-    listed: list[Any] = values.to_pylist()
-    return listed
+        return pa.string()
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_readable(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_readable(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _readable(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_readable(kind.key_type), _readable(kind.item_type))
+    return _readable(kind.value_type) if pa.types.is_dictionary(kind) else kind
 
 
 def write_beside(
@@ -89,7 +144,7 @@ def write_beside(
 
     ``answers``: the row's number from 1 on, and a value for each of ``fields``; ascending.
     """
-    file = parquet.ParquetFile(source)
+    file = opened(source)
     schema = file.schema_arrow.remove_metadata()
     for name, kind in fields:
         schema = schema.append(pa.field(name, _TYPES[kind]))

@@ -20,7 +20,7 @@ class Place(NamedTuple):
 
 @dataclass(frozen=True)
 class Row:
-    """A row as it stands in the file. With a ``fault`` there is no text to be answered, and perhaps no cells."""
+    """A row as it stands in the file. With a ``fault`` it holds neither text nor cells."""
 
     line: int
     cells: dict[str, Any] = field(default_factory=dict)
@@ -72,10 +72,10 @@ def text_column_of(columns: list[str], chosen: str | None, name: str, faults: Fa
 def row_of(line: int, cells: dict[str, Any], column: str) -> Row:
     """The row, with its text or with the reason why it has none."""
     if column not in cells:
-        return Row(line, cells, fault=f"there is no {quoted(column)}")
+        return Row(line, fault=f"there is no {quoted(column)}")
     text = cells[column]
     if text is None or (isinstance(text, str) and (not text or text.isspace())):
-        return Row(line, cells, fault="the text is empty")
+        return Row(line, fault="the text is empty")
     if not isinstance(text, str):
-        return Row(line, cells, fault=f"{quoted(column)} holds {kind_of(text)}, a text is expected")
+        return Row(line, fault=f"{quoted(column)} holds {kind_of(text)}, a text is expected")
     return Row(line, cells, text)

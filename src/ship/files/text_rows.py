@@ -10,9 +10,10 @@ from collections.abc import Callable, Iterator
 from typing import Any, BinaryIO
 
 from src.faults import Faults, quoted
-from src.ship.files.lines import LIMIT, Lines, TooLong
+from src.ship.files.lines import LIMIT, LINES, Lines, TooLong
 from src.ship.files.rows import Place, Row, row_of, text_column_of
 
+DEPTH = 100  # of the values of a JSONL row
 HEAD = 100  # rows of a JSONL file whose keys say which one is the text
 TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
 OTHER_FORMATS = {  # first bytes -> what they mean, and what to do
@@ -101,7 +102,8 @@ def _each(lines: Lines) -> Iterator[Row]:
         except TooLong:
             yield Row(line, fault=f"the line is {TOO_LONG}")
         else:
-            yield Row(line, text=text, fault=_not_utf8([text]))
+            fault = _not_utf8([text])
+            yield Row(line, text="" if fault else text, fault=fault)
 
 
 def _keys(lines: Lines) -> list[str]:
@@ -122,8 +124,10 @@ def _object(text: str) -> dict[str, Any] | str:
     """A JSON object, or what is wrong with the text."""
     try:
         row = _DECODE(text)
-        if "\\ud" in text.lower() or text.count("[") + text.count("{") > 100:
-            json.dumps(row, ensure_ascii=False).encode()  # half a character in an escape, or too deep to write again
+        if _deeper(row, DEPTH):  # than what is written again without fail, whoever calls
+            return f"objects and lists stand in each other more than {DEPTH} deep"
+        if "\\ud" in text.lower():
+            json.dumps(row, ensure_ascii=False).encode()  # half a character in an escape
     except UnicodeEncodeError:
         return "the text holds half of a character (a lone surrogate); was an emoji cut?"
     except json.JSONDecodeError as error:
@@ -131,6 +135,16 @@ def _object(text: str) -> dict[str, Any] | str:
     except (ValueError, RecursionError) as error:
         return f"not valid JSON: {error}"
     return row if isinstance(row, dict) else f"one JSON object a line is expected, this is a {type(row).__name__}"
+
+
+def _deeper(value: Any, limit: int) -> bool:
+    level = [value]
+    for _ in range(limit + 1):
+        level = [item for item in level if isinstance(item, dict | list)]
+        if not level:
+            return False
+        level = [each for item in level for each in (item.values() if isinstance(item, dict) else item)]
+    return True
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -202,13 +216,13 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | st
             reader = csv.reader(lines, delimiter=separator, strict=True)
             yield line, _wording(error)
         else:
-            if len(cells) > 1 or (cells and cells[0].strip()):
+            if len(cells) > 1 or (cells and not lines.blank):  # "" in quotes is a row, if an empty one
                 yield line, cells
 
 
 def _wording(error: Exception) -> str:
     if isinstance(error, TooLong):
-        return f"the row is {TOO_LONG}; is a closing quote missing?"
+        return f"the row is {TOO_LONG}, or than {LINES:,} lines; is a closing quote missing?"
     if "end of data" in str(error):
         return "a quoted cell is never closed"
     if "new-line" in str(error):
