@@ -33,7 +33,7 @@ from src.ship.http.limits import Limits
 from src.ship.predictor import Predictor
 
 REQUESTS = 64  # different ones
-HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @dataclass
