@@ -78,9 +78,7 @@ def write_info(folder: Path, info: dict[str, Any]) -> None:
     try:
         text = _rendered(whole | {"sha256": _own_hash(whole)})
     except ValueError as error:
-        raise UserError(
-            f"{INFO}: a figure is NaN or infinite, which JSON has not; no bundle was written"
-        ) from error
+        raise UserError(f"{INFO}: a figure is NaN or infinite, which JSON has not; no bundle was written") from error
     (folder / INFO).write_bytes(text.encode())
 
 
