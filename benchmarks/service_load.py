@@ -215,7 +215,9 @@ def table(r: dict[str, Any]) -> str:
         ),
         "p50, p99": f"{r['p50_ms']:.0f} ms, {r['p99_ms']:.0f} ms",
         "refused, wrong, errors": f"{r['refused']}, {r['wrong']}, {len(r['errors'])}",
-        f"overload, which reached {over['times']:.1f} times the capacity: answered, reviews/s": f"{over['answered_per_second']:.0f}",
+        f"overload, which reached {over['times']:.1f} times the capacity: answered, reviews/s": (
+            f"{over['answered_per_second']:.0f}"
+        ),
         "refused with 503; p50, p99 of the answered": (
             f"{over['refused']}; {over['p50_ms']:.0f} ms, {over['p99_ms']:.0f} ms"
         ),

@@ -139,7 +139,7 @@ def test_long_explanations_take_turns_with_everybody() -> None:
         assert [(await job.done)[0] for job in long] == [list(range(1, 201)), list(range(1, 151))]
 
     order = asked(serving(test))
-    assert order.index("short") == 2 * batcher.SHARE
+    assert order.index("short") <= 2 * batcher.SHARE
 
 
 def test_no_failure_ends_the_service_of_the_queue(monkeypatch) -> None:

@@ -76,8 +76,7 @@ def test_it_needs_none_of_the_heavy_packages(exported) -> None:
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({HEAVY!r}))\n"  # None: importing one of them fails
-        "from src.ship.bundle import read_bundle
-from src.ship.predictor import open_predictor\n"
+        "from src.ship.predictor import open_predictor\n"
         f"answers = open_predictor({str(exported)!r}).predict(['Pin trâu'], all_aspects=True)\n"
         f"assert not [m for m in {HEAVY!r} if sys.modules[m] is not None]\n"
         "print(answers)"
