@@ -3,6 +3,10 @@
 #     docker build -t absa .
 #     docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/bundle:/bundle:ro" absa
 #     docker run --rm -p 127.0.0.1:8000:8000 -v "$PWD/bundle:/bundle:ro" absa --host 0.0.0.0 --queue 256
+#
+# A graceful stop answers what was accepted, which takes up to --timeout and --read-timeout together (40 s by default),
+# and docker kills after 10 s: give it `docker run --stop-timeout 45`. The health check asks port 8000, so leave --port
+# as it is and map another one with -p (or give --health-cmd).
 
 FROM python:3.11-slim AS build
 WORKDIR /build

@@ -33,7 +33,7 @@ from src.ship.http.limits import Limits
 from src.ship.predictor import Predictor
 
 REQUESTS = 64  # different ones
-HEAD = "POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @dataclass
@@ -72,7 +72,7 @@ def main() -> None:
     try:
         assert process.stdout is not None
         port = int(process.stdout.readline().split("127.0.0.1:")[1].split()[0])
-        memory = [rss(process.pid)]
+        memory = [peak(process.pid)]
         asyncio.run(load(port, requests, a.clients, 2))  # warm
         used, own_use = cpu(process.pid), time.process_time()
         usual = asyncio.run(load(port, requests, a.clients, a.seconds))
@@ -80,13 +80,13 @@ def main() -> None:
         speed = len(usual.milliseconds) * a.texts / a.seconds
         if not speed:
             sys.exit(f"no answer within {a.seconds:g} s: {usual.errors[:5]}")
-        memory.append(rss(process.pid))
+        memory.append(peak(process.pid))
         alone.append(predictor_alone())
         crowd = max(
             10 * a.clients, 2 * Limits().queue // a.texts
         )  # each waits for its answer: enough to fill the queue
         many = asyncio.run(load(port, requests, crowd, a.overload_seconds, 10 * speed / a.texts))
-        memory.append(rss(process.pid))
+        memory.append(peak(process.pid))
         after = asyncio.run(load(port, requests, 1, 1))
         process.send_signal(signal.SIGTERM)
         status = process.wait(60)
@@ -190,10 +190,10 @@ def quantiles(milliseconds: list[float]) -> dict[str, float]:
     return {"p50_ms": cuts[49], "p99_ms": cuts[98]}
 
 
-def rss(pid: int) -> float:
-    """MiB of a process in memory."""
+def peak(pid: int) -> float:
+    """MiB that a process had in memory at most so far."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
-    return int(status.split("VmRSS:")[1].split()[0]) / 1024
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def cpu(pid: int) -> float:
@@ -215,11 +215,15 @@ def table(r: dict[str, Any]) -> str:
         ),
         "p50, p99": f"{r['p50_ms']:.0f} ms, {r['p99_ms']:.0f} ms",
         "refused, wrong, errors": f"{r['refused']}, {r['wrong']}, {len(r['errors'])}",
-        f"at {over['times']:.1f} times as many: answered, reviews/s": f"{over['answered_per_second']:.0f}",
+        f"overload, which reached {over['times']:.1f} times the capacity: answered, reviews/s": (
+            f"{over['answered_per_second']:.0f}"
+        ),
         "refused with 503; p50, p99 of the answered": (
             f"{over['refused']}; {over['p50_ms']:.0f} ms, {over['p99_ms']:.0f} ms"
         ),
-        "memory at the start, after the load, after the overload": " / ".join(f"{m:.0f} MiB" for m in mib.values()),
+        "peak memory until the start, the end of the load, the end of the overload": " / ".join(
+            f"{m:.0f} MiB" for m in mib.values()
+        ),
     }
     return "\n".join(["| | |", "|---|---|", *(f"| {name} | {value} |" for name, value in rows.items())])
 

@@ -44,6 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise
         print(f"error: {package} is not installed; pip install '.[{EXTRAS[package]}]'", file=sys.stderr)
         raise SystemExit(2) from None
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        raise SystemExit(130) from None
     except BrokenPipeError:  # `absa check ... | head`: the reader has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

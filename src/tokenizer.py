@@ -138,13 +138,16 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> T
     return prepare(tokenizer, max_length)
 
 
-def encode(tokenizer: Tokenizer, texts: Sequence[str], chunk: int = 2_000) -> tuple[np.ndarray, np.ndarray]:
+def encode(
+    tokenizer: Tokenizer, texts: Sequence[str], chunk: int = 2_000, *, compact: bool = True
+) -> tuple[np.ndarray, np.ndarray]:
     """Token ids of all texts in one flat array.
 
-    Returns (ids uint16 [sum of lengths], int32 where the vocabulary has larger ids; offsets int64 [N + 1]): review
-    ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
+    Returns (ids uint16 [sum of lengths], int32 where the vocabulary has larger ids or ``compact`` is false; offsets
+    int64 [N + 1]): review ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
     """
-    small = max(tokenizer.get_vocab().values()) < 2**16
+    # the vocabulary is copied to look at its ids: more work than a review, so nothing for who asks review by review
+    small = compact and max(tokenizer.get_vocab().values()) < 2**16
     ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place: nothing is there twice
     for start in range(0, len(texts), chunk):
         for encoding in tokenizer.encode_batch_fast(list(texts[start : start + chunk])):

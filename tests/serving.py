@@ -31,6 +31,11 @@ class Held:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._predictor, name)
 
+    def logits(self, texts: list[str]) -> Any:
+        self.batches.append(list(texts))
+        assert self.gate.wait(30)
+        return self._predictor.logits(texts)
+
     def predict(self, texts: list[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
         self.batches.append(list(texts))
         assert self.gate.wait(30)
@@ -80,10 +85,10 @@ class Reply:
 
 
 @contextlib.contextmanager
-def running(predictor: Any, log_texts: bool = False, **bounds: Any) -> Iterator[Running]:
+def running(predictor: Any, log_texts: bool = False, local: bool = False, **bounds: Any) -> Iterator[Running]:
     limits = Limits(**bounds)
     service = Service(predictor, limits)
-    server = uvicorn.Server(configuration(create_app(service, log_texts), limits))
+    server = uvicorn.Server(configuration(create_app(service, log_texts, local), limits))
     with bind("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

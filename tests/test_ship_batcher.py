@@ -3,6 +3,7 @@
 import asyncio
 from typing import Any
 
+import numpy as np
 import pytest
 
 from src.ship.http import batcher
@@ -23,9 +24,19 @@ class Counting:
             raise ZeroDivisionError
         return [{"aspects": {"n": len(text)}} | ({"all": {}} if all_aspects else {}) for text in texts]
 
-    def explain(self, text: str) -> dict[str, Any]:
-        self.batches.append([text])
-        return {"text": text}
+    def logits(self, texts: list[str]) -> tuple[None, np.ndarray]:
+        self.batches.append(list(texts))
+        return None, np.array([[len(text)] for text in texts])
+
+
+class Asked:
+    """An explanation of two or more texts: their lengths."""
+
+    def __init__(self, count: int) -> None:
+        self.texts = ["x" * i for i in range(1, count + 1)]
+
+    def answer(self, mentioned: None, sentiment: np.ndarray) -> list[int]:
+        return sentiment[:, 0].tolist()
 
 
 def serving(test: Any, room: int = 1000) -> Counting:
@@ -117,13 +128,39 @@ def test_letters_are_bounded_too() -> None:
     assert len(batches) == 3 and sum(map(len, batches)) == 20
 
 
-def test_an_explanation_takes_its_turn() -> None:
+def test_long_explanations_take_turns_with_everybody() -> None:
     async def test(served: Batcher) -> None:
-        jobs = [served.submit(["a"]), served.submit(["b c d"], explain=True), served.submit(["e"])]
-        assert served.waiting == 1 + 4 + 1
-        assert [await job.done for job in jobs][1] == [{"text": "b c d"}]
+        served._pace = 0.01  # ten texts a batch
+        long = [served.submit(asked.texts, asked=asked) for asked in (Asked(200), Asked(150))]
+        short = served.submit(["short"])
+        assert served.waiting == 351
+        await short.done
+        assert not any(job.done.done() for job in long)
+        assert [(await job.done)[0] for job in long] == [list(range(1, 201)), list(range(1, 151))]
 
-    assert sorted(serving(test).batches) == [["a"], ["b c d"], ["e"]]
+    order = asked(serving(test))
+    assert order.index("short") <= 2 * batcher.SHARE
+
+
+def test_no_failure_ends_the_service_of_the_queue(monkeypatch) -> None:
+    """Not of the model, nor before it is asked, nor after: whoever waits is told, the next one answered."""
+
+    async def test(served: Batcher) -> None:
+        def failing(*_: Any) -> Any:
+            raise ZeroDivisionError
+
+        for name in ("_take", "_observe", "_hand_out"):
+            with monkeypatch.context() as broken:
+                broken.setattr(served, name, failing)
+                with pytest.raises(ZeroDivisionError):
+                    await asyncio.wait_for(served.submit(["a"] * 20).done, 5)
+            assert await lengths(served.submit(["b"])) == [1]
+        with monkeypatch.context() as broken:
+            broken.setattr(served._predictor, "predict", lambda *_, **__: [])
+            with pytest.raises(RuntimeError, match="0 answers to 1 texts"):
+                await asyncio.wait_for(served.submit(["a"]).done, 5)
+
+    serving(test)
 
 
 def test_the_queue_is_bounded() -> None:

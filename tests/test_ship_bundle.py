@@ -83,11 +83,40 @@ def test_what_is_no_bundle_is_refused_in_words(tmp_path) -> None:
     (tmp_path / INFO).write_text(json.dumps({"format": 2}))
     with pytest.raises(UserError, match="reads format 1"):
         read_bundle(tmp_path)
+    (tmp_path / INFO).write_text(json.dumps({"format": 1, "figure": float("nan")}))
+    with pytest.raises(UserError, match=r"not valid JSON .NaN is no number"):
+        read_bundle(tmp_path)
     (tmp_path / INFO).write_text(json.dumps({"format": 1}))
     with pytest.raises(UserError) as error:
         read_bundle(tmp_path)
-    assert sum("is missing" in fault for fault in error.value.faults) == len(CONTENT) + 1
+    assert sum('"sha256" is missing; export again' in fault for fault in error.value.faults) == 1
     assert sum("cannot be read" in fault for fault in error.value.faults) == len(FILES)
+
+
+def test_missing_keys_are_named_all_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr("tests.test_ship_bundle.CONTENT", {})
+    with pytest.raises(UserError) as error:
+        read_bundle(fill(tmp_path / "b"))
+    assert sum("is missing" in fault for fault in error.value.faults) == len(error.value.faults) == 13
+
+
+def test_what_bundle_json_says_is_hashed_too(tmp_path) -> None:
+    """Values that would each be fine, a blank more, and a key twice: all are refused."""
+    path = fill(tmp_path / "b") / INFO
+    honest = path.read_text(encoding="utf-8")
+    for old, new in (("0.4", "0.001"), ('"Pin"', '"Pim"'), ("{", "{ "), ("{", '{"task": "sentiment",')):
+        path.write_text(honest.replace(old, new, 1), encoding="utf-8")
+        with pytest.raises(UserError, match=r"bundle\.json: is not the file that was exported") as error:
+            read_bundle(tmp_path / "b")
+        assert len(error.value.faults) == 1
+    path.write_text(honest, encoding="utf-8")
+    read_bundle(tmp_path / "b")
+
+
+def test_what_json_has_not_is_not_written(tmp_path) -> None:
+    with pytest.raises(UserError, match="NaN or infinite"):
+        fill(tmp_path / "b", figures={"f1": float("nan")})
+    assert not (tmp_path / "b" / INFO).exists()
 
 
 def test_a_failure_leaves_nothing_and_the_earlier_bundle_as_it_was(tmp_path) -> None:
@@ -110,7 +139,6 @@ def interrupted(out: Path) -> None:
 
 def test_an_earlier_bundle_is_replaced_whole(tmp_path) -> None:
     out = fill(tmp_path / "b")
-    (out / "stray").touch()
     with written_whole(out) as folder:
         fill(folder, precision="int8")
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
@@ -128,3 +156,44 @@ def test_anything_else_is_never_replaced(tmp_path) -> None:
         with pytest.raises(UserError), written_whole(out):
             pytest.fail("the block must not run")
     assert (folder / "one.jpg").exists() and file.exists()
+
+
+def test_what_lies_beside_a_bundle_is_never_deleted(tmp_path) -> None:
+    out = fill(tmp_path / "b")
+    (out / "notes.txt").touch()
+    with pytest.raises(UserError, match=r"would delete notes\.txt"), written_whole(out):
+        pytest.fail("the block must not run")
+    (out / "notes.txt").unlink()
+    with pytest.raises(UserError, match=r"would delete notes\.txt"):
+        disturbed(out)
+    assert (out / "notes.txt").exists() and read_bundle(out)["precision"] == "fp32"
+    assert [p.name for p in tmp_path.iterdir()] == ["b"]
+
+
+def disturbed(out: Path) -> None:
+    with written_whole(out) as folder:
+        fill(folder, precision="int8")
+        (out / "notes.txt").touch()
+
+
+def test_a_rename_that_fails_brings_the_earlier_bundle_back(tmp_path, monkeypatch) -> None:
+    out, rename = fill(tmp_path / "b"), Path.rename
+
+    def failing(self: Path, target: Path) -> Path:
+        if self.name.startswith(".b.") and not self.name.endswith(".earlier"):
+            raise PermissionError(13, "Permission denied")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(UserError, match="Permission denied"), written_whole(out) as folder:
+        fill(folder, precision="int8")
+    assert [p.name for p in tmp_path.iterdir()] == ["b"] and read_bundle(out)["precision"] == "fp32"
+
+
+def test_a_link_stays_and_leads_to_the_new_bundle(tmp_path) -> None:
+    real, link = fill(tmp_path / "real"), tmp_path / "link"
+    link.symlink_to(real)
+    with written_whole(link) as folder:
+        fill(folder, precision="int8")
+    assert link.is_symlink() and read_bundle(real)["precision"] == "int8"
+    assert {p.name for p in tmp_path.iterdir()} == {"real", "link"}

@@ -150,10 +150,18 @@ def test_int8_that_costs_too_much_writes_nothing(trained, tmp_path, monkeypatch)
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("drop", [-1.0, float("nan")])
+@pytest.mark.parametrize("drop", [-1.0, float("nan"), float("inf")])
 def test_a_bound_that_is_none_is_refused(trained, tmp_path, drop) -> None:
     with pytest.raises(UserError, match="--max-drop"):
         export.export_run(trained[0], tmp_path / "bundle", int8=True, max_drop=drop)
+
+
+def test_int8_without_what_to_measure_it_on_is_found_before_the_export(trained, tmp_path, monkeypatch) -> None:
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run, ignore=shutil.ignore_patterns("val.jsonl"))
+    monkeypatch.setattr(export, "load_best", lambda _: pytest.fail("the export has begun"))
+    with pytest.raises(UserError, match=r"val\.jsonl"):
+        export.export_run(run, tmp_path / "bundle", int8=True)
 
 
 # --- the command ---

@@ -276,6 +276,30 @@ def test_a_file_comes_back_with_its_answers(page, predictor) -> None:
     assert page.locator("#chart tr").count() == len(aspects)
 
 
+def test_rows_longer_than_the_header_lose_nothing(page, predictor) -> None:
+    upload(page, [["id", "comment"], ["1", "tốt", "more", "still more"], ["2", "kém"]])
+    page.click("#start")
+    page.wait_for_selector("#summary:not([hidden])")
+    header, *rows = downloaded(page)
+    assert header[:5] == ["id", "comment", "", "", f"predicted.{predictor.labels.aspects[0]}"]
+    assert [row[:4] for row in rows] == [["1", "tốt", "more", "still more"], ["2", "kém", "", ""]]
+    assert {len(row) for row in (header, *rows)} == {len(header)}
+
+
+def test_aspects_may_have_the_names_of_what_every_object_has(page) -> None:
+    told = page.evaluate(
+        """() => {
+          facts.aspects = ["constructor", "__proto__", "toString"];
+          table = { separator: ",", header: ["t"], rows: [["a"]] };
+          const said = JSON.parse('{"__proto__": {"sentiment": "positive", "confidence": 0.5}}');
+          work = { answers: new Map([[0, said]]), notes: new Map() };
+          return [resultCsv(), aspectName("constructor"), aspectName("__proto__")];
+        }"""
+    )
+    assert told[0].split("\r\n")[1] == "a,,,positive,0.5,,,"
+    assert told[1:] == ["constructor", "__proto__"]
+
+
 def test_formulas_are_disarmed_unless_unticked(page) -> None:
     upload(page, ROWS)
     page.click("#start")

@@ -10,12 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.cli import main
 from src.errors import UserError
 from src.judge.calibration import Calibration
 from src.labels import Labels
 from src.predictions import read_predictions
 from src.runs import Run
 from src.ship.answers import Decisions
+from src.ship.bundle import read_bundle
 from src.ship.predictor import Predictor, cores, open_predictor
 from tests.conftest import ROOT
 
@@ -181,6 +183,17 @@ def test_words_out_of_reach_weigh_nothing(predictor) -> None:
     assert all(set(weights[600:]) == {0.0} for weights in told["weights"].values())
 
 
+def test_an_explanation_reads_no_more_than_the_model_does(predictor) -> None:
+    text = "pin trâu " * 1100
+    asked = predictor.explanation(text)
+    assert asked.texts[0] == text and 2 < len(asked.texts) <= predictor.max_length
+    assert max(map(len, asked.texts[1:])) < 9 * predictor.max_length
+    one, other = predictor.logits([text, text[: len(asked.texts[1]) + 9]])[1]
+    np.testing.assert_array_equal(one, other)  # what was cut off changes nothing
+    assert predictor.explanation(" ").texts == [" "]
+    assert max(map(len, predictor.explanation("a" * 9000).texts[1:])) == 0
+
+
 # --- what logits mean ---
 
 LABELS = Labels(("Pin", "Máy", "Khác"), ("Khác",))
@@ -216,14 +229,67 @@ def test_task_sentiment_answers_for_every_aspect_that_carries_one() -> None:
 # --- loading ---
 
 
-def test_a_changed_bundle_is_not_loaded(exported, tmp_path) -> None:
+FILES = ["model.onnx", "tokenizer.json", "README.md", "bundle.json"]
+
+
+def flipped(exported: Path, folder: Path, name: str, place: float) -> Path:
+    """A copy of the bundle with one bit of a file turned round."""
     for file in exported.iterdir():
-        (tmp_path / file.name).write_bytes(file.read_bytes())
-    model = bytearray((tmp_path / "model.onnx").read_bytes())
-    model[len(model) // 2] ^= 1
-    (tmp_path / "model.onnx").write_bytes(model)
-    with pytest.raises(UserError, match="is not the file that was exported"):
-        Predictor.load(tmp_path)
+        (folder / file.name).write_bytes(file.read_bytes())
+    content = bytearray((folder / name).read_bytes())
+    content[int(place * (len(content) - 1))] ^= 1
+    (folder / name).write_bytes(content)
+    return folder
+
+
+@pytest.mark.parametrize("place", [0.0, 0.3, 0.5, 0.77, 1.0])
+@pytest.mark.parametrize("name", FILES)
+def test_a_changed_byte_is_not_loaded(exported, tmp_path, name, place) -> None:
+    with pytest.raises(UserError) as error:
+        Predictor.load(flipped(exported, tmp_path, name, place))
+    (fault,) = error.value.faults
+    assert fault.startswith(f"{tmp_path / name}: ")
+    assert fault.endswith("is not the file that was exported (its SHA-256 differs)") or name == "bundle.json"
+
+
+@pytest.mark.parametrize("command", ["predict", "serve"])
+def test_the_commands_say_so_in_one_line(exported, tmp_path, capsys, command) -> None:
+    folder = flipped(exported, tmp_path, "bundle.json", 0.5)
+    rest = ["reviews.csv", "-o", str(tmp_path / "out.csv")] if command == "predict" else ["--port", "0"]
+    with pytest.raises(SystemExit) as stop:
+        main([command, str(folder), *rest])
+    assert stop.value.code == 2
+    told = capsys.readouterr().err
+    assert told.startswith(f"error: {folder / 'bundle.json'}: ") and told.count("\n") == 1
+
+
+def test_what_was_hashed_is_what_is_loaded(exported, monkeypatch) -> None:
+    read: list[str] = []
+    monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self.name), self.open("rb").read())[1])
+    monkeypatch.setattr(Path, "read_text", lambda self, **_: pytest.fail(f"{self} is read again"))
+    predictor = Predictor.load(exported, 1)
+    assert sorted(read) == sorted(FILES)
+    assert predictor._session._model_bytes is None  # half a gigabyte of a large encoder's
+
+
+def test_weights_in_other_files_are_refused(exported, tmp_path) -> None:
+    import onnx
+
+    info, model = read_bundle(exported), onnx.load(exported / "model.onnx")
+    onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights", size_threshold=0)
+    with pytest.raises(UserError, match="keeps weights in other files"):
+        Predictor(info, None, (tmp_path / "m.onnx").read_bytes())
+
+
+def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> None:
+    predictor = Predictor.load(exported, 1)
+    told, tokenizer = predictor.predict(["pin trâu"]), predictor._tokenizer
+
+    class Watched:
+        encode_batch_fast = tokenizer.encode_batch_fast  # and nothing else
+
+    monkeypatch.setattr(predictor, "_tokenizer", Watched())
+    assert predictor.predict(["pin trâu"]) == told
 
 
 def test_what_is_neither_bundle_nor_run_is_refused(tmp_path) -> None:

@@ -1,6 +1,7 @@
 """Under load, with slow clients, when stopped: the service answers what it accepted and tells the others to come back."""
 
 import gc
+import http.client
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from src.cli import main
 from src.errors import UserError
 from src.ship.http import protocol
 from src.ship.http.server import bind
@@ -101,6 +103,58 @@ def test_who_leaves_spares_the_model_the_rest(held) -> None:
         held.gate.set()
         wait_for(lambda: service.service.batcher.waiting == 0)
         assert sum(map(len, held.batches)) < 200
+
+
+def test_predict_is_answered_while_long_explanations_run(predictor) -> None:
+    text = "pin trâu máy đẹp " * 500
+    with running(predictor, queue=2000) as service, ThreadPoolExecutor(4) as pool:
+        long = [pool.submit(service.post, "/explain", {"text": text}) for _ in range(4)]
+        wait_for(lambda: service.service.batcher.waiting > 500)
+        reply = service.post("/predict", {"text": "tốt"})
+        assert reply.status == 200 and not all(explained.done() for explained in long)
+        assert [explained.result().status for explained in long] == [200] * 4
+
+
+def test_a_queue_that_nobody_serves_is_not_ready(predictor) -> None:
+    with running(predictor) as service:
+        assert service.ask("GET", "/ready").status == 200
+        loop = service.service._serving.get_loop()
+        loop.call_soon_threadsafe(service.service._serving.cancel)
+        wait_for(lambda: service.service._serving.done())
+        assert (service.ask("GET", "/ready").status, service.ask("GET", "/ready").code) == (503, "broken")
+
+
+def test_too_many_connections_are_told_so(predictor, monkeypatch) -> None:
+    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
+    monkeypatch.setattr(protocol, "BEYOND", 2)
+    with running(predictor) as service, connections(service.port, 3, b""):
+        wait_for(lambda: len(service.server.server_state.connections) == 3)
+        reply = service.ask("GET", "/health")
+        assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "busy", "1")
+        wait_for(lambda: len(service.server.server_state.connections) == 3)
+        with connections(service.port, 2, b""), socket.create_connection(("127.0.0.1", service.port)) as cut_off:
+            assert cut(lambda: cut_off.recv(100), 1)
+    with running(predictor) as service:
+        assert service.ask("GET", "/health").status == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:1"])
+def test_a_local_service_answers_to_its_own_names(local, host) -> None:
+    assert local.ask("GET", "/labels", headers={"Host": host}).status == 200
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example:80", "10.0.0.1", ""]
+)
+def test_a_local_service_is_not_reached_by_another_name(local, host) -> None:
+    reply = local.ask("GET", "/labels", headers={"Host": host})
+    assert (reply.status, reply.code) == (421, "wrong_host")
+
+
+@pytest.fixture(scope="module")
+def local(predictor):
+    with running(predictor, local=True) as service:
+        yield service
 
 
 def test_a_failure_of_the_model_is_500_without_a_text_in_the_log(held, caplog, monkeypatch) -> None:
@@ -254,8 +308,6 @@ def command(*arguments: str):
 
 
 def ask(port: int, path: str, body: bytes, method: str = "POST") -> Reply:
-    import http.client
-
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
     connection.request(method, path, body, {"Content-Type": "application/json"})
     reply = Reply(connection.getresponse())
@@ -307,6 +359,31 @@ def refused(*arguments: str) -> str:
 def test_no_bundle_one_message(tmp_path) -> None:
     message = refused(str(tmp_path), "--port", "0")
     assert message.startswith("error: ") and "no bundle" in message and message.count("\n") == 1
+
+
+def test_the_command_is_local_unless_it_is_told_otherwise(exported) -> None:
+    for options, status in (((), 421), (("--host", "0.0.0.0"), 200)):
+        line = [sys.executable, "-m", "src.cli", "serve", str(exported), "--port", "0", *options]
+        process = subprocess.Popen(line, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        try:
+            port = int(process.stdout.readline().split("://")[1].split()[0].rsplit(":", 1)[1])
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+            connection.request("GET", "/health", headers={"Host": "evil.example"})
+            assert connection.getresponse().status == status
+            connection.close()
+        finally:
+            process.kill()
+            process.communicate()
+
+
+def test_ctrl_c_while_loading_is_one_line(monkeypatch, capsys) -> None:
+    def interrupted(*_) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Predictor, "load", interrupted)
+    with pytest.raises(SystemExit) as stop:
+        main(["serve", "bundle", "--port", "0"])
+    assert stop.value.code == 130 and capsys.readouterr().err == "interrupted\n"
 
 
 def test_a_taken_port_one_message(exported) -> None:

@@ -1,7 +1,7 @@
 """A bundle: the folder that leaves training. Read and checked here, and written whole or not at all.
 
 ``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), and ``bundle.json``, which says what the logits mean
-and holds the SHA-256 of the three others. Nothing in it is code, nothing is pickled.
+and holds the SHA-256 of the three others and of itself. Nothing in it is code, nothing is pickled.
 """
 
 import hashlib
@@ -25,30 +25,44 @@ FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
 FILES = (MODEL, TOKENIZER, CARD)
 PRECISIONS = ("fp32", "int8")
+CHANGED = "is not the file that was exported (its SHA-256 differs)"
 
 
 def read_bundle(folder: str | Path) -> dict[str, Any]:
-    """The content of ``bundle.json``, once it and the hashes of the other files are checked.
+    """The content of ``bundle.json``, checked as :func:`read_whole` does."""
+    return read_whole(folder)[0]
+
+
+def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """The content of ``bundle.json`` and the bytes of the other files by name, each read once and checked as read.
 
     Raises UserError that lists every fault: no bundle, another format, keys missing or wrong, files missing or changed.
     """
     folder = Path(folder)
     path = folder / INFO
     try:
-        info: Any = json.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes().decode()
+        info: Any = json.loads(text, parse_constant=_no_number)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: absa export RUN -o BUNDLE") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON ({error})") from error
     if not isinstance(info, dict):
         raise UserError(f"{path}: expected a JSON object, got {type(info).__name__}")
     if info.get("format") != FORMAT:
         raise UserError(f"{path}: format {info.get('format')!r}, but this version reads format {FORMAT}; export again")
-    if faults := [f"{path}: {fault}" for fault in _faults(info)] + _changed(folder, info.get("files")):
-        raise UserError(faults)
-    return info
+    if "sha256" not in info:
+        faults = [f'{path}: "sha256" is missing; export again']
+    elif text != _rendered(info) or info["sha256"] != _own_hash(info):
+        faults = [f"{path}: {CHANGED}"]
+    else:
+        faults = [f"{path}: {fault}" for fault in _faults(info)]
+    contents, changed = _contents(folder, info.get("files"))
+    if faults + changed:
+        raise UserError(faults + changed)
+    return info, contents
 
 
 def labels_of(info: dict[str, Any]) -> Labels:
@@ -57,21 +71,27 @@ def labels_of(info: dict[str, Any]) -> Labels:
 
 
 def write_info(folder: Path, info: dict[str, Any]) -> None:
-    """Write ``bundle.json`` over the files that already lie in ``folder``, with their hashes."""
-    whole = info | {"format": FORMAT, "files": {name: sha256(folder / name) for name in FILES}}
-    (folder / INFO).write_text(json.dumps(whole, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    """Write ``bundle.json`` over the files that already lie in ``folder``, with their hashes and its own.
+
+    Raises UserError for a number that JSON does not have.
+    """
+    whole = info | {"format": FORMAT, "files": {name: _sha256((folder / name).read_bytes()) for name in FILES}}
+    try:
+        text = _rendered(whole | {"sha256": _own_hash(whole)})
+    except ValueError as error:
+        raise UserError(f"{INFO}: a figure is NaN or infinite, which JSON has not; no bundle was written") from error
+    (folder / INFO).write_bytes(text.encode())
 
 
 @contextmanager
 def written_whole(out: Path) -> Iterator[Path]:
     """A temporary folder beside ``out`` that takes its name once the block has ended, and vanishes if it fails.
 
-    ``out`` may be an earlier bundle, which is replaced, or an empty folder. Raises UserError for anything else, before
-    the block runs.
+    ``out`` may be an earlier bundle, which is replaced, or an empty folder, or a link to one of these. Raises UserError
+    for anything else, also for a bundle with other files in its folder, before the block runs and once more after it.
     """
-    out = out.absolute()
-    if out.exists() and not (out / INFO).is_file() and not (out.is_dir() and not any(out.iterdir())):
-        raise UserError(f"{out}: is there already and is no bundle; give a folder that is not there yet")
+    out = Path(os.path.realpath(out))  # a link stays, and leads to the new bundle
+    _check_replaceable(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         temporary = Path(mkdtemp(prefix=f".{out.name}.", dir=out.parent))
@@ -82,20 +102,63 @@ def written_whole(out: Path) -> Iterator[Path]:
         temporary.chmod(0o777 & ~_umask())  # mkdtemp's folders are closed to everybody else
         for path in (*temporary.iterdir(), temporary):
             flush(path)
-        earlier = temporary.with_name(f"{temporary.name}.earlier")
-        if out.exists():
-            out.rename(earlier)  # a folder that holds something cannot be renamed over
-        temporary.rename(out)
-        flush(out.parent)
-        shutil.rmtree(earlier, ignore_errors=True)
+        _check_replaceable(out)  # a training's worth of time may have passed
+        _take_place(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sha256(path: Path) -> str:
-    """Of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _check_replaceable(out: Path) -> None:
+    """Raises UserError unless there is nothing at ``out``, or nothing in it but a bundle."""
+    try:
+        names = {path.name for path in out.iterdir()}
+    except FileNotFoundError:
+        return
+    except NotADirectoryError:
+        raise UserError(f"{out}: is no folder; give a folder that is not there yet") from None
+    except OSError as error:
+        raise UserError(f"{out}: cannot be read ({error.strerror})") from error
+    if names and INFO not in names:
+        raise UserError(f"{out}: is there already and is no bundle; give a folder that is not there yet")
+    if foreign := sorted(names - {INFO, *FILES}):
+        told = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
+        raise UserError(f"{out}: holds more than a bundle, and replacing it would delete {told}; move that elsewhere")
+
+
+def _take_place(temporary: Path, out: Path) -> None:
+    """Give ``temporary`` the name ``out``; where that fails, what was there is there again."""
+    earlier = temporary.with_name(f"{temporary.name}.earlier")
+    replaced = out.exists()
+    try:
+        if replaced:
+            out.rename(earlier)  # a folder that holds something cannot be renamed over
+        try:
+            temporary.rename(out)
+        except BaseException:
+            if replaced:
+                earlier.rename(out)
+            raise
+    except OSError as error:
+        raise UserError(f"{out}: cannot be written ({error.strerror})") from error
+    flush(out.parent)
+    shutil.rmtree(earlier, ignore_errors=True)
+
+
+def _no_number(name: str) -> None:
+    raise ValueError(f"{name} is no number")
+
+
+def _rendered(info: dict[str, Any]) -> str:
+    return json.dumps(info, ensure_ascii=False, indent=2, allow_nan=False) + "\n"
+
+
+def _own_hash(info: dict[str, Any]) -> str:
+    """Of ``bundle.json`` without the hash itself."""
+    return _sha256(_rendered({key: value for key, value in info.items() if key != "sha256"}).encode())
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _faults(info: dict[str, Any]) -> list[str]:
@@ -137,17 +200,19 @@ def _faults(info: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _changed(folder: Path, hashes: Any) -> list[str]:
-    """Files that are missing, or are not those that were exported."""
+def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
+    """The files, and which of them are missing or are not those that were exported."""
     hashes = hashes if isinstance(hashes, dict) else {}
-    faults = []
+    contents, faults = {}, []
     for name in FILES:
         try:
-            if sha256(folder / name) != hashes.get(name):
-                faults.append(f"{folder / name}: is not the file that was exported (its SHA-256 differs)")
+            contents[name] = (folder / name).read_bytes()
         except OSError as error:
             faults.append(f"{folder / name}: cannot be read ({error.strerror})")
-    return faults
+            continue
+        if _sha256(contents[name]) != hashes.get(name):
+            faults.append(f"{folder / name}: {CHANGED}")
+    return contents, faults
 
 
 def _umask() -> int:

@@ -34,10 +34,11 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
     figure falls by more than ``max_drop`` points (hundredths). Raises UserError also when the run is not finished, when
     ``out`` is something else than a bundle, and when ONNX and torch disagree.
     """
-    if not max_drop >= 0:
-        raise UserError(f"--max-drop {max_drop}: expected 0 or more points")
+    if not 0 <= max_drop < math.inf:
+        raise UserError(f"--max-drop {max_drop}: expected a number of points, 0 or more")
     run, out = Run(run_folder), Path(out)
     summary, labels = run.read_summary(), run.labels
+    measured = read_predictions(run.predictions("val"), labels) if int8 else None  # first: exporting takes a minute
     module = load_best(run)
     tokenizer = from_json(module.tokenizer_json or "", summary["config"]["data"]["max_length"])
     texts = sample(tokenizer, _texts(run, labels))
@@ -46,12 +47,13 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
         (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
         expected = references(module, tokenizer, texts, info["pad_id"])
         to_onnx(module, folder / MODEL)
-        info["agreement"] = agreement(Predictor(info, tokenizer, folder / MODEL), tokenizer, texts, expected)
-        if int8:
+        info["agreement"] = agreement(
+            Predictor(info, tokenizer, (folder / MODEL).read_bytes()), tokenizer, texts, expected
+        )
+        if measured is not None:
             quantise(folder / MODEL)
             info["precision"] = "int8"
-            measured = read_predictions(run.predictions("val"), labels)
-            predictor = Predictor(info, tokenizer, folder / MODEL)
+            predictor = Predictor(info, tokenizer, (folder / MODEL).read_bytes())
             info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
@@ -147,7 +149,7 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
         )
     )
     drop = 100 * (before[monitor] - after[monitor])
-    if not drop <= max_drop or math.isnan(drop):
+    if not drop <= max_drop:  # so that NaN is refused too
         raise UserError(
             f"int8 lowers {monitor} on the validation split by {drop:.2f} points, from {100 * before[monitor]:.2f} to "
             f"{100 * after[monitor]:.2f}; --max-drop allows {max_drop:g}. No bundle was written. "

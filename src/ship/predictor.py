@@ -6,7 +6,6 @@ thread takes reviews of its own: a tenth (float32) to a third (int8) faster than
 """
 
 import os
-import re
 import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +21,8 @@ from src.judge.calibration import Calibration
 from src.judge.thresholds import Thresholds
 from src.labels import C, Labels
 from src.ship.answers import Decisions
-from src.ship.bundle import INFO, MODEL, TOKENIZER, labels_of, read_bundle
+from src.ship.bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
+from src.ship.explanation import Explanation
 from src.tokenizer import encode, from_json
 
 if TYPE_CHECKING:
@@ -30,11 +30,15 @@ if TYPE_CHECKING:
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two it replaces
 
+EXTERNAL = b"\x08location"  # how a tensor names the other file that holds it: a string with its length before it
+
 
 class Predictor:
     """A loaded bundle. ``predict`` and the others may be called from several threads at once."""
 
-    def __init__(self, info: dict[str, Any], tokenizer: Tokenizer, model: Path, threads: int | None = None) -> None:
+    def __init__(self, info: dict[str, Any], tokenizer: Tokenizer, model: bytes, threads: int | None = None) -> None:
+        if EXTERNAL in model:
+            raise UserError(f"{MODEL}: keeps weights in other files; a bundle's model is one file")
         self.info = info
         self.labels: Labels = labels_of(info)
         self.task: str = info["task"]
@@ -49,8 +53,9 @@ class Predictor:
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self._session = ort.InferenceSession(
-            str(model), options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW
         )
+        self._session._model_bytes = None  # onnxruntime keeps them for another provider, which there is not
         self._threads = threads or cores()
         self._pool = ThreadPoolExecutor(self._threads)
         self._tokenizer = tokenizer
@@ -62,10 +67,12 @@ class Predictor:
         Raises UserError when it is no bundle, was changed, or its model cannot be loaded.
         """
         folder = Path(folder)
-        info = read_bundle(folder)
+        info, contents = read_whole(folder)  # and loaded from what was checked, whatever lies there by now
         try:
-            tokenizer = from_json((folder / TOKENIZER).read_text(encoding="utf-8"), info["max_length"])
-            return cls(info, tokenizer, folder / MODEL, threads)
+            tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])
+            return cls(info, tokenizer, contents[MODEL], threads)
+        except UserError as error:
+            raise UserError([f"{folder}: {fault}" for fault in error.faults]) from error
         except Exception as error:  # both libraries raise their own kinds
             raise UserError(f"{folder}: cannot be loaded ({error})") from error
 
@@ -79,7 +86,7 @@ class Predictor:
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order."""
         check_texts(texts)
-        ids, offsets = encode(self._tokenizer, texts)
+        ids, offsets = encode(self._tokenizer, texts, compact=False)
         a = len(self.labels.aspects)
         sentiment = np.zeros((len(texts), a, C), np.float32)
         mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
@@ -107,31 +114,14 @@ class Predictor:
         return [_trimmed(text, *span) for span, special in spans if not special]
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What each word contributes to each answer: how far its log-probability falls when the word is left out.
+        """What each word contributes to each answer, as :class:`src.ship.explanation.Explanation` describes it."""
+        asked = self.explanation(text)
+        return asked.answer(*self.logits(asked.texts))
 
-        ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}}``, for the mentioned
-        aspects. Words are what lies between spaces; a word beyond the model's reach weighs 0.
-        """
-        check_texts([text])
-        text = unicodedata.normalize("NFC", text)
-        words = [match.span() for match in re.finditer(r"\S+", text)]
+    def explanation(self, text: str) -> Explanation:
+        """What has to be asked to explain ``text``: for who asks it bit by bit."""
         end = max((end for _, end in self.tokens(text)), default=0)
-        near = [span for span in words if span[0] < end]
-        mentioned, sentiment = self.logits([text, *(text[:a] + text[b:] for a, b in near)])
-        logits = self.decisions.predictions(mentioned, sentiment)
-        said = logits.sentiment_said()[0]
-        log = self.decisions.log_confidence(mentioned, sentiment, said)  # [1 + words, A]
-        drops = np.zeros((len(words), log.shape[1]))
-        drops[: len(near)] = log[0] - log[1:]
-        answer = self.decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
-        return {
-            "text": text,
-            "words": [{"start": a, "end": b} for a, b in words],
-            "weights": {
-                aspect: np.round(drops[:, self.labels.aspects.index(aspect)], 4).tolist()
-                for aspect in answer["aspects"]
-            },
-        }
+        return Explanation(unicodedata.normalize("NFC", text), end, self.decisions)
 
     def run(self, ids: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """One call of the model: token ids int64 [B, T], and the mask where some are padding -> logits by head."""

@@ -49,7 +49,7 @@ class RunPredictor:
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         """As :meth:`src.ship.predictor.Predictor.logits`."""
         check_texts(texts)
-        ids, offsets = encode(self._tokenizer, texts)
+        ids, offsets = encode(self._tokenizer, texts, compact=False)
         a = len(self.labels.aspects)
         sentiment = np.zeros((len(texts), a, C), np.float32)
         mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None

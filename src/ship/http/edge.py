@@ -2,11 +2,12 @@
 
 import json
 import logging
+import re
 import time
 import traceback
 from typing import Any
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -21,16 +22,22 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: no line of the log unless something is wrong
+LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
+ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 GONE = 499  # as nginx has it: the client left before the answer
 
 log = logging.getLogger("absa.serve")
 
 
 class Edge:
-    """Pure ASGI. A request's handler may leave ``texts`` in ``scope["state"]``, for the log."""
+    """Pure ASGI. A request's handler may leave ``texts`` in ``scope["state"]``, for the log.
 
-    def __init__(self, app: ASGIApp, meters: Meters, log_texts: bool) -> None:
-        self._app, self._meters, self._log_texts = app, meters, log_texts
+    ``local`` refuses who asks for another host than this machine: a page of another site can have its own name lead
+    here (DNS rebinding), and would then count as the service's own.
+    """
+
+    def __init__(self, app: ASGIApp, meters: Meters, log_texts: bool, local: bool = False) -> None:
+        self._app, self._meters, self._log_texts, self._local = app, meters, log_texts, local
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,7 +56,11 @@ class Edge:
             await send(message)
 
         try:
-            await self._app(scope, receive, sent)
+            if self._local and not LOCAL.fullmatch(Headers(scope=scope).get("host", "")):
+                self._meters.rejected(ELSEWHERE.code)
+                await ELSEWHERE.response()(scope, receive, sent)
+            else:
+                await self._app(scope, receive, sent)
         except ClientDisconnect:
             status = status or GONE
         except Exception as error:

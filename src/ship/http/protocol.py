@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any, Literal, cast
 
 import h11
@@ -10,6 +12,9 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 HEAD_SECONDS = 10.0  # for a request's first line and headers, once its first byte or the connection is there
 DISCARD_SECONDS = 5.0  # for the rest of a body that was refused: cut at once, the client would not see why
 WRITE_SECONDS = 30.0  # that a client may leave an answer unread
+CONNECTIONS = 512  # at once; beyond them: 503
+BEYOND = 128  # more of them that get to read it; the next ones are cut unheard
+BUSY_SECONDS = 1.0  # for the request of one beyond: nobody reads an answer to what was not asked yet
 
 
 class TimedProtocol(H11Protocol):
@@ -17,12 +22,21 @@ class TimedProtocol(H11Protocol):
 
     _head: asyncio.TimerHandle | None = None
     _write: asyncio.TimerHandle | None = None
+    _busy = False  # one connection too many
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
+        beyond = len(self.connections) - connections()
+        self._busy = beyond > 0
+        self._head = self.loop.call_later(BUSY_SECONDS if self._busy else HEAD_SECONDS, self.transport.abort)
+        if beyond > BEYOND:
+            self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
+        if self._busy:
+            if not self.transport.is_closing():
+                self._refuse(503, "busy", "too many connections at once", [("retry-after", "1")])
+            return
         if self._head is None and self.conn.their_state is h11.IDLE:
             self._head = self.loop.call_later(HEAD_SECONDS, self.transport.abort)
         super().data_received(data)
@@ -49,10 +63,15 @@ class TimedProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """What is no HTTP, answered in the service's own shape."""
-        body = json.dumps({"error": {"code": "invalid_http", "message": msg}}).encode()
+        self._refuse(400, "invalid_http", msg)
+
+    def _refuse(self, status: int, code: str, message: str, more: Sequence[tuple[str, str]] = ()) -> None:
+        """In the service's own shape, and the end of the connection."""
+        body = json.dumps({"error": {"code": code, "message": message}}).encode()
         headers = [("content-type", "application/json"), ("content-length", str(len(body))), ("connection", "close")]
+        headers += more
         events: tuple[Any, ...] = (
-            h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
+            h11.Response(status_code=status, headers=headers, reason=HTTPStatus(status).phrase.encode()),
             h11.Data(data=body),
             h11.EndOfMessage(),
         )
@@ -69,3 +88,13 @@ class TimedProtocol(H11Protocol):
         if timer is not None:
             timer.cancel()
             setattr(self, name, None)
+
+
+def connections() -> int:
+    """How many connections there may be: CONNECTIONS, or fewer where the process may open few files."""
+    try:
+        import resource
+    except ImportError:  # Windows
+        return CONNECTIONS
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return CONNECTIONS if soft == resource.RLIM_INFINITY else max(1, min(CONNECTIONS, (soft - BEYOND) // 2))

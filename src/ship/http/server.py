@@ -35,7 +35,7 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
         predictor.predict([EXAMPLE])  # the first call allocates
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits)
-        config = configuration(create_app(service, log_texts), limits)
+        config = configuration(create_app(service, log_texts, local=_loopback(listener)), limits)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
         if not _loopback(listener):

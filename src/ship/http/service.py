@@ -13,6 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from src.labels import SENTIMENTS
+from src.ship.explanation import Explanation
 from src.ship.http import openapi
 from src.ship.http.batcher import Batcher, Full, Job
 from src.ship.http.bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
@@ -36,12 +37,13 @@ class Service:
         self.meters.watch_queue(lambda: self.batcher.waiting)
         self.bodies = BodyReader(limits)
         self.stopping = False
+        self._serving: asyncio.Task[None] | None = None
         self.page, self.page_headers = demo_page()
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
         """The queue is served until the block ends, and then to its last text."""
-        serving = asyncio.create_task(self.batcher.run())
+        self._serving = serving = asyncio.create_task(self.batcher.run())
         try:
             yield
             self.stopping = True
@@ -61,7 +63,10 @@ class Service:
         """What each word of a text contributes to each of its answers: what leaving the word out costs."""
         began = time.perf_counter()
         question = await self._question(request, parse_explain)
-        (told,) = await self._answers(request, self._submit(question, explain=True))
+        if self.batcher.full:
+            raise _full(1)  # spared the work of finding out what to ask, which is not the model's but is some
+        asked = await asyncio.to_thread(self.predictor.explanation, question.texts[0])
+        (told,) = await self._answers(request, self._submit(Question(asked.texts), asked))
         return Json({**told, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
@@ -97,8 +102,10 @@ class Service:
         """A request would be taken now: the model is loaded, the queue has room, and nobody stops the service."""
         if self.stopping:
             return _stopping().response()
+        if self._serving is None or self._serving.done():
+            return Refusal(503, "broken", "the queue is served no more: restart the service").response()
         if self.batcher.full:
-            return Refusal(503, "queue_full", "the queue is full", {"Retry-After": "1"}).response()
+            return _full(1).response()
         return Json({"status": "ready", "waiting": self.batcher.waiting})
 
     async def metrics(self) -> Response:
@@ -114,14 +121,13 @@ class Service:
         request.state.texts = question.texts
         return question
 
-    def _submit(self, question: Question, explain: bool = False) -> Job:
+    def _submit(self, question: Question, asked: Explanation | None = None) -> Job:
         if self.stopping:
             raise _stopping()
         try:
-            return self.batcher.submit(question.texts, all_aspects=question.all_aspects, explain=explain)
+            return self.batcher.submit(question.texts, all_aspects=question.all_aspects, asked=asked)
         except Full as full:
-            message = f"the queue is full; try again in {full.seconds} s"
-            raise Refusal(503, "queue_full", message, {"Retry-After": str(full.seconds)}) from None
+            raise _full(full.seconds) from None
 
     async def _answers(self, request: Request, job: Job) -> list[Any]:
         """The job's answers, unless time runs out or the client goes away: then the model is spared the rest."""
@@ -139,8 +145,8 @@ class Service:
                 self.batcher.drop(job)
 
 
-def create_app(service: Service, log_texts: bool = False) -> FastAPI:
-    """The service as an ASGI application."""
+def create_app(service: Service, log_texts: bool = False, local: bool = False) -> FastAPI:
+    """The service as an ASGI application; ``local`` answers only who asks for this machine by name."""
     app = FastAPI(
         title="Aspects and sentiments of Vietnamese reviews",
         version=openapi.VERSION,
@@ -151,7 +157,7 @@ def create_app(service: Service, log_texts: bool = False) -> FastAPI:
         lifespan=service.running,
         exception_handlers={Refusal: _refused(service.meters), HTTPException: _http(service.meters)},
     )
-    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts)
+    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local)
     predict, explain = openapi.predict(service.predictor.labels), openapi.explain(service.predictor.labels)
     app.add_api_route("/predict", service.predict, methods=["POST"], tags=["model"], **predict)
     app.add_api_route("/explain", service.explain, methods=["POST"], tags=["model"], **explain)
@@ -189,6 +195,10 @@ async def _gone(request: Request) -> None:
     """Ends when the client does: the body was read, so nothing else is to come."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _full(seconds: int) -> Refusal:
+    return Refusal(503, "queue_full", f"the queue is full; try again in {seconds} s", {"Retry-After": str(seconds)})
 
 
 def _stopping() -> Refusal:
