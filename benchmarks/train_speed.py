@@ -92,23 +92,30 @@ def bare_epoch(module: Any, batches: Any, trainer: Any, steps: int | None = None
     return now() - began
 
 
-def products(config: dict[str, Any], tokens: int, squares: int) -> int:
+def products(config: dict[str, Any], tokens: int, squares: int, firsts: tuple[int, int] | None = None) -> int:
     """Floating point operations of a training epoch's matrix products: 2 an entry forward, twice that backward.
 
     ``tokens`` computed, padding included; ``squares`` is the sum of (tokens of a review, padded)^2, for attention.
+    ``firsts``, reviews and their tokens in attention's grid, is of a last layer that computes the first token alone.
     """
     h, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    return 3 * layers * (2 * tokens * (4 * h * h + 2 * h * f) + 2 * squares * 2 * h)
+    keys, rest = 2 * h * h, 2 * h * h + 2 * h * f  # weights that a layer multiplies with
+    whole = layers if firsts is None else layers - 1
+    total = whole * (2 * tokens * (keys + rest) + 2 * squares * 2 * h)
+    if firsts is not None:
+        total += 2 * tokens * keys + 2 * firsts[0] * rest + 2 * firsts[1] * 2 * h
+    return 3 * total
 
 
-def work(loader: Batches) -> tuple[int, int]:
-    """Tokens computed in an epoch, padding included, and the sum of their squares review by review, for attention."""
-    computed = squares = 0
+def work(loader: Batches) -> tuple[int, int, int]:
+    """Of an epoch: tokens computed, padding included; the sum of the squares of attention's widths; their sum."""
+    computed = squares = cells = 0
     for batch in map(loader.batch, loader.plan.batches(0)):
         grid = batch["input_ids"]
         computed += len(batch["packing"].cells) if "packing" in batch else grid.numel()
         squares += grid.numel() * grid.size(1)
-    return computed, squares
+        cells += grid.numel()
+    return computed, squares, cells
 
 
 def make_stock(module: Any) -> None:
@@ -163,8 +170,9 @@ def main() -> None:
             trainer.callbacks.append(clock := Clock())
             trainer.fit(module, loader)
             seconds = clock.seconds
-    computed, squares = work(loader)
-    flops = products(encoder.module.config.to_dict(), computed, squares)
+    computed, squares, cells = work(loader)
+    first_only = getattr(encoder.module, "first_token_only", False)
+    flops = products(encoder.module.config.to_dict(), computed, squares, (len(lengths), cells) if first_only else None)
     print(
         json.dumps(
             {

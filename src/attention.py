@@ -30,6 +30,8 @@ PLAIN, VARLEN = "plain", "varlen"
 def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
     """Last hidden states [B, T, H] of a RoBERTa-like encoder for int64 [B, T], computed on the packed row.
 
+    [B, 1, H] where the encoder keeps the first token alone (:mod:`src.last_layer`).
+
     Those of padding mean nothing. Raises ValueError if the encoder's attention does not know packed rows: others attend
     from one review to the next, without a word.
     """
@@ -41,7 +43,8 @@ def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
         attention_mask=packing.mask,  # four dimensions: transformers hands it through to attention as it is
         packing=packing,
     )
-    return pad(output.last_hidden_state.squeeze(0), packing)
+    states: Tensor = output.last_hidden_state
+    return states if getattr(encoder, "first_token_only", False) else pad(states.squeeze(0), packing)
 
 
 def plain_attention(

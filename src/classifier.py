@@ -8,6 +8,7 @@ from torch import Tensor, nn
 from src.attention import packed_states
 from src.dropout import replace_dropout
 from src.labels import C
+from src.last_layer import keep_first_token
 from src.packing import Packing
 
 Pooling = Literal["cls", "mean", "pooler"]
@@ -33,6 +34,8 @@ class AspectClassifier(nn.Module):
         super().__init__()
         self.encoder: Any = encoder.train()  # from_pretrained returns eval mode, in which dropout would stay off
         self.aspects, self.pooling = aspects, pooling
+        if pooling != "mean":
+            keep_first_token(encoder)
         self.trunk = nn.Sequential(nn.Linear(encoder.config.hidden_size, head_width), nn.ReLU(), nn.Dropout(dropout))
         self.sentiment = nn.Linear(head_width, aspects * C)
         self.mentioned = nn.Linear(head_width, aspects) if detect else None

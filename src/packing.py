@@ -29,6 +29,11 @@ class Packing(NamedTuple):
     width: int  # T
     longest: int  # tokens of the longest stretch between bounds
 
+    @property
+    def first(self) -> Tensor:
+        """Where each review's first token stands in the packed row, int32 [B]."""
+        return self.bounds[: self.mask.size(0)]
+
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Packing":
         """The same, with every tensor as ``move`` returns it."""
         index = (move(self.cells), move(self.back), move(self.positions), move(self.bounds))

@@ -21,13 +21,14 @@ from tests.tiny import CONFIG, tiny_module, tiny_split
 
 def test_products_are_those_that_torch_counts() -> None:
     """Of the encoder's layers: the heads and the embeddings are a few per mille of a real model."""
-    encoder = tiny_module().classifier.encoder
     batch = tiny_split(12).batch(np.arange(12))
     b, t = batch["input_ids"].shape
-    with FlopCounterMode(display=False) as counter:
-        hidden = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
-        hidden.sum().backward()
-    assert products(CONFIG, b * t, b * t * t) == counter.get_total_flops()
+    for pooling, firsts in (("mean", None), ("cls", (b, b * t))):
+        encoder = tiny_module(pooling=pooling).classifier.encoder
+        with FlopCounterMode(display=False) as counter:
+            hidden = encoder(input_ids=batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+            hidden.sum().backward()
+        assert products(CONFIG, b * t, b * t * t, firsts) == counter.get_total_flops()
 
 
 def test_the_rows_are_those_of_pandas(tmp_path) -> None:

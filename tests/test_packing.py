@@ -91,7 +91,7 @@ def test_every_family_that_packs(family, kind) -> None:
 
 def test_an_attention_that_knows_no_packing_is_found_out(monkeypatch) -> None:
     """The control: transformers' own kinds attend from one review to the next, silently."""
-    module = tiny_module().eval()
+    module = tiny_module(pooling="mean").eval()
     module.classifier.encoder.set_attn_implementation("sdpa")
     batch = packed_batch(np.arange(5))
     with pytest.raises(ValueError, match="'sdpa' does not know packed rows"):

@@ -3,7 +3,7 @@
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +11,8 @@ import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import bidirectional_mask_function, eager_mask
-from transformers.models.bert.modeling_bert import BertLayer
-from transformers.models.roberta.modeling_roberta import RobertaLayer
-from transformers.models.xlm_roberta.modeling_xlm_roberta import XLMRobertaLayer
 
 from src.attention import plain_attention
-from src.classifier import AspectClassifier
 from src.lit_module import AspectSentimentModule
 from src.tokenizer import PAD_ID
 
@@ -30,7 +26,7 @@ def to_onnx(module: AspectSentimentModule, path: Path) -> None:
     classifier.encoder.set_attn_implementation(EXPORTED if plain else "eager")
     example = torch.full((2, 7), PAD_ID + 3)
     sizes = {0: "batch", 1: "tokens"}
-    with _quiet(), _first_token_only(classifier) if plain and classifier.pooling != "mean" else nullcontext():
+    with _quiet():
         program = torch.onnx.export(
             _Ordered(classifier, module.heads).eval(),
             (example, torch.ones_like(example)),
@@ -83,43 +79,6 @@ class _Ordered(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         logits = self.classifier(input_ids, attention_mask)
         return tuple(logits[head] for head in self.heads)
-
-
-class FirstToken(nn.Module):
-    """An encoder's last layer, for the first token alone: float [B, T, H] -> [B, 1, H].
-
-    ``cls`` and ``pooler`` look at nothing else, and of a layer's products only keys and values need all tokens: of
-    twelve layers, this saves the work of nearly one.
-    """
-
-    def __init__(self, layer: Any) -> None:
-        super().__init__()
-        self.layer = layer
-
-    def forward(self, hidden: Tensor, attention_mask: Tensor, *unused: Any, **unused_too: Any) -> Tensor:
-        own, first = self.layer.attention.self, hidden[:, :1]
-        query, key, value = (
-            linear(x).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)
-            for linear, x in ((own.query, first), (own.key, hidden), (own.value, hidden))
-        )
-        context, _ = plain_attention(own, query, key, value, attention_mask, own.scaling)
-        said: Tensor = self.layer.feed_forward_chunk(self.layer.attention.output(context.flatten(2), first))
-        return said
-
-
-@contextmanager
-def _first_token_only(classifier: AspectClassifier) -> Iterator[None]:
-    """With :class:`FirstToken` as the last layer, where the encoder is of BERT's family."""
-    layers = getattr(getattr(classifier.encoder, "encoder", None), "layer", None)
-    if layers is None or not isinstance(layers[-1], BertLayer | RobertaLayer | XLMRobertaLayer):
-        yield
-        return
-    last = layers[-1]
-    layers[-1] = FirstToken(last)
-    try:
-        yield
-    finally:
-        layers[-1] = last
 
 
 @contextmanager
