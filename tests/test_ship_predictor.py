@@ -255,7 +255,9 @@ def test_a_changed_byte_is_not_loaded(exported, tmp_path, name, place) -> None:
 @pytest.mark.parametrize("command", ["predict", "serve"])
 def test_the_commands_say_so_in_one_line(exported, tmp_path, capsys, command) -> None:
     folder = flipped(exported, tmp_path, "bundle.json", 0.5)
-    rest = ["reviews.csv", "-o", str(tmp_path / "out.csv")] if command == "predict" else ["--port", "0"]
+    reviews = tmp_path / "reviews.csv"
+    reviews.write_text("text\nPin trâu\n", encoding="utf-8")
+    rest = [str(reviews), "-o", str(tmp_path / "out.csv")] if command == "predict" else ["--port", "0"]
     with pytest.raises(SystemExit) as stop:
         main([command, str(folder), *rest])
     assert stop.value.code == 2
