@@ -73,7 +73,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     for name, callback in config["callbacks"].items():
         faults += _check_call(f"callbacks.{name}", callback) if callback is not None else []
     faults += _check_model(config["model"])
-    faults += _check_ranges(config)
+    faults += _faults_of_ranges(config)
     faults += _check_alpha(config["loss"].get("alpha"))
     faults += _check_monitor(config)
     for name in ("best", "last"):
@@ -132,9 +132,9 @@ def _check_arguments(
     return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
 
 
-def _check_ranges(config: dict[str, Any]) -> list[str]:
+def _faults_of_ranges(config: dict[str, Any], ranges: tuple[tuple[str, float, float, str], ...] = RANGES) -> list[str]:
     faults = []
-    for key, least, below, expected in RANGES:
+    for key, least, below, expected in ranges:
         value: Any = config
         for part in key.split("."):
             value = value.get(part) if isinstance(value, dict) else None

@@ -11,14 +11,16 @@ from src.labels import C
 from src.last_layer import keep_first_token
 from src.packing import Packing
 
-Pooling = Literal["cls", "mean", "pooler"]
+Pooling = Literal["cls", "mean", "max", "label", "pooler"]
 
 
 class AspectClassifier(nn.Module):
     """For each of ``aspects`` aspects: is it mentioned (task ``absa``), and with which sentiment?
 
     Head: Linear(H, ``head_width``) -> ReLU -> dropout -> outputs. ``pooling`` makes one vector of a review: ``cls`` the
-    first token, ``mean`` the mean over its tokens, ``pooler`` the encoder's own dense tanh layer over the first token.
+    first token, ``mean`` and ``max`` the mean and the greatest over its tokens, ``pooler`` the encoder's own dense tanh
+    layer over the first token. ``label`` makes a vector for each aspect: the mean over the tokens weighted by the
+    aspect's own attention, softmax(hidden @ query) (Mullenbach et al. 2018, section 2.2).
     """
 
     def __init__(
@@ -34,9 +36,12 @@ class AspectClassifier(nn.Module):
         super().__init__()
         self.encoder: Any = encoder.train()  # from_pretrained returns eval mode, in which dropout would stay off
         self.aspects, self.pooling = aspects, pooling
-        if pooling != "mean":
+        if pooling in ("cls", "pooler"):
             keep_first_token(encoder)
-        self.trunk = nn.Sequential(nn.Linear(encoder.config.hidden_size, head_width), nn.ReLU(), nn.Dropout(dropout))
+        width = encoder.config.hidden_size
+        # zero: attention begins as the mean
+        self.queries = nn.Parameter(torch.zeros(aspects, width)) if pooling == "label" else None
+        self.trunk = nn.Sequential(nn.Linear(width, head_width), nn.ReLU(), nn.Dropout(dropout))
         self.sentiment = nn.Linear(head_width, aspects * C)
         self.mentioned = nn.Linear(head_width, aspects) if detect else None
         replace_dropout(self)
@@ -50,10 +55,10 @@ class AspectClassifier(nn.Module):
             hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         else:
             hidden = packed_states(self.encoder, input_ids, packing)
-        features = self.trunk(self._pool(hidden, attention_mask))  # [B, head_width]
-        logits = {"sentiment": self.sentiment(features).unflatten(-1, (self.aspects, C))}
+        features = self.trunk(self._pool(hidden, attention_mask))  # [B, head_width]; label: [B, A, head_width]
+        logits = {"sentiment": self._outputs(self.sentiment, features).view(-1, self.aspects, C)}
         if self.mentioned is not None:
-            logits["mentioned"] = self.mentioned(features)
+            logits["mentioned"] = self._outputs(self.mentioned, features)
         return logits
 
     def start_at(self, shares: Tensor) -> None:
@@ -71,8 +76,21 @@ class AspectClassifier(nn.Module):
             return pooled
         if self.pooling == "cls":
             return hidden[:, 0]
+        if self.queries is not None:
+            weights = (hidden @ self.queries.T).float().masked_fill(attention_mask.unsqueeze(-1) == 0, -torch.inf)
+            return weights.softmax(1).to(hidden.dtype).transpose(1, 2) @ hidden  # [B, A, H]
+        if self.pooling == "max":
+            return hidden.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).amax(1)
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weight).sum(1) / weight.sum(1)
+
+    def _outputs(self, layer: nn.Linear, features: Tensor) -> Tensor:
+        """``layer`` over [B, W]; over [B, A, W] each aspect's own rows of it over the aspect's own features."""
+        if self.queries is None:
+            said: Tensor = layer(features)
+            return said
+        weight = layer.weight.view(self.aspects, -1, features.size(-1)).to(features.dtype)  # [A, outputs, W]
+        return torch.einsum("baw,aow->bao", features, weight).flatten(1) + layer.bias
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -66,14 +66,15 @@ def load_encoder(
     attention_dropout: float | None = None,
     compile: bool = False,
 ) -> Encoder:
-    """Build an encoder: ``mini`` (``size``; tokenizer from ``texts``), a hub id, or a folder.
+    """Build an encoder: ``mini`` (the project's own), a hub id, or a folder.
 
-    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights.
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights; of ``mini`` it
+    takes nothing: its ``size`` is free, and the tokenizer is made from ``texts``.
     ``attention_dropout`` takes the place of the encoder's own; ``compile`` has torch compile the layers when they are
     first used. Raises UserError when something it needs is not to be had, or when the weights are not those of this
     architecture.
     """
-    if encoder == "mini":
+    if encoder == "mini" and not pretrained:
         built = _mini(texts, pooling, max_length, **(size or {}))
     else:
         built = _published(encoder, pooling, max_length, pretrained)

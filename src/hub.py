@@ -11,6 +11,7 @@ from src.errors import UserError
 from src.tokenizer import SENTENCEPIECE
 
 VISOBERT = "uitnlp/visobert"
+MINI = Path(__file__).resolve().parents[1] / "assets" / "mini"  # the small encoder that the project brings along
 SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -27,8 +28,8 @@ def choose(encoder: str = VISOBERT) -> tuple[str, str]:
 
 
 def locate(encoder: str, weights: bool = True) -> Path:
-    """The folder of an encoder: given as a folder, in the local cache, or downloaded now. Raises UserError."""
-    folder = Path(encoder).expanduser()
+    """The folder of an encoder: ``mini`` or a folder, in the local cache, or downloaded now. Raises UserError."""
+    folder = MINI if encoder == "mini" else Path(encoder).expanduser()
     if folder.is_dir():
         need = [] if not weights or _has_weights(folder) else ["weights (model.safetensors or pytorch_model.bin)"]
         need += [] if (folder / "config.json").is_file() else ["config.json"]

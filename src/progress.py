@@ -5,7 +5,7 @@ import math
 import sys
 import time
 import warnings
-from typing import Any
+from typing import Any, Literal
 
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
@@ -16,10 +16,11 @@ log = logging.getLogger(__name__)
 
 
 class EpochLine(Callback):
-    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far, seconds."""
+    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far (``mode``), seconds."""
 
-    def __init__(self, monitor: str) -> None:
+    def __init__(self, monitor: str, mode: Literal["max", "min"] = "max") -> None:
         self.monitor = monitor
+        self._sign = 1 if mode == "max" else -1
         self._best = -math.inf
         self._start = 0.0
 
@@ -34,9 +35,9 @@ class EpochLine(Callback):
                 f"epoch {trainer.current_epoch + 1}: the training loss is {figures['train/loss']}. Try lower rates "
                 "(model.encoder_lr, model.head_lr) or trainer.precision=32-true. Earlier checkpoints are whole."
             )
-        names = ["train/loss", "val/loss", self.monitor]
+        names = dict.fromkeys(["train/loss", "val/loss", self.monitor])
         parts += [f"{name} {figures[name]:.4f}" for name in names if name in figures]
-        value = figures.get(self.monitor, -math.inf)
+        value = self._sign * figures.get(self.monitor, -self._sign * math.inf)
         parts.append(f"{time.monotonic() - self._start:.1f} s")
         if value > self._best:
             self._best = value

@@ -57,6 +57,7 @@ def real_texts(real_data: Path) -> list[str]:
 
 TINY = [
     "model=mini",
+    "model.pretrained=false",
     "model.size.hidden_size=32",
     "model.size.layers=1",
     "model.size.heads=2",

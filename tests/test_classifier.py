@@ -27,7 +27,7 @@ def test_the_originals_number_of_parameters(visobert_folder: Path) -> None:
     assert parameter_count(model) == 97_976_609
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "label", "pooler"])
 def test_shapes_and_indifference_to_padding(pooling) -> None:
     model = classifier(pooling).eval()
     split = tiny_split()
@@ -51,7 +51,7 @@ def test_task_sentiment_has_one_head() -> None:
     assert set(model(batch["input_ids"], batch["attention_mask"])) == {"sentiment"}
 
 
-@pytest.mark.parametrize("pooling", ["cls", "mean", "pooler"])
+@pytest.mark.parametrize("pooling", ["cls", "mean", "max", "label", "pooler"])
 def test_no_parameter_is_left_without_a_gradient(pooling) -> None:
     """Under ddp an unused parameter is an error; a pooler that nobody asked for is one."""
     model = classifier(pooling)
@@ -93,3 +93,21 @@ def test_detection_starts_at_the_shares_of_the_training_split() -> None:
     expected = torch.tensor([0.5, 0.1, 0.001])  # never seen: small, not impossible
     torch.testing.assert_close(torch.sigmoid(model.mentioned.bias), expected, atol=1e-6, rtol=1e-5)
     classifier(detect=False).start_at(torch.tensor([0.5, 0.1, 0.2]))
+
+
+def test_label_attention_by_hand() -> None:
+    """Each aspect weighs the tokens by itself and has rows of its own in the outputs."""
+    model = classifier("label").eval()
+    split = tiny_split()
+    batch = split.batch(np.arange(3))
+    with torch.no_grad():
+        model.queries.normal_()
+        logits = model(batch["input_ids"], batch["attention_mask"])
+        hidden = model.encoder(batch["input_ids"], batch["attention_mask"]).last_hidden_state
+        for i, review in enumerate(hidden):
+            tokens = review[batch["attention_mask"][i].bool()]
+            for a in range(3):
+                features = model.trunk(torch.softmax(tokens @ model.queries[a], 0) @ tokens)
+                sentiment = model.sentiment(features)[3 * a : 3 * a + 3]
+                torch.testing.assert_close(logits["sentiment"][i, a], sentiment, rtol=1e-5, atol=1e-6)
+                torch.testing.assert_close(logits["mentioned"][i, a], model.mentioned(features)[a])

@@ -124,7 +124,7 @@ MISTAKES = {
     "loss.gamma=two": r"loss.gamma=two: expected a number",
     "loss.alpha=[1.0,1.2]": r"2 numbers for 3 sentiments \(positive, negative, neutral\)",
     "loss._target_=src.focal.Nothing": r"loss._target_=src.focal.Nothing: cannot be imported",
-    "model.pooling=max": r"model.pooling=max: expected cls, mean, pooler",
+    "model.pooling=first": r"model.pooling=first: expected cls, mean, max, label, pooler",
     "model.dropout=1": r"model.dropout=1: expected a number in \[0, 1\)",
     "model.detection_loss=hinge": r"model.detection_loss=hinge: expected bce, focal, asymmetric",
     "model.pretrained=7": r"model.pretrained=7: expected true or false",
@@ -171,7 +171,7 @@ def test_a_mistake_is_one_message(tmp_path, override) -> None:
 
 
 def test_all_mistakes_come_together(tmp_path) -> None:
-    wrong = ["+loss.gama=2", "model.pooling=max", "data.batch_size=0", "trainer.accelerator=gpu", "monitor=val/loss"]
+    wrong = ["+loss.gama=2", "model.pooling=first", "data.batch_size=0", "trainer.accelerator=gpu", "monitor=val/loss"]
     with pytest.raises(UserError) as error:
         check_config(composed(tmp_path, *wrong))
     assert len(error.value.faults) == len(wrong)

@@ -26,7 +26,7 @@ ORDER = [
         "lit_module",
         "checkpoint",
     ),
-    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
+    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "pretraining", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 
@@ -50,7 +50,9 @@ def test_imports_go_one_way(path) -> None:
     assert {n for n in imported(path) if ORDER.index(n) > mine} == set()
 
 
-@pytest.mark.parametrize("path", [*SOURCES, ROOT / "train.py"], ids=lambda p: str(p.relative_to(ROOT)))
+@pytest.mark.parametrize(
+    "path", [*SOURCES, ROOT / "train.py", ROOT / "pretrain.py"], ids=lambda p: str(p.relative_to(ROOT))
+)
 def test_a_file_has_one_job(path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
 

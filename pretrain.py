@@ -1,0 +1,146 @@
+"""Pre-train an encoder on texts without labels: `python pretrain.py data.texts=FILE`; `--help` shows the settings."""
+
+import logging
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from src.errors import UserError
+from train import plain
+
+log = logging.getLogger("pretrain")
+
+
+@hydra.main(config_path="conf", config_name="pretrain", version_base="1.3")
+def job(config: DictConfig) -> None:
+    """One run; it leaves ``encoder/`` (for ``model.encoder=``) and ``summary.json`` in its folder."""
+    try:
+        pretrain(plain(config), list(HydraConfig.get().overrides.task))
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+
+
+def pretrain(settings: dict[str, Any], overrides: list[str]) -> None:
+    """From checked settings to the encoder's folder."""
+    from src.pretraining.checks import check_pretraining
+
+    check_pretraining(settings)
+
+    import lightning.pytorch as L
+    import torch
+    from hydra.utils import instantiate
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from src.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped, check_resume
+    from src.classifier import parameter_count
+    from src.hardware import resolve_precision
+    from src.pretraining.masked_lm import write_encoder
+    from src.progress import EpochLine, on_terminal, progress_bar, quiet
+    from src.runs import Run, environment
+
+    quiet()
+    L.seed_everything(settings["seed"], verbose=False)
+    data = instantiate(settings["data"])
+    module, encoder = build(settings, data)
+    tokens = {split: len(data.tokenised(split).ids) for split in ("train", "val")}
+    run = Run(HydraConfig.get().runtime.output_dir)
+    if settings["ckpt_path"] is not None:
+        check_resume(Path(settings["ckpt_path"]), module)
+    run.keep_earlier_metrics()
+    given = settings["trainer"]
+    precision = resolve_precision(given["precision"], given["accelerator"])
+    callbacks = [instantiate(c) for c in settings["callbacks"].values() if c is not None]
+    callbacks += [EpochLine("val/loss", "min"), StopSafely(run.last), *progress_bar()]
+    trainer = instantiate(
+        {**given, "precision": precision, "callbacks": None},
+        callbacks=callbacks,
+        enable_progress_bar=on_terminal(),
+        plugins=[AtomicCheckpointIO()],
+    )
+    epochs, steps = given["max_epochs"], module.hparams["total_steps"]
+    log.info(
+        f"Encoder: {encoder.name} ({encoder.weights}), {parameter_count(module):,} parameters\n"
+        f"Texts: {len(data.corpus.train):,} with {tokens['train']:,} tokens, {len(data.corpus.val):,} held out\n"
+        f"Epochs: {epochs}, {steps:,} steps of {data.tokens_per_batch:,} tokens, {precision} on {data.device}\n"
+        f"Run: {run.folder}"
+    )
+    loader, started = data.train_dataloader(), time.monotonic()
+    try:
+        with logging_redirect_tqdm():
+            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+    except TrainingStopped:
+        same = [o for o in overrides if not o.startswith("ckpt_path=")]
+        log.warning(f"Stopped. To go on: {shlex.join(['python', 'pretrain.py', *same, f'ckpt_path={run.last}'])}")
+        raise SystemExit(130) from None
+    seconds = time.monotonic() - started
+    figures = {k: float(v) for k, v in trainer.validate(module, data.val_dataloader(), verbose=False)[0].items()}
+    dtype = getattr(torch, settings["pretraining"]["save_as"])
+    write_encoder(module.model, encoder.tokenizer, run.folder / "encoder", dtype)
+    run.write_summary(
+        {
+            "figures": figures,
+            "encoder": encoder.facts,
+            "texts": {"train": len(data.corpus.train), "val": len(data.corpus.val), "sha256": data.corpus.digest},
+            "tokens": tokens | {"seen": loader.tokens},
+            "steps": trainer.global_step,
+            "seconds": seconds,
+            "device": str(module.device),
+            "precision": trainer.precision,
+            "overrides": overrides,
+            "config": settings,
+            "environment": environment(),
+        }
+    )
+    log.info(
+        f"val/loss {figures['val/loss']:.4f} after {loader.tokens:,} tokens in {seconds:,.0f} s. "
+        f"The encoder: {run.folder / 'encoder'}"
+    )
+
+
+def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
+    """The LightningModule over the encoder that ``settings`` name, and that encoder; ``data`` is told its tokenizer."""
+    from src.checks import ENCODER_KEYS
+    from src.encoder import load_encoder
+    from src.hardware import attention_for, device_of
+    from src.pretraining.masked_lm import MaskedLanguageModel, language_model
+
+    source = {key: settings["model"][key] for key in ENCODER_KEYS if key in settings["model"]}
+    encoder = load_encoder(texts=data.corpus.train, max_length=data.max_length, **source)
+    trainer = settings["trainer"]
+    data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
+    data.packed, data.device = data.packed and encoder.packs, device_of(trainer["accelerator"])
+    model = language_model(encoder)
+    model.set_attn_implementation(attention_for(trainer["accelerator"], encoder.module))
+    limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
+    chosen = {k: v for k, v in settings["pretraining"].items() if k != "save_as"}
+    chosen["lr"] = chosen["lr"] or (1e-4 if encoder.pretrained else 1.5e-3)
+    module = MaskedLanguageModel(model, total_steps=data.optimizer_steps(trainer["max_epochs"], *limits), **chosen)
+    module.tokenizer_json = encoder.tokenizer.to_str()
+    module.origin = {
+        "encoder": encoder.config,
+        "seed": settings["seed"],
+        "texts": data.corpus.digest,
+        "batches": [data.tokens_per_batch, data.max_length, data.mask],
+        "packed": data.packed,
+        "accumulate_grad_batches": trainer["accumulate_grad_batches"],
+    }
+    return module, encoder
+
+
+def main() -> None:
+    """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
+    try:
+        job()
+    except SystemExit as end:
+        raise SystemExit(2 if end.code == 1 else end.code) from None
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""A pre-training's whole configuration, checked before anything is read: one error that lists every fault."""
+
+import inspect
+import math
+from pathlib import Path
+from typing import Any
+
+from src.checks import _check_arguments, _check_call, _check_device, _check_model, _faults_of_ranges
+from src.errors import UserError
+from src.pretraining.masked_lm import MaskedLanguageModel
+from src.schema import hints, similar
+
+TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
+RANGES: tuple[tuple[str, float, float, str], ...] = (
+    ("pretraining.lr", 0, math.inf, "a number, at least 0"),
+    ("pretraining.weight_decay", 0, math.inf, "a number, at least 0"),
+    ("pretraining.dropout", 0, 1, "a number in [0, 1)"),
+    ("pretraining.warmup", 0, 1, "a share of the steps, in [0, 1)"),
+    ("data.val", 1e-9, 1, "a share of the texts, between 0 and 1"),
+    ("data.mask", 1e-9, 1, "a share of the words, between 0 and 1"),
+    ("data.max_length", 3, math.inf, "at least 3 tokens: begin, one token, end"),
+    ("data.tokens_per_batch", 1, math.inf, "at least 1 token"),
+    ("trainer.max_epochs", 1, math.inf, "an integer, at least 1"),
+)
+TYPES = ("float32", "float16")
+
+
+def check_pretraining(config: dict[str, Any]) -> None:
+    """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
+    faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
+    trainer = {k: v for k, v in config["trainer"].items() if k not in ("precision", "max_time")}
+    for group, settings in {**config, "trainer": trainer}.items():
+        if group in ("data", "trainer", "logger") and settings:
+            faults += _check_call(group, settings)
+    faults += _check_model(config["model"])
+    own = dict(config["pretraining"])
+    if own.pop("save_as", None) not in TYPES:
+        faults.append(f"pretraining.save_as={config['pretraining'].get('save_as')}: expected {' or '.join(TYPES)}")
+    if own.get("lr", 0) is None:
+        del own["lr"]
+    known = {
+        k: p for k, p in inspect.signature(MaskedLanguageModel).parameters.items() if k not in ("model", "total_steps")
+    }
+    faults += _check_arguments("pretraining", own, known, hints(MaskedLanguageModel))
+    faults += _faults_of_ranges(config, RANGES)
+    if config["data"].get("texts") == "???":
+        faults.append("data.texts: is missing; a file of texts, e.g. data.texts=my_reviews.txt")
+    if config["model"].get("encoder") == "auto":
+        faults.append("model=auto: name the encoder to pre-train: model=mini, model=visobert, or model.encoder=FOLDER")
+    if config["ckpt_path"] is not None and not Path(config["ckpt_path"]).is_file():
+        faults.append(f"ckpt_path={config['ckpt_path']}: no such file")
+    faults += _check_device(config["trainer"], multirun=False)
+    if faults:
+        raise UserError(faults)

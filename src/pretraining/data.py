@@ -1,0 +1,112 @@
+"""Texts without labels -> batches of token ids with words hidden in them."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from src.batching import Batches, BatchPlan, TokenisedSplit
+from src.pretraining.corpus import Corpus, read_corpus
+from src.pretraining.masking import Vocabulary, mask_words, vocabulary_of
+from src.texts import Texts
+from src.token_cache import cache_folder, encode_cached
+from src.tokenizer import MASK
+
+
+class MaskedBatches(Batches):
+    """:class:`src.batching.Batches` whose ``input_ids`` have words hidden and whose ``targets`` int64 [B, T] say which.
+
+    What is hidden depends on seed, epoch and the batch's place in the epoch, so a resumed run hides the same;
+    ``fixed`` hides the same in every epoch (validation).
+    """
+
+    def __init__(
+        self, split: TokenisedSplit, plan: BatchPlan, vocabulary: Vocabulary, share: float, fixed: bool, **settings: Any
+    ) -> None:
+        super().__init__(split, plan, **settings)
+        self._vocabulary, self._share, self._fixed = vocabulary.moved(self.device), share, fixed
+
+    def batch(self, rows: np.ndarray) -> Any:
+        batch: Any = super().batch(rows)
+        place = [self.plan.seed, 0 if self._fixed else self._epoch + 1, self._done, self.plan.rank]
+        seed = int(np.random.default_rng(place).integers(2**63))
+        generator = torch.Generator(self.device).manual_seed(seed)
+        batch["input_ids"], batch["targets"] = mask_words(batch["input_ids"], self._vocabulary, self._share, generator)
+        return batch
+
+
+class PretrainingData(L.LightningDataModule):
+    """Reads ``texts`` (files of :func:`src.pretraining.corpus.read_corpus`) and yields masked batches.
+
+    ``mask`` is the share of words that is hidden; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
+    of more than ``max_length`` tokens are cut. Raises UserError with every fault of the files at once.
+    """
+
+    def __init__(
+        self,
+        texts: str | Sequence[str],
+        text_column: str | None = None,
+        separator: str | None = None,
+        val: float = 0.01,
+        mask: float = 0.3,
+        max_length: int = 128,
+        tokens_per_batch: int = 4096,
+        packed: bool = True,
+        seed: int = 0,
+        cache: str | None = None,
+    ) -> None:
+        super().__init__()
+        self.mask, self.max_length, self.tokens_per_batch = mask, max_length, tokens_per_batch
+        self.packed, self.seed, self.device = packed, seed, "cpu"
+        self.tokenizer: Tokenizer | None = None
+        self.pad_id = 1
+        self._cache = cache_folder(cache)
+        self.corpus: Corpus = read_corpus(texts, text_column, separator, val)
+        self._splits: dict[str, TokenisedSplit] = {}
+
+    def tokenised(self, split: str) -> TokenisedSplit:
+        """The token ids of ``train`` or ``val``, made on first use. Needs a tokenizer."""
+        if split not in self._splits:
+            if self.tokenizer is None:
+                raise RuntimeError("PretrainingData needs a tokenizer before it can make batches")
+            texts: Texts = getattr(self.corpus, split)
+            ids, offsets = encode_cached(self.tokenizer, texts, self._cache)
+            none = np.empty((len(texts), 0))  # no aspects, so no labels
+            self._splits[split] = TokenisedSplit(ids, offsets, none.astype(bool), none.astype(np.int8), self.pad_id)
+        return self._splits[split]
+
+    def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
+        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step; ``limit`` as Lightning's."""
+        batches = len(self._plan("train"))
+        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
+        return epochs * -(-batches // accumulate)
+
+    def train_dataloader(self) -> MaskedBatches:
+        return self._loader("train")
+
+    def val_dataloader(self) -> MaskedBatches:
+        return self._loader("val")
+
+    def _plan(self, split: str) -> BatchPlan:
+        trainer = self.trainer
+        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
+        plan = BatchPlan(self.tokenised(split).lengths, tokens_per_batch=self.tokens_per_batch, seed=self.seed)
+        plan = replace(plan, rank=rank, world_size=world_size)
+        return plan if split == "train" else replace(plan, mode="sequential")
+
+    def _loader(self, split: str) -> MaskedBatches:
+        if self.tokenizer is None:
+            raise RuntimeError("PretrainingData needs a tokenizer before it can make batches")
+        return MaskedBatches(
+            self.tokenised(split),
+            self._plan(split),
+            vocabulary_of(self.tokenizer, MASK),
+            self.mask,
+            fixed=split == "val",
+            device=self.device,
+            packed=self.packed,
+        )

@@ -1,0 +1,125 @@
+"""A masked language model over an encoder, as a LightningModule, and the folder it leaves behind."""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import lightning.pytorch as L
+import torch
+from tokenizers import Tokenizer
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torchmetrics import MeanMetric
+from transformers import AutoModelForMaskedLM, PreTrainedModel
+
+from src.attention import packed_states
+from src.dropout import replace_dropout
+from src.encoder import Encoder
+from src.errors import UserError
+from src.hub import locate
+from src.labels import IGNORE
+from src.lit_module import learning_rate_factor
+
+HEADS = ("lm_head", "cls")  # what the RoBERTa and the BERT families call the layers behind the encoder
+
+
+def language_model(encoder: Encoder) -> PreTrainedModel:
+    """transformers' masked language model around ``encoder``, with the head of its folder where that has one."""
+    try:
+        model: Any = AutoModelForMaskedLM.from_config(encoder.module.config, dtype=torch.float32)
+    except ValueError as error:
+        raise UserError(f"{encoder.name}: transformers knows no masked language model of its kind") from error
+    if head_of(model) is None:
+        raise UserError(f"{encoder.name}: only encoders of the BERT and RoBERTa families can be pre-trained further")
+    if encoder.pretrained:
+        model = AutoModelForMaskedLM.from_pretrained(locate(encoder.name), dtype=torch.float32)
+    else:
+        setattr(model, model.base_model_prefix, encoder.module)
+    model.tie_weights()
+    trained: PreTrainedModel = model.train()
+    return trained
+
+
+def head_of(model: Any) -> Any:
+    """The layers that turn hidden states into logits over the vocabulary; None where they are not known here."""
+    return next((getattr(model, name) for name in HEADS if hasattr(model, name)), None)
+
+
+class MaskedLanguageModel(L.LightningModule):
+    """Guesses hidden tokens. Cross entropy over the hidden tokens of a batch, in nats.
+
+    The head, whose product with the vocabulary would be most of the work, sees the hidden tokens alone. ``dropout``
+    holds while it is pre-trained and takes the place of the encoder's own, which stays in its configuration.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        lr: float = 1e-3,
+        weight_decay: float = 0.01,
+        dropout: float = 0.0,
+        schedule: Literal["cosine", "linear", "constant"] = "linear",
+        warmup: float = 0.05,
+        total_steps: int = 0,
+    ) -> None:
+        super().__init__()
+        self.save_hyperparameters(ignore=["model"])
+        self.model: Any = model
+        replace_dropout(model)
+        for part in model.modules():
+            if isinstance(part, nn.Dropout):
+                part.p = dropout
+        self.tokenizer_json: str | None = None
+        self.origin: dict[str, Any] = {}  # what a resumed run must share
+        self.val_loss = MeanMetric()
+
+    def loss(self, batch: Any) -> tuple[Tensor, Tensor]:
+        """Mean over the hidden tokens, and how many there are."""
+        encoder, targets = self.model.base_model, batch["targets"]
+        if "packing" in batch:
+            states = packed_states(encoder, batch["input_ids"], batch["packing"])
+        else:
+            states = encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
+        hidden = torch.nonzero(targets.flatten() != IGNORE).squeeze(1)
+        logits = head_of(self.model)(states.flatten(0, 1)[hidden])
+        # a sum, so that a batch in which nothing is hidden gives 0 and no gradient, not NaN
+        total = F.cross_entropy(logits.float(), targets.flatten()[hidden], reduction="sum")
+        return total / max(1, len(hidden)), hidden.new_tensor(len(hidden))
+
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor:
+        loss, _ = self.loss(batch)
+        self.log("train/loss", loss.detach(), on_step=True, on_epoch=False)
+        return loss
+
+    def validation_step(self, batch: Any, batch_idx: int) -> None:
+        self.val_loss.update(*self.loss(batch))
+
+    def on_validation_epoch_end(self) -> None:
+        self.log("val/loss", self.val_loss.compute())
+        self.val_loss.reset()
+
+    def configure_optimizers(self) -> Any:
+        h = self.hparams
+        plain = [p for p in self.parameters() if p.ndim > 1]
+        vectors = [p for p in self.parameters() if p.ndim == 1]  # biases and norms
+        groups = [{"params": plain, "weight_decay": h["weight_decay"]}, {"params": vectors, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, lr=h["lr"], betas=(0.9, 0.98), fused=True)  # RoBERTa's beta 2
+        factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
+        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+
+    def configure_gradient_clipping(
+        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+    ) -> None:
+        """Clip here: Lightning refuses to with a fused optimizer."""
+        if gradient_clip_val:
+            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        checkpoint["tokenizer"], checkpoint["origin"] = self.tokenizer_json, self.origin
+
+
+def write_encoder(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype) -> None:
+    """Write config.json, model.safetensors and tokenizer.json: what ``model.encoder=FOLDER`` reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    model.to(dtype).save_pretrained(folder)  # type: ignore[arg-type]
+    tokenizer.save(str(folder / "tokenizer.json"))
