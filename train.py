@@ -59,7 +59,7 @@ def train(config: DictConfig) -> float:
     from src.judge.best import judge_best
     from src.progress import quiet
     from src.runs import Run
-    from src.summary import random_weights, start_up
+    from src.summary import not_visobert, start_up
 
     quiet()
     log.info(f"Encoder: {source['encoder']} ({why})")
@@ -68,8 +68,8 @@ def train(config: DictConfig) -> float:
     log.info("\n".join(data.findings.lines()))
     alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
     encoder = bring_encoder(settings, source, data)
-    if not encoder.pretrained:
-        log.warning(random_weights(why))
+    if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
+        log.warning(warning)
     data.setup()
 
     run = Run(HydraConfig.get().runtime.output_dir)

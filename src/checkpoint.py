@@ -106,7 +106,7 @@ def check_resume(path: Path, module: Any) -> None:
     """
     try:
         checkpoint = AtomicCheckpointIO().load_checkpoint(path)
-        before_it_was_noted = {"packed": False}
+        before_it_was_noted = {"packed": False, "r_drop": 0.0}
         earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
         tokenizer = checkpoint["tokenizer"]
     except Exception as error:  # a file that is anything may raise anything

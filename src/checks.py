@@ -6,6 +6,7 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 
 import importlib
 import inspect
+import json
 import math
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from src.datamodule import locate
 from src.errors import UserError
 from src.focal import resolve_alpha
 from src.hardware import compiler_missing
+from src.hub import MINI
 from src.labels import C
 from src.lit_module import AspectSentimentModule
 from src.metrics import FIGURES
@@ -24,7 +26,13 @@ from src.schema import fits, hints, shown, similar, words
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 # of the model group, read by src.encoder
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
-SIZE_KEYS = ("vocab_size", "hidden_size", "layers", "heads", "intermediate_size")
+SIZE_KEYS = {  # of model.size -> of config.json
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
 RANGES: tuple[tuple[str, float, float, str], ...] = (
@@ -36,6 +44,7 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("model.encoder_lr", 0, math.inf, "a number, at least 0"),
     ("model.head_lr", 0, math.inf, "a number, at least 0"),
     ("model.weight_decay", 0, math.inf, "a number, at least 0"),
+    ("model.r_drop", 0, math.inf, "a number, at least 0"),
     ("model.detection_weight", 0, math.inf, "a number, at least 0"),
     ("model.threshold", 0, 1, "a probability in [0, 1)"),
     ("model.head_width", 1, math.inf, "at least 1"),
@@ -113,9 +122,25 @@ def _check_model(settings: dict[str, Any]) -> list[str]:
             faults.append(f"model.{key}={settings[key]}: expected {words(kind)}")
     size = settings.get("size") or {}
     faults += [f"model.size.{k}: no such setting{similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
+    if settings.get("encoder") == "mini" and settings.get("pretrained") is True:
+        faults += _check_mini(size)
     if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
         faults.append(f"model.size.hidden_size={size['hidden_size']}: not divisible by heads={size['heads']}")
     return faults
+
+
+def _check_mini(size: dict[str, Any]) -> list[str]:
+    """That nobody asks for another size of the small encoder than the one that was pre-trained."""
+    try:
+        config = json.loads((MINI / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [f"model=mini: {MINI} holds no encoder; model.pretrained=false starts one from nothing"]
+    return [
+        f"model.size.{key}={size[key]}: the pre-trained small encoder has {config[SIZE_KEYS[key]]}; "
+        "model.pretrained=false starts one of any size from nothing"
+        for key in SIZE_KEYS
+        if key in size and size[key] != config[SIZE_KEYS[key]]
+    ]
 
 
 def _check_arguments(

@@ -18,6 +18,7 @@ from src.hub import locate
 from src.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 
 ENOUGH = 100_000  # reviews that a tokenizer is made from
+POSITIONS = 512  # tokens that the small encoder has room for, at least
 
 log = logging.getLogger(__name__)
 ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # they count positions from pad_id + 1 on
@@ -171,7 +172,8 @@ def _mini(
         "num_attention_heads": heads,
         "intermediate_size": intermediate_size,
         "attention_probs_dropout_prob": 0.0,  # a fifth of a step's time on a processor
-        "max_position_embeddings": max_length + PAD_ID + 1,  # the family counts positions from pad_id + 1 on
+        # the family counts positions from pad_id + 1 on; short texts may teach it, longer ones come later
+        "max_position_embeddings": max(max_length, POSITIONS) + PAD_ID + 1,
         "type_vocab_size": 1,
         "pad_token_id": PAD_ID,
     }

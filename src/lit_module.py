@@ -12,7 +12,7 @@ from torchmetrics import MeanMetric
 from src.classifier import AspectClassifier, Pooling, parameter_groups
 from src.encoder import from_config
 from src.labels import IGNORE, Batch, Labels
-from src.losses import DETECTION_LOSSES
+from src.losses import DETECTION_LOSSES, divergence
 from src.metrics import AspectFigures
 from src.packing import Packing
 
@@ -23,7 +23,8 @@ class AspectSentimentModule(L.LightningModule):
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
     sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
     loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
-    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Learning rates are per optimizer
+    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. ``r_drop`` > 0 asks every review twice,
+    under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`. Learning rates are per optimizer
     step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
 
@@ -44,6 +45,7 @@ class AspectSentimentModule(L.LightningModule):
         encoder_lr: float = 2e-5,
         head_lr: float = 2e-5,
         weight_decay: float = 0.01,
+        r_drop: float = 0.0,
         schedule: Literal["cosine", "linear", "constant"] = "cosine",
         warmup: float = 0.06,
         total_steps: int = 0,
@@ -62,7 +64,7 @@ class AspectSentimentModule(L.LightningModule):
         )
         self.loss = loss
         self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
-        self.detection_weight = detection_weight
+        self.detection_weight, self.r_drop = detection_weight, r_drop
         # what travels in the checkpoint under keys of its own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
@@ -83,8 +85,12 @@ class AspectSentimentModule(L.LightningModule):
     # --- steps -------------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        losses = self._losses(self(batch["input_ids"], batch["attention_mask"], batch.get("packing")), batch)
-        total = self._total(losses)
+        logits = self(batch["input_ids"], batch["attention_mask"], batch.get("packing"))
+        total = self._total(self._losses(logits, batch))
+        if self.r_drop:
+            again = self(batch["input_ids"], batch["attention_mask"], batch.get("packing"))
+            total = (total + self._total(self._losses(again, batch))) / 2
+            total = total + self.r_drop * divergence(logits, again, batch["sentiment"] != IGNORE)
         self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
         return total
 

@@ -112,3 +112,19 @@ def _check_range(end: float, **settings: float) -> None:
     for name, value in settings.items():
         if not 0 <= value <= end or value == math.inf:
             raise ValueError(f"{name}={value}: expected a finite number from 0 to {end}")
+
+
+def divergence(one: dict[str, Tensor], other: dict[str, Tensor], labelled: Tensor) -> Tensor:
+    """How far two answers to the same reviews differ: R-Drop's symmetric Kullback-Leibler divergence, in nats.
+
+    ``one`` and ``other``: logits ``sentiment`` [B, A, C], averaged over the ``labelled`` pairs (bool [B, A]), plus, where
+    they are there, ``mentioned`` [B, A], averaged over all. (KL(p, q) + KL(q, p)) / 2 is half the sum of
+    (p - q)(log p - log q). Liang et al. 2021, equation 2.
+    """
+    p, q = (x["sentiment"].float().log_softmax(-1) for x in (one, other))
+    apart = ((p.exp() - q.exp()) * (p - q)).sum(-1) / 2
+    total = torch.where(labelled, apart, 0.0).sum() / labelled.sum().clamp(min=1)
+    if "mentioned" in one:
+        a, b = one["mentioned"].float(), other["mentioned"].float()
+        total = total + ((a.sigmoid() - b.sigmoid()) * (a - b)).mean() / 2  # log-odds: both classes in one product
+    return total

@@ -69,12 +69,18 @@ def start_up(
     )
 
 
-def random_weights(why: str) -> str:
-    """The warning that what is trained is not pre-trained ViSoBERT."""
-    return banner(
-        f"The encoder starts from random weights: {why}.\n"
-        "Its figures are below those of pre-trained ViSoBERT. To train that one: model=visobert"
-    )
+def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
+    """The warning that what is trained is not pre-trained ViSoBERT; None where it is, or where another was ``chosen``.
+
+    ``why`` this encoder is taken.
+    """
+    if not encoder.pretrained:
+        what = f"The encoder starts from random weights: {why}."
+    elif chosen or encoder.name != "mini":
+        return None
+    else:
+        what = f"The small encoder is trained in the place of ViSoBERT: {why}."
+    return banner(f"{what}\nIts figures are below those of pre-trained ViSoBERT. To train that one: model=visobert")
 
 
 def facts(lines: Mapping[str, str]) -> str:

@@ -40,6 +40,25 @@ def test_it_learns_what_the_tokens_say(tmp_path, task) -> None:
 
 
 @pytest.mark.parametrize("task", ["absa", "sentiment"])
+def test_r_drop_asks_twice_and_counts_what_differs(task, monkeypatch) -> None:
+    """Without dropout the two answers are one, and the loss is what it is without it."""
+    batch = next(iter(loader(tiny_split(), 8)))
+    still, moving = (tiny_module(task=task, dropout=rate, r_drop=3.0) for rate in (0.0, 0.5))
+    for module in (still, moving):
+        monkeypatch.setattr(module, "log", lambda *_, **__: None)
+        for part in module.modules():
+            if isinstance(part, torch.nn.Dropout):
+                part.p = module.hparams["dropout"]
+    plain = still._total(still._losses(still(batch["input_ids"], batch["attention_mask"]), batch))
+    torch.testing.assert_close(still.training_step(batch, 0), plain)
+    torch.manual_seed(1)
+    once = moving.training_step(batch, 0)
+    moving.r_drop = 1e-9
+    torch.manual_seed(1)
+    assert once > moving.training_step(batch, 0) > 0
+
+
+@pytest.mark.parametrize("task", ["absa", "sentiment"])
 @pytest.mark.parametrize("loss", [FocalLoss(gamma=2.0, alpha=[1.0, 2.0, 3.0]), CrossEntropyLoss(normalization="weight", alpha=[1.0, 2.0, 3.0])])  # fmt: skip
 def test_figures_and_loss_do_not_depend_on_batches(tmp_path, task, loss) -> None:
     module, split = tiny_module(task=task, loss=loss, threshold=0.45), tiny_split(53)

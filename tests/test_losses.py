@@ -14,7 +14,14 @@ from torch.autograd import gradcheck
 
 from src.focal import FocalLoss
 from src.labels import IGNORE
-from src.losses import DETECTION_LOSSES, CrossEntropyLoss, asymmetric_loss, binary_cross_entropy, binary_focal_loss
+from src.losses import (
+    DETECTION_LOSSES,
+    CrossEntropyLoss,
+    asymmetric_loss,
+    binary_cross_entropy,
+    binary_focal_loss,
+    divergence,
+)
 
 CASES = json.loads((Path(__file__).parent / "golden_losses.json").read_text())["cases"]
 SIGMOID = {case["name"]: case for case in CASES if case["kind"] == "sigmoid"}
@@ -275,3 +282,24 @@ def test_wrong_tensors_are_refused(loss):
 def test_wrong_settings_are_quoted(loss, settings, message):
     with pytest.raises(ValueError, match=message):
         loss(torch.zeros(2, 3), torch.zeros(2, 3), **settings)
+
+
+def test_divergence_is_the_symmetric_kullback_leibler_divergence() -> None:
+    generator = torch.Generator().manual_seed(0)
+    one, other = (
+        {
+            "sentiment": torch.randn(5, 4, 3, generator=generator),
+            "mentioned": torch.randn(5, 4, generator=generator),
+        }
+        for _ in range(2)
+    )
+    labelled = torch.rand(5, 4, generator=generator) < 0.5
+    p, q = (x["sentiment"][labelled].log_softmax(-1) for x in (one, other))
+    want = sum(F.kl_div(a, b, reduction="batchmean", log_target=True) for a, b in ((p, q), (q, p))) / 2
+    both = [torch.stack([x["mentioned"], -x["mentioned"]], -1).flatten(0, 1) for x in (one, other)]
+    p, q = (F.logsigmoid(x) for x in both)
+    want += sum(F.kl_div(a, b, reduction="batchmean", log_target=True) for a, b in ((p, q), (q, p))) / 2
+    torch.testing.assert_close(divergence(one, other, labelled), want)
+    assert divergence(one, one, labelled) == 0
+    nothing = divergence(one, other, torch.zeros_like(labelled))
+    assert torch.isfinite(nothing) and nothing > 0  # what is said of mentions still differs

@@ -199,6 +199,27 @@ def test_it_learns_and_leaves_an_encoder_that_training_takes(pretrained, tmp_pat
     assert encoder.tokenizer.encode("pin tốt").ids
 
 
+def test_another_run_begins_where_the_last_one_ended(pretrained) -> None:
+    """With the layers behind the encoder, too: a fresh head would have to be learned first."""
+    from src.encoder import load_encoder
+    from src.pretraining.masked_lm import language_model
+
+    folder, _ = pretrained
+    encoder = load_encoder(str(folder / "encoder"), texts=(), pooling="mean", max_length=64)
+    weights = torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    state = language_model(encoder).state_dict()
+    assert all(torch.equal(value, weights[f"model.{name}"]) for name, value in state.items())
+
+
+def test_an_encoder_without_such_a_model_is_refused(tmp_path) -> None:
+    from src.encoder import Encoder, from_config
+    from src.pretraining.masked_lm import language_model
+
+    gpt = from_config({"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 50}, "mean")
+    with pytest.raises(UserError, match="gpt: transformers knows no masked language model"):
+        language_model(Encoder(gpt, None, "gpt", "random", pretrained=False))
+
+
 def test_a_stopped_run_goes_on_as_if_it_had_not(pretrained, tmp_path) -> None:
     """Stopped in the middle of an epoch; then equal to the last bit."""
     folder, _ = pretrained

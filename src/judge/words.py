@@ -33,13 +33,14 @@ ANSWER_WORDS = {
 SPLITS = {"test": "test", "val": "validation"}
 
 
-def random_encoder(summary: Mapping[str, Any]) -> str | None:
-    """The sentence that the encoder is not a pre-trained one, where that is so."""
+def other_encoder(summary: Mapping[str, Any]) -> str | None:
+    """The sentence that the encoder is the small one, or not a pre-trained one, where that is so."""
     encoder = summary.get("encoder", {})
-    if encoder.get("pretrained", True):
+    if encoder.get("pretrained", True) and encoder.get("name") != "mini":
         return None
+    began = "is the small one of this project" if encoder.get("pretrained") else "started from random weights"
     return (
-        "The encoder started from random weights, so these figures say nothing about pre-trained ViSoBERT. "
+        f"The encoder {began}, so these figures say nothing about pre-trained ViSoBERT. "
         "To train that one: model=visobert."
     )
 
