@@ -66,6 +66,7 @@ class AspectSentimentModule(L.LightningModule):
         # what travels in the checkpoint under keys of its own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
+        self.train_loss = MeanMetric(nan_strategy="disable")  # a NaN is for EpochLine to find; no wait for a GPU
         for stage in ("val", "test"):
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task))
             for head in self.heads:
@@ -85,7 +86,8 @@ class AspectSentimentModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self._losses(self(batch["input_ids"], batch["attention_mask"], batch.get("packing")), batch)
         total = self._total(losses)
-        self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        self.train_loss.update(total.detach(), len(batch["row"]))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -135,9 +137,13 @@ class AspectSentimentModule(L.LightningModule):
         }
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
+        if not self.trainer.is_last_batch:  # of an epoch that a resumed run goes on with
+            checkpoint["train_loss"] = {k: v.item() for k, v in self.train_loss.metric_state.items()}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
+        for name, value in checkpoint.get("train_loss", {}).items():
+            getattr(self.train_loss, name).fill_(value)
 
     # --- within ------------------------------------------------------------------------------------------------------
 

@@ -24,9 +24,11 @@ ORDER = [
         "figures",
         "metrics",
         "lit_module",
+        "torch_files",
         "checkpoint",
+        "resume",
     ),
-    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
+    *("hardware", "schema", "targets", "checks", "progress", "folder", "runs", "summary", "judge", "ship", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 
