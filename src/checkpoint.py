@@ -16,7 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.errors import UserError
-from src.torch_files import HashedWriter, check_archive
+from src.torch_files import DamagedFile, HashedWriter, check_archive
 
 log = logging.getLogger(__name__)
 PREVIOUS = {"last.ckpt": "previous.ckpt"}  # what becomes of a file that is written again
@@ -57,7 +57,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
         """Raises :class:`src.torch_files.DamagedFile` for what is not whole, or more than tensors and plain values."""
         check_archive(Path(path))
-        return torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch has a dozen kinds of them for tensors that are not as they are declared
+            raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
 
 
 def _give_second_name(file: Path, name: Path) -> None:

@@ -138,7 +138,7 @@ class AspectSentimentModule(L.LightningModule):
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
         if not self.trainer.is_last_batch:  # of an epoch that a resumed run goes on with
-            checkpoint["train_loss"] = {k: v.item() for k, v in self.train_loss.metric_state.items()}
+            checkpoint["train_loss"] = {k: float(getattr(self.train_loss, k)) for k in ("mean_value", "weight")}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]

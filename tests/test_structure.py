@@ -13,7 +13,18 @@ from tests.test_config import composed
 
 ORDER = [
     *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
-    *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
+    *(
+        "data_report",
+        "tokenizer",
+        "token_cache",
+        "packing",
+        "batching",
+        "datamodule",
+        "focal",
+        "losses",
+        "hub",
+        "torch_files",
+    ),
     *(
         "encoder",
         "dropout",
@@ -24,7 +35,6 @@ ORDER = [
         "figures",
         "metrics",
         "lit_module",
-        "torch_files",
         "checkpoint",
         "resume",
     ),
