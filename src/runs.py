@@ -62,7 +62,7 @@ class Run:
         """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later."""
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
         names = sorted(str(path.relative_to(self.folder)) for path in files if path.name not in (SUMS, ".lock"))
-        text = "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
+        text = f"# {len(names)} files\n" + "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
         temporary = self.folder / f".{SUMS}.tmp"
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(self.folder / SUMS)
@@ -74,7 +74,7 @@ class Run:
             return
         lines = sums.read_bytes().decode(errors="replace").split("\n")
         listed = {line[66:]: line[:64] for line in lines if re.fullmatch(r"[0-9a-f]{64}  .+", line)}
-        if len(listed) != len(lines) - 1:
+        if lines[0] != f"# {len(listed)} files" or len(lines) != len(listed) + 2:
             raise UserError(f"{sums}: is damaged; delete it if you know that the run's files are as they were")
         faults = []
         for path in paths or [self.folder / name for name in listed]:

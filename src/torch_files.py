@@ -23,7 +23,7 @@ LONG_END = struct.Struct("<4sQ2H2L4Q")  # the same with 64-bit numbers, before i
 LOCATOR = 20  # bytes
 DIRECTORY = 32 * 2**20  # bytes of the archive's list of tensors; ViSoBERT's takes 50,000
 PICKLE = 64 * 2**20  # bytes of all that is not a tensor, the tokenizer among it; XLM-R's takes 17 MB
-OPERATIONS = 5_000_000  # of the pickle; ViSoBERT with its optimizer takes some 30,000
+OPERATIONS = 2_000_000  # of the pickle; ViSoBERT with its optimizer takes some 30,000
 MEMBERS = re.compile(
     r"[^/]+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
 )
