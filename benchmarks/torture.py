@@ -12,6 +12,7 @@ forked from this process, which has imported what takes seconds already. Exit st
 """
 
 import argparse
+import hashlib
 import json
 import os
 import random
@@ -42,6 +43,7 @@ import src.progress
 import src.resume
 import src.runs
 import src.summary
+import src.tables
 import src.torch_files
 from src.checkpoint import AtomicCheckpointIO, RandomState
 from src.errors import UserError
@@ -91,6 +93,7 @@ class Trainings:
     def start(
         self, *words: str, before: Before = None, run: Path | None = None, more: dict[str, str] | None = None
     ) -> "Child":
+        """``before`` is called in the new process first; ``more`` is added to its environment."""
         self.counted += 1
         log = self.folder / f"{self.counted}.log"
         command = [*SETTINGS, *([f"hydra.run.dir={run}"] if run else []), *words]
@@ -161,8 +164,6 @@ class Child:
 
 def outcome(run: Path) -> dict[str, Any]:
     """All that two equal runs share, in comparable form."""
-    import hashlib
-
     weights = {}
     for name in ("best", "last"):
         content = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
@@ -171,15 +172,15 @@ def outcome(run: Path) -> dict[str, Any]:
             flat.update(key.encode() + tensor.numpy().tobytes())
         weights[name] = flat.hexdigest()
     summary = json.loads((run / "summary.json").read_text())
-    figures = {
-        key: summary[key] for key in ("best", "figures", "figures_untuned", "thresholds", "calibration", "steps")
-    }
+    names = ("best", "figures", "figures_untuned", "thresholds", "calibration", "steps")
+    figures = {name: summary[name] for name in names}
     texts = {split: Run(run).predictions(split).read_text() for split in ("val", "test")}
     return weights | figures | texts
 
 
-def newest(outputs: Path) -> Path:
-    return max((f for f in outputs.iterdir() if f.is_dir()), key=lambda f: f.stat().st_mtime)
+def finished(outputs: Path) -> Path:
+    """The run that came to its end."""
+    return next(f for f in outputs.iterdir() if (f / src.runs.SUMS).exists())
 
 
 def resumed(t: Trainings, run: Path, reference: dict[str, Any], result: Result, *words: str) -> None:
@@ -236,10 +237,12 @@ class Plain:
 
 
 def kill_itself(_: Any = None) -> None:
+    """As a kill from outside, at the worst moment."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def no_more_room(_: Any) -> None:
+    """From now on no file of this process may be larger: the system refuses to write on."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 
 
@@ -254,17 +257,16 @@ def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
     while result.tried < (2 if short else 30):
         runs += 1
         outputs = t.folder / f"kills{runs}"
-        own = [
-            "hydra.run.dir=" + str(outputs / ("run" if runs % 2 else "${now:%H-%M-%S-%f}"))
-        ]  # one folder, or new ones
+        folder = "run" if runs % 2 else "${now:%H-%M-%S-%f}"  # one folder for all attempts, or a new one for each
+        own = [f"hydra.run.dir={outputs / folder}"]
         killed = 0
         while True:
-            begun = any(outputs.glob("*/checkpoints/*.ckpt"))
+            begun = any(f.name != "best.ckpt" for f in outputs.glob("*/checkpoints/*.ckpt"))
             child = t.start(*own, *(["ckpt_path=last"] if begun else []))
             enough = killed >= (2 if short else 6)
             child.wait(300 if enough else rng.uniform(0.2, 1.0) * seconds)
             if child.status is not None:
-                whole.count(child.status == 0 and outcome(newest(outputs)) == reference, child.words)
+                whole.count(child.status == 0 and outcome(finished(outputs)) == reference, child.words)
                 break
             child.send(signal.SIGKILL)
             child.wait()
@@ -312,6 +314,7 @@ def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
 
 
 def damaged(file: Path) -> bool:
+    """Whether a checkpoint is not whole."""
     try:
         src.torch_files.check_archive(file)
     except UserError:
@@ -350,7 +353,6 @@ def corruption(t: Trainings, reference: dict[str, Any], short: bool, seconds: fl
             content[rng.randrange(len(content))] ^= 1
             file.write_bytes(bytes(content))
         resumed(t, run, reference, last)
-    shutil.copy(run / "checkpoints" / "previous.ckpt", t.folder / "keep")
     run = t.folder / "damaged-control"
     t.run(run=run, before=at_save(9, kill_itself, remedy=True))
     os.truncate(run / "checkpoints" / "last.ckpt", 1000)
@@ -373,6 +375,7 @@ def found(run: Path, path: Path) -> bool:
 
 
 def found_by_plain_readers(path: Path) -> bool:
+    """Whether the libraries that read such a file would say that it is damaged."""
     import yaml
 
     try:
@@ -456,11 +459,11 @@ def read_only(t: Trainings, reference: dict[str, Any], short: bool, seconds: flo
         result.notes.append("mode 555 is not tried: root may write there")
     for place in places:
         child = t.run(run=place)
-        result.count(
-            child.status == 2 and "cannot be written" in child.said and "Traceback" not in child.said, child.words
-        )
+        said = "cannot be written" in child.said and "Traceback" not in child.said
+        result.count(child.status == 2 and said, child.words)
     child = t.run("~hydra.callbacks.folder", run=places[0])
-    result.harm(child.status != 2, f"without the check Hydra ends in a traceback (status {child.status})")
+    traceback = "Traceback" in child.said
+    result.harm(traceback, f"without the check it ends in {'a traceback' if traceback else 'words'}")
     yield result
 
 
@@ -485,13 +488,12 @@ def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
             patch()
             steps = [0]
 
-            class Kill(RandomState):
-                def on_train_batch_start(self, *_: Any) -> None:
-                    steps[0] += 1
-                    if steps[0] == 5:
-                        kill_itself()
+            def fifth(*_: Any) -> None:
+                steps[0] += 1
+                if steps[0] == 5:
+                    kill_itself()
 
-            src.checkpoint.RandomState = Kill  # type: ignore[misc]
+            RandomState.on_train_batch_start = fifth  # type: ignore[method-assign]
 
         return both
 
@@ -504,9 +506,8 @@ def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
     spent = json.loads((run / "summary.json").read_text())["seconds"] if child.status == 0 else {"": -1}
     result.count(all(s >= 0 for s in spent.values()), f"seconds in summary.json: {spent}")
     child = t.run(run=run)
-    result.count(
-        child.status == 2 and "holds a run already" in child.said, "a folder of the same name was written over"
-    )
+    said = "holds a run already" in child.said
+    result.count(child.status == 2 and said, f"a folder of the same name was written over: {child.words}")
     run = t.folder / "clock-control"
     t.run(run=run, before=in_first_epoch(trusting))
     lost = not (run / "checkpoints" / "last.ckpt").exists()
@@ -551,18 +552,17 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
         def patch() -> None:
             read = src.files.sha256_of
 
-            def then_grow(name: str, *more: Any) -> str | None:
-                digest = read(name, *more)
+            def then_grow(name: str, *more: Any, **options: Any) -> str | None:
+                digest = read(name, *more, **options)
                 if name == str(path):
                     with path.open("ab") as file:
                         file.write(row)
                 return digest
 
-            src.tables.sha256_of = src.annotations.sha256_of = then_grow  # type: ignore[attr-defined]
+            src.tables.sha256_of = then_grow  # type: ignore[attr-defined]
             if not checked:
-                src.files._Hashed.readinto = lambda self, buffer: self._file.readinto(buffer)  # type: ignore
                 lines = src.files.read_lines
-                src.tables.read_lines = lambda name, digest, faults: lines(name, EMPTY, faults)  # type: ignore
+                src.tables.read_lines = lambda name, digest, faults: lines(name, sha256(name), faults)  # type: ignore
 
         return patch
 
@@ -580,12 +580,17 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
     yield result
 
 
-EMPTY = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"  # the SHA-256 of nothing
+def sha256(name: str) -> str:
+    """Of a file as it is now."""
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
 KINDS = {f.__name__: f for f in (kills, corruption, other_disk, full_disk, read_only, clock, two_runs, changing_data)}
 
 
 @contextmanager
 def workplace(keep: Path | None) -> Iterator[Path]:
+    """A folder that vanishes in the end, unless one is given."""
     if keep is not None:
         keep.mkdir(parents=True)
         yield keep
@@ -625,9 +630,8 @@ def main() -> int:
     print(f"\n{t.counted} trainings, {minutes:.1f} minutes; the undisturbed one took {seconds:.1f} s")
     if a.json:
         facts = {"short": a.short, "trainings": t.counted, "minutes": round(minutes, 1), "torch": torch.__version__}
-        a.json.write_text(
-            json.dumps(facts | {"results": [asdict(r) for r in results]}, indent=2, ensure_ascii=False) + "\n"
-        )
+        facts["results"] = [asdict(r) | {"ok": r.ok} for r in results]
+        a.json.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
     return 0 if all(r.ok for r in results) else 1
 
 

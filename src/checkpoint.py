@@ -128,8 +128,10 @@ class BestCheckpoint(ModelCheckpoint):
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take over the figure of the earlier best if its file was brought here, see :mod:`src.resume`."""
         here = Path(str(self.dirpath)) / "best.ckpt"
-        if here.is_file():  # a figure without its weights would keep every later epoch from being the best
-            score = state["best_model_score"]
+        score = state["best_model_score"]
+        # A figure without its weights would keep every later epoch from being the best; without a figure there was no
+        # epoch yet when the checkpoint was written, and the file is of one that comes again.
+        if here.is_file() and score is not None:
             paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(here))
             super().load_state_dict(state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}})
 

@@ -393,3 +393,16 @@ def test_a_checkpoint_that_holds_anything_is_refused_in_bounded_words(tmp_path) 
         AtomicCheckpointIO().save_checkpoint(checkpoint | {key: value}, tmp_path / "x.ckpt")
         with pytest.raises(UserError, match=r"x\.ckpt: not a checkpoint of this project"):
             open_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_a_best_of_after_the_checkpoint_is_no_best_yet(tmp_path) -> None:
+    """Resumed within the first epoch, from the one before a last.ckpt that was lost: best.ckpt is there already."""
+    whole, first, second = Losses(), Losses(2), Losses()
+    fit(tmp_path / "a", whole)
+    with pytest.raises(TrainingStopped):
+        fit(tmp_path / "b", first)
+    shutil.copy(tmp_path / "a" / "best.ckpt", tmp_path / "b" / "best.ckpt")
+    fit(tmp_path / "b", second, ckpt_path=tmp_path / "b" / "last.ckpt")
+    assert first.values + second.values == whole.values
+    best = [torch.load(tmp_path / run / "best.ckpt", weights_only=True)["state_dict"] for run in "ab"]
+    assert all(map(torch.equal, best[0].values(), best[1].values()))
