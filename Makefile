@@ -1,5 +1,6 @@
 # make train    set up on a fresh machine, then train on the sample data
 # make test     set up, then the tests: no network, under five minutes on two cores
+# make torture  kills, damage, full disks done to the real training; some ten minutes
 # make lint     ruff and mypy
 # ARGS="..."    more words for train.py:  make train ARGS="model=mini trainer.max_epochs=3"
 
@@ -7,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: train test test-slow bench lint setup clean
+.PHONY: train test test-slow torture bench lint setup clean
 
 train: setup
 	$(RUN) train.py $(ARGS)
@@ -17,6 +18,10 @@ test: setup
 
 test-slow: setup
 	$(RUN) -m pytest -m slow $(ARGS)
+
+# Faults done to the real training: what survives, with a table; the short form is a test. Some ten minutes
+torture: setup
+	$(RUN) benchmarks/torture.py $(ARGS)
 
 # Side by side with peers, in turn: benchmarks/README.md
 bench: setup

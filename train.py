@@ -18,6 +18,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.folder import alone_in
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -34,7 +35,8 @@ def job(config: DictConfig) -> float:
     """One run; returns the monitored figure of its best checkpoint, which a sweeper maximises."""
     jobs.append(config)
     try:
-        return train(config)
+        with alone_in(HydraConfig.get().runtime.output_dir):
+            return train(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -54,14 +56,18 @@ def train(config: DictConfig) -> float:
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.checkpoint import TrainingStopped, bring_best, check_resume
+    from src.checkpoint import TrainingStopped
     from src.focal import resolve_alpha
+    from src.folder import check_room
     from src.judge.best import judge_best
     from src.progress import quiet
+    from src.resume import find_checkpoint, go_on_from
     from src.runs import Run
     from src.summary import not_visobert, start_up
 
     quiet()
+    run = Run(HydraConfig.get().runtime.output_dir)
+    checkpoint = find_checkpoint(config, run.folder)
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
@@ -72,11 +78,10 @@ def train(config: DictConfig) -> float:
         log.warning(warning)
     data.setup()
 
-    run = Run(HydraConfig.get().runtime.output_dir)
     module = build_module(settings, data, encoder, alpha)
-    if settings["ckpt_path"] is not None:
-        check_resume(Path(settings["ckpt_path"]), module)
-        bring_best(Path(settings["ckpt_path"]), run.best)
+    check_room(run.folder, module)
+    if checkpoint is not None:
+        checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     trainer = build_trainer(settings, run)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
@@ -86,7 +91,7 @@ def train(config: DictConfig) -> float:
     started = time.monotonic()
     try:
         with logging_redirect_tqdm():  # lines of the log above the bar, not through it
-            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
     except TrainingStopped:
         same = [o for o in overrides if not o.startswith("ckpt_path=")]
         log.warning(f"Stopped. To go on: {shlex.join(['python', 'train.py', *same, f'ckpt_path={run.last}'])}")
@@ -108,6 +113,7 @@ def train(config: DictConfig) -> float:
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
     )
+    run.seal()
     return best
 
 
@@ -183,8 +189,8 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
     from src.hardware import resolve_precision
     from src.progress import EpochLine, on_terminal, progress_bar
 
-    run.keep_earlier_metrics()
-    given = settings["trainer"]
+    run.begin()
+    given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
     callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *progress_bar()]

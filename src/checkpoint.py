@@ -1,51 +1,95 @@
 """Checkpoint files that are whole or absent, hold all random state, and a stop that loses nothing."""
 
+import logging
 import os
 import random
 import shutil
 import signal
-import tempfile
+import time
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, cast
 
 import lightning.pytorch as L
 import numpy as np
 import torch
-from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.errors import UserError
+from src.torch_files import DamagedFile, HashedWriter, check_archive
+
+log = logging.getLogger(__name__)
+PREVIOUS = {"last.ckpt": "previous.ckpt"}  # what becomes of a file that is written again
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
 
     Lightning's own stages the file in ``$TMPDIR`` and moves it, which is not atomic across file systems, and never
-    flushes. Loading takes tensors and plain values only (``weights_only``), so a file cannot run code.
+    flushes. ``last.ckpt`` of before stays as ``previous.ckpt``: the same file under another name, so it costs no
+    writing. Every file ends in a hash of itself, and loading checks it; tensors and plain values are all that is
+    loaded (``weights_only``), so a file cannot run code.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+        """Raises UserError if the disk is full; what was there is untouched then."""
         target = Path(path)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}.")
+        temporary = target.with_name(f".{target.name}.partial")  # one name: what a kill leaves is written over
+        writer: HashedWriter | None = None
         try:
-            with os.fdopen(handle, "wb") as file:
-                torch.save(checkpoint, file)
-                file.flush()
+            target.parent.mkdir(parents=True, exist_ok=True)
+            with temporary.open("w+b") as file:
+                writer = HashedWriter(file)
+                torch.save(checkpoint, cast(IO[bytes], writer))
+                writer.seal()
                 os.fsync(file.fileno())
-            os.chmod(name, 0o644)
-            os.replace(name, target)
-        except BaseException:
-            Path(name).unlink(missing_ok=True)
+            if target.name in PREVIOUS and target.exists():
+                _give_second_name(target, target.with_name(PREVIOUS[target.name]))
+            os.replace(temporary, target)
+            _flush_names(target.parent)  # the renames themselves must reach the disk
+        except BaseException as error:
+            temporary.unlink(missing_ok=True)
+            reason = writer.error if writer is not None and writer.error is not None else error
+            if isinstance(reason, OSError):
+                raise UserError(_not_written(target, reason)) from error
             raise
-        folder = os.open(target.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)  # the rename itself must reach the disk
-        finally:
-            os.close(folder)
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        """Raises :class:`src.torch_files.DamagedFile` for what is not whole, or more than tensors and plain values."""
+        check_archive(Path(path))
+        try:
+            return torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:  # torch has a dozen kinds of them for tensors that are not as they are declared
+            raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
+
+
+def _give_second_name(file: Path, name: Path) -> None:
+    link = name.with_name(f".{name.name}.link")
+    try:
+        link.unlink(missing_ok=True)
+        os.link(file, link)
+        os.replace(link, name)
+        link.unlink(missing_ok=True)  # where both were one file already, the rename did nothing
+    except OSError:  # no second names on this file system: for a moment there is only ``name``
+        os.replace(file, name)
+
+
+def _flush_names(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _not_written(target: Path, error: OSError) -> str:
+    last = next((f for f in (target.with_name("last.ckpt"), target.with_name("previous.ckpt")) if f.is_file()), None)
+    try:
+        free = f" ({shutil.disk_usage(target.parent).free / 1e9:.2f} GB are free there)"
+    except OSError:
+        free = ""
+    then = f"; earlier checkpoints are whole, and ckpt_path={last} goes on" if last else ""
+    return f"{target}: cannot be written: {error.strerror}{free}. Make room{then}."
 
 
 class RandomState(L.Callback):
@@ -82,48 +126,56 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps the best across folders: Lightning's own forgets it when a run goes on in another one."""
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the figure of the earlier best if its file was brought here, see :func:`bring_best`."""
+        """Take over the figure of the earlier best if its file was brought here, see :mod:`src.resume`."""
         here = Path(str(self.dirpath)) / "best.ckpt"
-        if here.is_file():
-            score = state["best_model_score"]
+        score = state["best_model_score"]
+        # A figure without its weights would keep every later epoch from being the best; without a figure there was no
+        # epoch yet when the checkpoint was written, and the file is of one that comes again.
+        if here.is_file() and score is not None:
             paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(here))
-            state = state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}}
-        super().load_state_dict(state)
+            super().load_state_dict(state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}})
 
 
-def bring_best(checkpoint: Path, best: Path) -> None:
-    """Copy the ``best.ckpt`` beside ``checkpoint`` to where the run that goes on will keep its own."""
-    earlier = checkpoint.resolve().parent / "best.ckpt"
-    if earlier.is_file() and earlier != best.resolve():
-        best.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(earlier, best)
+class StopEarly(EarlyStopping):
+    """Early stopping that a resume neither forgets nor outstays.
 
-
-def check_resume(path: Path, module: Any) -> None:
-    """Raise UserError if ``path`` is no checkpoint of this project, or of a run that differs in what may not change.
-
-    More epochs are allowed: the schedule is then stretched over all of them.
+    Lightning's own trains one epoch more after a run that had stopped, and a checkpoint's patience replaces the one
+    that is set now.
     """
-    try:
-        checkpoint = AtomicCheckpointIO().load_checkpoint(path)
-        before_it_was_noted = {"packed": False, "r_drop": 0.0}
-        earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
-        tokenizer = checkpoint["tokenizer"]
-    except Exception as error:  # a file that is anything may raise anything
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"ckpt_path={path}: not a checkpoint of this project ({reason})") from error
-    now = dict(module.hparams) | module.origin
-    keys = [key for key in now if key not in ("total_steps", "threshold") and earlier.get(key) != now[key]]
-    faults = [f"ckpt_path={path}: {key} was {_short(earlier.get(key))}, is {_short(now[key])}" for key in keys]
-    if tokenizer != module.tokenizer_json:
-        faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
-    if faults:
-        raise UserError([*faults, "A run goes on with what it began with; start a new one without ckpt_path."])
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state | {"patience": self.patience})
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            log.info(
+                f"{self.wait_count} epochs brought no better {self.monitor}, so early stopping has ended this run; "
+                f"callbacks.early_stopping.patience={self.wait_count + 8} goes on"
+            )
+            trainer.should_stop = True
 
 
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 80 else f"{text[:77]}..."
+class SaveEvery(L.Callback):
+    """Saves ``path`` every so many ``minutes``, within an epoch too; None: at the ends of epochs alone.
+
+    By a clock that nobody sets. Between optimizer steps, and not after an epoch's last batch: see :class:`StopSafely`.
+    """
+
+    def __init__(self, minutes: float | None, path: str) -> None:
+        self.minutes, self.path = minutes, path
+        self._saved = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = batch_idx + 1
+        if self.minutes is None or done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
+            return
+        due = time.monotonic() - self._saved >= 60 * self.minutes
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # saving is a matter for all ranks
+            trainer.save_checkpoint(self.path, weights_only=False)
+            self._saved = time.monotonic()
 
 
 class TrainingStopped(Exception):

@@ -4,7 +4,6 @@ The signatures are the schema: each configured call is bound to the constructor 
 value and a value of the wrong kind are found in seconds, not after an epoch.
 """
 
-import importlib
 import inspect
 import json
 import math
@@ -22,6 +21,7 @@ from src.labels import C
 from src.lit_module import AspectSentimentModule
 from src.metrics import FIGURES
 from src.schema import fits, hints, shown, similar, words
+from src.targets import find_class, target_faults
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 # of the model group, read by src.encoder
@@ -55,6 +55,7 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("trainer.max_epochs", 1, math.inf, "at least 1"),
     ("trainer.limit_train_batches", 1e-9, math.inf, "more than 0"),
     ("trainer.limit_val_batches", 1e-9, math.inf, "more than 0: the best epoch is chosen on validation"),
+    ("trainer.save_every_minutes", 1e-9, math.inf, "more than 0 minutes, or null for the ends of epochs alone"),
     ("trainer.accumulate_grad_batches", 1, math.inf, "at least 1"),
     ("seed", 0, 2**32, "an integer in [0, 2^32)"),
     *((f"model.size.{key}", 1, math.inf, "at least 1") for key in SIZE_KEYS),
@@ -73,9 +74,11 @@ REFUSED = {  # settings of the Trainer that the schedule, early stopping or the 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
     faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
+    faults += target_faults({key: value for key, value in config.items() if key != "trainer"})
+    faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
     # two values that may say "auto" and become what the signatures ask for later
     loss = {k: v for k, v in config["loss"].items() if k != "alpha"}
-    trainer = {k: v for k, v in config["trainer"].items() if k != "precision"}
+    trainer = {k: v for k, v in config["trainer"].items() if k not in ("precision", "save_every_minutes")}
     for group, settings in {**config, "loss": loss, "trainer": trainer}.items():
         if group in ("data", "loss", "trainer", "logger") and settings:
             faults += _check_call(group, settings)
@@ -100,14 +103,9 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
 
 def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
     """Faults of one ``_target_`` and its arguments against the signature of what it names."""
-    target = settings.get("_target_")
-    if not isinstance(target, str) or "." not in target:
-        return [f"{group}._target_={target}: expected the full name of a class"]
-    module, _, name = target.rpartition(".")
-    try:
-        made = getattr(importlib.import_module(module), name)
-    except (ImportError, AttributeError) as error:
-        return [f"{group}._target_={target}: cannot be imported ({error})"]
+    made = find_class(settings.get("_target_"))
+    if isinstance(made, str):
+        return []  # told with all other names of the configuration
     given = {k: v for k, v in settings.items() if k != "_target_"}
     return _check_arguments(group, given, inspect.signature(made).parameters, hints(made))
 
@@ -208,8 +206,9 @@ def _check_files(config: dict[str, Any]) -> list[str]:
         faults.append(f"data.dir={data['dir']}: no such folder")
     elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
         faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
-    if config["ckpt_path"] is not None and not Path(config["ckpt_path"]).is_file():
-        faults.append(f"ckpt_path={config['ckpt_path']}: no such file")
+    checkpoint = config["ckpt_path"]
+    if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
+        faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")
     return faults
 
 

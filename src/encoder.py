@@ -1,8 +1,9 @@
 """The encoder: from a folder or at random from a configuration, with its tokenizer."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from src.errors import UserError
 from src.hub import locate
 from src.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
+from src.torch_files import check_weights
 
 ENOUGH = 100_000  # reviews that a tokenizer is made from
 POSITIONS = 512  # tokens that the small encoder has room for, at least
@@ -110,7 +112,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
-        config = AutoConfig.from_pretrained(folder)
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
     _check_positions(config, max_length)
@@ -119,6 +121,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
             f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder {config.vocab_size} "
             "embeddings; they do not belong together"
         )
+    _check_claims(folder, config, pooling, pretrained)
     if not pretrained:
         module = from_config(config.to_dict(), pooling)
         return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
@@ -128,7 +131,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     transformers.logging.disable_progress_bar()
     try:
         module, info = AutoModel.from_pretrained(
-            folder, dtype=torch.float32, output_loading_info=True, **_pooler(config, pooling)
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **_pooler(config, pooling)
         )
     except Exception as error:  # truncated, of other sizes, not weights at all: each library has its own error
         reason = str(error).strip().split("\n")[0] or type(error).__name__
@@ -151,6 +154,30 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
     module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
     module.train()
     return module
+
+
+def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
+    """Bytes of the weights of a module that ``config`` describes, without taking memory for them."""
+    if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
+        raise ValueError("a size beyond any encoder's")
+    with torch.device("meta"):
+        return sum(t.numel() * t.element_size() for t in build().state_dict().values())
+
+
+def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:
+    """Raise UserError for weights that are no tensors alone, or fewer than config.json says, before any is read."""
+    files = [file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.glob(pattern)]
+    for file in files if pretrained else ():
+        if file.suffix == ".bin":
+            check_weights(file)
+    described = config.to_dict()
+    try:
+        need = bytes_of(described, lambda: from_config(described, pooling)) // 4  # of a byte each, at the least
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{folder}/config.json: no encoder can be made of it ({error})") from error
+    there = sum(file.stat().st_size for file in files)
+    if pretrained and need > there:
+        raise UserError(f"{folder}: config.json describes {need:,} weights, and their files have {there:,} bytes")
 
 
 def _mini(

@@ -68,6 +68,7 @@ class AspectSentimentModule(L.LightningModule):
         # what travels in the checkpoint under keys of its own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
+        self.train_loss = MeanMetric(nan_strategy="disable")  # a NaN is for EpochLine to find; no wait for a GPU
         for stage in ("val", "test"):
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task))
             for head in self.heads:
@@ -91,7 +92,8 @@ class AspectSentimentModule(L.LightningModule):
             again = self(batch["input_ids"], batch["attention_mask"], batch.get("packing"))
             total = (total + self._total(self._losses(again, batch))) / 2
             total = total + self.r_drop * divergence(logits, again, batch["sentiment"] != IGNORE)
-        self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        self.train_loss.update(total.detach(), len(batch["row"]))
+        self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -141,9 +143,13 @@ class AspectSentimentModule(L.LightningModule):
         }
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
+        if not self.trainer.is_last_batch:  # of an epoch that a resumed run goes on with
+            checkpoint["train_loss"] = {k: float(getattr(self.train_loss, k)) for k in ("mean_value", "weight")}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
+        for name, value in checkpoint.get("train_loss", {}).items():
+            getattr(self.train_loss, name).fill_(value)
 
     # --- within ------------------------------------------------------------------------------------------------------
 

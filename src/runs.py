@@ -1,11 +1,13 @@
 """What a run's folder holds, read and written in one place.
 
-``.hydra/``, ``train.log``, ``metrics.csv``, ``checkpoints/{best,last}.ckpt``, ``summary.json``,
-``predictions/{val,test}.jsonl``; later ``report.html`` and ``bundle/``.
+``.hydra/``, ``train.log``, ``metrics.csv``, ``checkpoints/{best,last,previous}.ckpt``, ``summary.json``,
+``predictions/{val,test}.jsonl``, and of a finished run ``SHA256SUMS``; later ``report.html`` and ``bundle/``.
 """
 
+import hashlib
 import json
 import platform
+import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
@@ -14,6 +16,7 @@ from typing import Any
 from src.errors import UserError
 from src.labels import Labels
 
+SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
@@ -32,10 +35,17 @@ class Run:
         return self.folder / "checkpoints" / "last.ckpt"
 
     def predictions(self, split: str) -> Path:
-        return self.folder / "predictions" / f"{split}.jsonl"
+        """Raises UserError if the file is not the one that the run wrote."""
+        path = self.folder / "predictions" / f"{split}.jsonl"
+        self.check(path)
+        return path
 
-    def keep_earlier_metrics(self) -> None:
-        """Move a ``metrics.csv`` of before aside: the logger of a run that goes on in this folder would delete it."""
+    def begin(self) -> None:
+        """Make room for what a run that goes on in this folder writes.
+
+        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes of before hold no longer.
+        """
+        (self.folder / SUMS).unlink(missing_ok=True)
         current = self.folder / "metrics.csv"
         if current.exists():
             count = len(list(self.folder.glob("metrics.*.csv")))
@@ -48,6 +58,33 @@ class Run:
         io = AtomicCheckpointIO()
         io.save_checkpoint(io.load_checkpoint(self.best) | values, self.best)
 
+    def seal(self) -> None:
+        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later."""
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+        names = sorted(str(path.relative_to(self.folder)) for path in files if path.name not in (SUMS, ".lock"))
+        text = f"# {len(names)} files\n" + "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
+        temporary = self.folder / f".{SUMS}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.folder / SUMS)
+
+    def check(self, *paths: Path) -> None:
+        """Raise UserError if files, or all that are listed, are not those that :meth:`seal` saw; without it all are."""
+        sums = self.folder / SUMS
+        if not sums.exists():
+            return
+        lines = sums.read_bytes().decode(errors="replace").split("\n")
+        listed = {line[66:]: line[:64] for line in lines if re.fullmatch(r"[0-9a-f]{64}  .+", line)}
+        if lines[0] != f"# {len(listed)} files" or len(lines) != len(listed) + 2:
+            raise UserError(f"{sums}: is damaged; delete it if you know that the run's files are as they were")
+        faults = []
+        for path in paths or [self.folder / name for name in listed]:
+            if path.is_file() and _sha256(path) != listed.get(str(path.relative_to(self.folder))):
+                faults.append(f"{path}: is not the file that the run wrote (its SHA-256 differs from that in {SUMS})")
+            elif not path.is_file() and not paths:
+                faults.append(f"{path}: is missing")
+        if faults:
+            raise UserError(faults)
+
     def write_summary(self, summary: dict[str, Any]) -> None:
         path = self.folder / "summary.json"
         temporary = path.with_name(".summary.json.tmp")
@@ -57,6 +94,7 @@ class Run:
     def read_summary(self) -> dict[str, Any]:
         """Raises UserError when the folder is not that of a finished run."""
         path = self.folder / "summary.json"
+        self.check(path)
         try:
             summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
@@ -69,6 +107,11 @@ class Run:
     def labels(self) -> Labels:
         labels = self.read_summary()["labels"]
         return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def environment() -> dict[str, Any]:

@@ -13,7 +13,18 @@ from tests.test_config import composed
 
 ORDER = [
     *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
-    *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
+    *(
+        "data_report",
+        "tokenizer",
+        "token_cache",
+        "packing",
+        "batching",
+        "datamodule",
+        "focal",
+        "losses",
+        "hub",
+        "torch_files",
+    ),
     *(
         "encoder",
         "dropout",
@@ -25,8 +36,10 @@ ORDER = [
         "metrics",
         "lit_module",
         "checkpoint",
+        "resume",
     ),
-    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "pretraining", "cli"),
+    *("hardware", "schema", "targets", "checks", "progress", "folder", "runs", "summary", "judge", "ship"),
+    *("pretraining", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 

@@ -37,6 +37,9 @@ def test_a_run_leaves_the_files_that_are_promised(trained) -> None:
         "summary.json",
         "checkpoints/best.ckpt",
         "checkpoints/last.ckpt",
+        "checkpoints/previous.ckpt",
+        "SHA256SUMS",
+        ".lock",
         "predictions/val.jsonl",
         "predictions/test.jsonl",
     }

@@ -6,7 +6,9 @@ from typing import Any
 
 import lightning.pytorch as L
 
+from src.checkpoint import AtomicCheckpointIO
 from src.datamodule import AspectDataModule
+from src.errors import UserError
 from src.figures import figures, per_aspect
 from src.judge.calibration import fit_calibration
 from src.judge.inference import assemble
@@ -27,7 +29,8 @@ def judge_best(
 
     Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
     """
-
+    if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
+        raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
     labels = data.labels
     values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}}
     predictions = predict(trainer, module, data, "val", run.best)
@@ -63,6 +66,7 @@ def predict(
         accelerator=trainer.accelerator,
         devices=1,
         precision="32-true",
+        plugins=[AtomicCheckpointIO()],
         logger=False,
         enable_checkpointing=False,
         enable_progress_bar=False,

@@ -8,12 +8,15 @@ import torch
 from torch import Tensor
 
 from src.batching import Batches, BatchPlan, TokenisedSplit
+from src.checkpoint import AtomicCheckpointIO
+from src.encoder import bytes_of
 from src.errors import UserError
 from src.lit_module import AspectSentimentModule
 from src.predictions import Predictions
 from src.reviews import Reviews, read_reviews
 from src.runs import Run
 from src.tokenizer import PAD_ID, encode, from_json
+from src.torch_files import DamagedFile
 
 
 def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
@@ -47,9 +50,19 @@ def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predicti
 
 
 def load_best(run: Run) -> AspectSentimentModule:
-    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none."""
+    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none, or no whole one.
+
+    A file from elsewhere may claim any size of itself: what it claims is held against the file before it takes memory.
+    """
     if not run.best.is_file():
         raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
+    settings = AtomicCheckpointIO().load_checkpoint(run.best).get("hyper_parameters", {})
+    try:
+        claimed = bytes_of(settings["encoder_config"], lambda: AspectSentimentModule(**settings))
+    except Exception as error:  # settings that are anything
+        raise DamagedFile(f"{run.best}: describes no model of this project ({type(error).__name__})") from error
+    if claimed > run.best.stat().st_size:
+        raise DamagedFile(f"{run.best}: describes a model of {claimed:,} bytes, and has not so many")
     module: AspectSentimentModule = AspectSentimentModule.load_from_checkpoint(
         run.best, map_location="cpu", weights_only=True
     )

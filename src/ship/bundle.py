@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -24,6 +25,7 @@ from src.ship.disk import flush
 FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
 FILES = (MODEL, TOKENIZER, CARD)
+MOST = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, MODEL: 2**31}  # bytes; an ONNX file cannot have more than 2 GiB
 PRECISIONS = ("fp32", "int8")
 CHANGED = "is not the file that was exported (its SHA-256 differs)"
 
@@ -41,7 +43,7 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     folder = Path(folder)
     path = folder / INFO
     try:
-        text = path.read_bytes().decode()
+        text = _read(path).decode()
         info: Any = json.loads(text, parse_constant=_no_number)
     except (FileNotFoundError, NotADirectoryError):
         raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: absa export RUN -o BUNDLE") from None
@@ -52,7 +54,8 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     if not isinstance(info, dict):
         raise UserError(f"{path}: expected a JSON object, got {type(info).__name__}")
     if info.get("format") != FORMAT:
-        raise UserError(f"{path}: format {info.get('format')!r}, but this version reads format {FORMAT}; export again")
+        got = repr(info.get("format"))[:80]
+        raise UserError(f"{path}: format {got}, but this version reads format {FORMAT}; export again")
     if "sha256" not in info:
         faults = [f'{path}: "sha256" is missing; export again']
     elif text != _rendered(info) or info["sha256"] != _own_hash(info):
@@ -174,7 +177,7 @@ def _faults(info: dict[str, Any]) -> list[str]:
     kinds |= {"agreement": dict, "versions": dict, "task": str, "precision": str, "max_length": int, "pad_id": int}
     faults = [f'"{key}" is missing' for key in (*kinds, "sentiments", "normalisation") if key not in info]
     faults += [
-        f'"{key}": expected {kind.__name__}, got {info[key]!r}'
+        f'"{key}": expected {kind.__name__}, got {repr(info[key])[:80]}'
         for key, kind in kinds.items()
         if key in info and (not isinstance(info[key], kind) or isinstance(info[key], bool))
     ]
@@ -206,13 +209,26 @@ def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
     contents, faults = {}, []
     for name in FILES:
         try:
-            contents[name] = (folder / name).read_bytes()
+            contents[name] = _read(folder / name)
+        except UserError as error:
+            faults += error.faults
+            continue
         except OSError as error:
             faults.append(f"{folder / name}: cannot be read ({error.strerror})")
             continue
         if _sha256(contents[name]) != hashes.get(name):
             faults.append(f"{folder / name}: {CHANGED}")
     return contents, faults
+
+
+def _read(path: Path) -> bytes:
+    """A file's bytes. Raises UserError for what is no file, or larger than any bundle's, before it takes memory."""
+    found = path.stat()
+    if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device might never end
+        raise UserError(f"{path}: is no file")
+    if found.st_size > MOST[path.name]:
+        raise UserError(f"{path}: {found.st_size:,} bytes, and {MOST[path.name]:,} at most are read")
+    return path.read_bytes()
 
 
 def _umask() -> int:

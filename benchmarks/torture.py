@@ -1,0 +1,639 @@
+#!/usr/bin/env python3
+"""What a training survives: kills, damage, full disks, a clock set back, two runs in one folder, changing data.
+
+    python benchmarks/torture.py                   the long form: 30 kills, every file of a run; some ten minutes
+    python benchmarks/torture.py --short           two kills, a few of everything; under a minute
+    python benchmarks/torture.py --only kills full_disk --json torture.json
+
+Every fault is done to `train.py` itself, on the sample data and a tiny encoder, in float32 on the processor, and what
+comes of it is compared with an undisturbed run: weights, predictions and figures, bit for bit. Each kind has a negative
+control: the same fault with the remedy switched off, which must do harm, else the kind proves nothing. Trainings are
+forked from this process, which has imported what takes seconds already. Exit status 1 if anything did not hold.
+"""
+
+import argparse
+import hashlib
+import json
+import os
+import random
+import resource
+import runpy
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+import torch
+from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
+
+import src.checkpoint
+import src.files
+import src.folder
+import src.judge.best
+import src.progress
+import src.resume
+import src.runs
+import src.summary
+import src.tables
+import src.torch_files
+from src.checkpoint import AtomicCheckpointIO, RandomState
+from src.errors import UserError
+from src.runs import Run
+
+SETTINGS = [
+    *("model=mini", "model.size.hidden_size=16", "model.size.layers=1", "model.size.heads=2"),
+    *("model.size.intermediate_size=32", "model.size.vocab_size=1000", "trainer.precision=32-true"),
+    *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64", "data.cache=null"),
+    "trainer.save_every_minutes=1e-6",  # after every step: a kill within a save is as likely as can be
+]
+Before = Callable[[], None] | None
+
+
+@dataclass
+class Result:
+    """What came of one kind of fault."""
+
+    kind: str
+    tried: int = 0
+    held: int = 0
+    control: str = "not run"  # what the fault did with the remedy switched off
+    control_did_harm: bool = False
+    notes: list[str] = field(default_factory=list)
+
+    def count(self, held: bool, note: str) -> None:
+        self.tried += 1
+        self.held += held
+        if not held:
+            self.notes.append(note)
+
+    def harm(self, done: bool, words: str) -> None:
+        self.control, self.control_did_harm = words, done
+
+    @property
+    def ok(self) -> bool:
+        return self.held == self.tried > 0 and self.control_did_harm
+
+
+class Trainings:
+    """Starts `train.py` in forked processes below one folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.counted = 0
+
+    def start(
+        self, *words: str, before: Before = None, run: Path | None = None, more: dict[str, str] | None = None
+    ) -> "Child":
+        """``before`` is called in the new process first; ``more`` is added to its environment."""
+        self.counted += 1
+        log = self.folder / f"{self.counted}.log"
+        command = [*SETTINGS, *([f"hydra.run.dir={run}"] if run else []), *words]
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                handle = os.open(log, os.O_WRONLY | os.O_CREAT)
+                os.dup2(handle, 1)
+                os.dup2(handle, 2)
+                os.environ.update(more or {})
+                tempfile.tempdir = None  # $TMPDIR is read anew
+                os.chdir(ROOT)
+                if before is not None:
+                    before()
+                sys.argv = ["train.py", *command]
+                runpy.run_path(str(ROOT / "train.py"), run_name="__main__")
+                status = 0
+            except SystemExit as end:
+                status = end.code if isinstance(end.code, int) else int(end.code is not None)
+            except BaseException:
+                import traceback
+
+                traceback.print_exc()
+            finally:
+                sys.stdout.flush()
+                sys.stderr.flush()
+                os._exit(status)
+        return Child(pid, log)
+
+    def run(self, *words: str, **options: Any) -> "Child":
+        child = self.start(*words, **options)
+        child.wait()
+        return child
+
+
+class Child:
+    """A training under way, or ended."""
+
+    def __init__(self, pid: int, log: Path) -> None:
+        self.pid, self.log = pid, log
+        self.status: int | None = None
+
+    def wait(self, seconds: float = 300) -> int | None:
+        """Its exit status, negative for a signal; None if it is not done after so many seconds."""
+        end = time.monotonic() + seconds
+        while self.status is None and time.monotonic() < end:
+            done, status = os.waitpid(self.pid, os.WNOHANG)
+            if done:
+                self.status = os.waitstatus_to_exitcode(status)
+            else:
+                time.sleep(0.005)
+        return self.status
+
+    def send(self, number: int) -> None:
+        if self.status is None:
+            os.kill(self.pid, number)
+
+    @property
+    def said(self) -> str:
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
+
+    @property
+    def words(self) -> str:
+        """The end of what it said, for a note."""
+        return f"status {self.status}: ...{self.said[-300:]}"
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """All that two equal runs share, in comparable form."""
+    weights = {}
+    for name in ("best", "last"):
+        content = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
+        flat = hashlib.sha256()
+        for key, tensor in content["state_dict"].items():
+            flat.update(key.encode() + tensor.numpy().tobytes())
+        weights[name] = flat.hexdigest()
+    summary = json.loads((run / "summary.json").read_text())
+    names = ("best", "figures", "figures_untuned", "thresholds", "calibration", "steps")
+    figures = {name: summary[name] for name in names}
+    texts = {split: Run(run).predictions(split).read_text() for split in ("val", "test")}
+    return weights | figures | texts
+
+
+def finished(outputs: Path) -> Path:
+    """The run that came to its end."""
+    return next(f for f in outputs.iterdir() if (f / src.runs.SUMS).exists())
+
+
+def resumed(t: Trainings, run: Path, reference: dict[str, Any], result: Result, *words: str) -> None:
+    """Go on in the run's own folder and count whether the end is the reference's."""
+    child = t.run("ckpt_path=last", *words, run=run)
+    result.count(child.status == 0 and outcome(run) == reference, child.words)
+
+
+# --- faults, as a process does them to itself ---
+
+
+def at_save(number: int, fault: Callable[[Any], None], remedy: bool) -> Before:
+    """Do ``fault`` in the middle of the ``number``-th save: after half of its bytes are written.
+
+    Without the remedy checkpoints are written where they stand, as torch.save does.
+    """
+
+    def patch() -> None:
+        save, count = torch.save, [0]
+
+        def half(content: Any, file: Any) -> None:
+            count[0] += 1
+            if count[0] == number:
+                write, seen = file.write, [0]
+
+                def counting(data: Any) -> int:
+                    seen[0] += 1
+                    if seen[0] == 40:
+                        file.flush()
+                        fault(file)
+                    return write(data)
+
+                file.write = counting
+            save(content, file)
+
+        def in_place(self: Any, checkpoint: Any, path: Any, storage_options: Any = None) -> None:
+            Path(path).parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "wb") as file:
+                half(checkpoint, Plain(file))
+
+        if remedy:
+            torch.save = half  # type: ignore[assignment]
+        else:
+            AtomicCheckpointIO.save_checkpoint = in_place  # type: ignore[method-assign]
+
+    return patch
+
+
+class Plain:
+    """A file whose ``write`` can be replaced."""
+
+    def __init__(self, file: Any) -> None:
+        self.write, self.flush = file.write, file.flush
+
+
+def kill_itself(_: Any = None) -> None:
+    """As a kill from outside, at the worst moment."""
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def no_more_room(_: Any) -> None:
+    """From now on no file of this process may be larger: the system refuses to write on."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
+
+
+# --- the kinds ---
+
+
+def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """kill -9 at random moments of starting, training, saving, judging and resuming, until each run is through."""
+    result = Result("kill -9 at a random moment, then ckpt_path=last")
+    whole, runs = Result("runs killed on the way, equal to the undisturbed one bit for bit"), 0
+    rng, inside = random.Random(7), 0
+    while result.tried < (2 if short else 30):
+        runs += 1
+        outputs = t.folder / f"kills{runs}"
+        folder = "run" if runs % 2 else "${now:%H-%M-%S-%f}"  # one folder for all attempts, or a new one for each
+        own = [f"hydra.run.dir={outputs / folder}"]
+        killed = 0
+        while True:
+            begun = any(f.name != "best.ckpt" for f in outputs.glob("*/checkpoints/*.ckpt"))
+            child = t.start(*own, *(["ckpt_path=last"] if begun else []))
+            enough = killed >= (2 if short else 6)
+            child.wait(300 if enough else rng.uniform(0.2, 1.0) * seconds)
+            if child.status is not None:
+                whole.count(child.status == 0 and outcome(finished(outputs)) == reference, child.words)
+                break
+            child.send(signal.SIGKILL)
+            child.wait()
+            killed += 1
+            inside += any(outputs.glob("*/checkpoints/.*.partial"))
+            for file in outputs.glob("*/checkpoints/*.ckpt"):
+                try:
+                    src.torch_files.check_archive(file)
+                except UserError as error:
+                    result.notes.append(str(error))
+            result.count(not result.notes, "a checkpoint is damaged")
+    for number in (signal.SIGTERM, signal.SIGINT) if short else (signal.SIGTERM, signal.SIGINT) * 3:
+        run = t.folder / f"asked{whole.tried}"
+        child = t.start(run=run)
+        while child.wait(0.02) is None and not (run / "checkpoints" / "last.ckpt").exists():
+            pass
+        child.wait(rng.uniform(0, 0.1) * seconds)
+        child.send(number)
+        child.wait()
+        if child.status == 130:
+            resumed(t, run, reference, whole)
+        else:
+            whole.count(child.status == 0 and outcome(run) == reference, child.words)  # the fit was over before
+    run = t.folder / "in-save"
+    child = t.run(run=run, before=at_save(7, kill_itself, remedy=True))
+    result.count(child.status == -signal.SIGKILL, child.words)
+    inside += 1
+    resumed(t, run, reference, whole)
+    result.notes.append(f"{inside} of them within a save")
+    run = t.folder / "in-save-control"
+    t.run(run=run, before=at_save(7, kill_itself, remedy=False))
+    bad = [f.name for f in (run / "checkpoints").glob("*.ckpt") if damaged(f)]
+    result.harm(bool(bad), f"written in place, a kill within a save leaves {', '.join(bad) or 'nothing'} damaged")
+    yield result
+
+    def forget() -> None:
+        RandomState.load_state_dict = lambda self, state: None  # type: ignore[method-assign]
+
+    run = t.folder / "forgets"
+    t.run(run=run, before=at_save(7, kill_itself, remedy=True))
+    t.run("ckpt_path=last", run=run, before=forget)
+    differs = outcome(run) != reference
+    whole.harm(differs, f"without the random state the weights {'differ' if differs else 'are the same'}")
+    yield whole
+
+
+def damaged(file: Path) -> bool:
+    """Whether a checkpoint is not whole."""
+    try:
+        src.torch_files.check_archive(file)
+    except UserError:
+        return True
+    return False
+
+
+def corruption(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """Bits flipped in, and ends cut off, every file of a finished run, one at a time."""
+    result, rng = Result("a flipped bit or a cut end in any file of a finished run"), random.Random(11)
+    run, silent = t.folder / "reference", 0
+    for path in sorted(p for p in run.rglob("*") if p.is_file() and p.stat().st_size and p.name != ".lock"):
+        whole, name = path.read_bytes(), str(path.relative_to(run))
+        for i in range(2 if short else 20):
+            content = bytearray(whole)
+            if i % 2:
+                del content[rng.randrange(len(content)) :]
+            else:
+                content[rng.randrange(len(content))] ^= 1 << rng.randrange(8)
+            path.write_bytes(bytes(content))
+            result.count(found(run, path), f"{name}: damage {i} was not found")
+            silent += not found_by_plain_readers(path)
+        path.write_bytes(whole)
+    Run(run).check()
+    result.harm(silent > 0, f"of the same, plain torch.load, json and YAML readers miss {silent} of {result.tried}")
+    yield result
+    last = Result("a damaged last.ckpt, resumed from the one before it")
+    for i in range(1 if short else 4):
+        run = t.folder / f"damaged{i}"
+        t.run(run=run, before=at_save(9, kill_itself, remedy=True))
+        file = run / "checkpoints" / "last.ckpt"
+        if i % 2:
+            os.truncate(file, rng.randrange(file.stat().st_size))
+        else:
+            content = bytearray(file.read_bytes())
+            content[rng.randrange(len(content))] ^= 1
+            file.write_bytes(bytes(content))
+        resumed(t, run, reference, last)
+    run = t.folder / "damaged-control"
+    t.run(run=run, before=at_save(9, kill_itself, remedy=True))
+    os.truncate(run / "checkpoints" / "last.ckpt", 1000)
+    (run / "checkpoints" / "previous.ckpt").unlink()
+    child = t.run("ckpt_path=last", run=run)
+    last.harm(child.status == 2, f"with one kept instead of two the run cannot go on (status {child.status})")
+    yield last
+
+
+def found(run: Path, path: Path) -> bool:
+    """Whether reading the file, as the project reads it, says that it is damaged."""
+    try:
+        if path.suffix == ".ckpt":
+            AtomicCheckpointIO().load_checkpoint(path)
+        else:
+            Run(run).check()
+    except UserError:
+        return True
+    return False
+
+
+def found_by_plain_readers(path: Path) -> bool:
+    """Whether the libraries that read such a file would say that it is damaged."""
+    import yaml
+
+    try:
+        if path.suffix == ".ckpt":
+            torch.load(path, weights_only=True)
+        elif path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".jsonl":
+            [json.loads(line) for line in path.read_text().splitlines()]
+        elif path.suffix == ".yaml":
+            yaml.safe_load(path.read_text())
+        else:
+            path.read_text()
+    except Exception:
+        return True
+    return False
+
+
+def other_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """$TMPDIR on another file system, killed while a finished file would be moved from there."""
+    result = Result("killed within a save, with $TMPDIR on another file system")
+    elsewhere = Path("/dev/shm")
+    if not elsewhere.is_dir() or elsewhere.stat().st_dev == t.folder.stat().st_dev:
+        result.notes.append("skipped: /dev/shm is no other file system here")
+        yield result
+        return
+    with tempfile.TemporaryDirectory(dir=elsewhere) as there:
+        for i in range(1 if short else 3):
+            run = t.folder / f"tmpdir{i}"
+            child = t.run(run=run, before=at_save(5 + 3 * i, kill_itself, remedy=True), more={"TMPDIR": there})
+            clean = child.status == -signal.SIGKILL and not list(Path(there).iterdir())
+            child = t.run("ckpt_path=last", run=run, more={"TMPDIR": there})
+            result.count(clean and child.status == 0 and outcome(run) == reference, child.words)
+        run = t.folder / "tmpdir-control"
+
+        def lightnings_own() -> None:
+            AtomicCheckpointIO.save_checkpoint = TorchCheckpointIO.save_checkpoint  # type: ignore[method-assign]
+            copy, count = shutil.copyfile, [0]
+
+            def half(source: Any, target: Any, **options: Any) -> Any:
+                count[0] += 1
+                if count[0] == 7:
+                    content = Path(source).read_bytes()
+                    Path(target).write_bytes(content[: len(content) // 2])
+                    kill_itself()
+                return copy(source, target, **options)
+
+            shutil.copyfile = half
+
+        t.run(run=run, before=lightnings_own, more={"TMPDIR": there})
+        bad = [f.name for f in (run / "checkpoints").glob("*.ckpt") if damaged(f)]
+        result.harm(bool(bad), f"Lightning's own saving leaves {', '.join(bad) or 'nothing'} damaged")
+    yield result
+
+
+def full_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """Room that ends in the middle of a save: a message, status 2, the checkpoint before whole; then room again."""
+    result = Result("the disk is full in the middle of a save, then has room again")
+    for number in (7,) if short else (2, 7, 12):
+        run = t.folder / f"full{number}"
+        child = t.run(run=run, before=at_save(number, no_more_room, remedy=True))
+        said = child.status == 2 and "cannot be written: File too large" in child.said and "Traceback" not in child.said
+        result.count(said and not any(map(damaged, (run / "checkpoints").glob("*.ckpt"))), child.words)
+        resumed(t, run, reference, result)
+    child = t.run(run=t.folder / "no-room", before=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000)))
+    result.count(child.status == 2 and "ulimit -f" in child.said and "Traceback" not in child.said, child.words)
+    run = t.folder / "full-control"
+    t.run(run=run, before=at_save(7, no_more_room, remedy=False))
+    bad = [f.name for f in (run / "checkpoints").glob("*.ckpt") if damaged(f)]
+    result.harm(bool(bad), f"written in place, {', '.join(bad) or 'nothing'} is lost")
+    yield result
+
+
+def read_only(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """A folder that nobody may write in: /proc, a file in the place of a folder, and, not as root, mode 555."""
+    result = Result("a run folder that cannot be written: one message, status 2, at once")
+    closed = t.folder / "closed"
+    closed.mkdir(mode=0o555)
+    places = [Path("/proc/visobert/run"), Path("/dev/null/run"), *([] if os.geteuid() == 0 else [closed / "run"])]
+    if os.geteuid() == 0:
+        result.notes.append("mode 555 is not tried: root may write there")
+    for place in places:
+        child = t.run(run=place)
+        said = "cannot be written" in child.said and "Traceback" not in child.said
+        result.count(child.status == 2 and said, child.words)
+    child = t.run("~hydra.callbacks.folder", run=places[0])
+    traceback = "Traceback" in child.said
+    result.harm(traceback, f"without the check it ends in {'a traceback' if traceback else 'words'}")
+    yield result
+
+
+def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """A clock that goes back a day every time someone looks, and a kill within the first epoch."""
+
+    def set_back() -> None:
+        now = [time.time()]
+
+        def back() -> float:
+            now[0] -= 86_400
+            return now[0]
+
+        time.time = back
+
+    def trusting() -> None:
+        set_back()
+        src.checkpoint.time = type("", (), {"monotonic": staticmethod(time.time)})  # type: ignore[assignment]
+
+    def in_first_epoch(patch: Callable[[], None]) -> Before:
+        def both() -> None:
+            patch()
+            steps = [0]
+
+            def fifth(*_: Any) -> None:
+                steps[0] += 1
+                if steps[0] == 5:
+                    kill_itself()
+
+            RandomState.on_train_batch_start = fifth  # type: ignore[method-assign]
+
+        return both
+
+    result = Result("a clock that is set back, and a kill within an epoch")
+    run = t.folder / "clock"
+    t.run(run=run, before=in_first_epoch(set_back))
+    result.count((run / "checkpoints" / "last.ckpt").exists(), "nothing was saved within the epoch")
+    child = t.run("ckpt_path=last", run=run, before=set_back)
+    result.count(child.status == 0 and outcome(run) == reference, child.words)
+    spent = json.loads((run / "summary.json").read_text())["seconds"] if child.status == 0 else {"": -1}
+    result.count(all(s >= 0 for s in spent.values()), f"seconds in summary.json: {spent}")
+    child = t.run(run=run)
+    said = "holds a run already" in child.said
+    result.count(child.status == 2 and said, f"a folder of the same name was written over: {child.words}")
+    run = t.folder / "clock-control"
+    t.run(run=run, before=in_first_epoch(trusting))
+    lost = not (run / "checkpoints" / "last.ckpt").exists()
+    result.harm(lost, f"by the clock that is set, {'nothing' if lost else 'something'} was saved within the epoch")
+    yield result
+
+
+def two_runs(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """A second run into the folder of one that is under way."""
+    result = Result("two runs started into one folder: the second is refused, the first undisturbed")
+    for i in range(1 if short else 3):
+        run = t.folder / f"two{i}"
+        first = t.start(run=run)
+        while first.wait(0.02) is None and not (run / ".hydra" / "overrides.yaml").exists():
+            pass
+        first.wait(i * 0.3 * seconds)
+        second = t.run("seed=1", run=run)
+        refused = second.status == 2 and "another run is writing there" in second.said
+        first.wait()
+        kept = "seed=1" not in (run / ".hydra" / "overrides.yaml").read_text()
+        result.count(refused and kept and first.status == 0 and outcome(run) == reference, second.words)
+
+    def unlocked() -> None:
+        src.folder.fcntl = type("", (), {"flock": staticmethod(lambda *_: None), "LOCK_EX": 0, "LOCK_NB": 0})  # type: ignore
+
+    run = t.folder / "two-control"
+    first = t.start(run=run, before=unlocked)
+    while first.wait(0.02) is None and not (run / ".hydra" / "overrides.yaml").exists():
+        pass
+    second = t.run("seed=1", run=run, before=unlocked)
+    first.wait()
+    mixed = "seed=1" in (run / ".hydra" / "overrides.yaml").read_text()
+    result.harm(mixed, f"without the lock the first run's settings are {'written over' if mixed else 'kept'}")
+    yield result
+
+
+def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
+    """A data file that grows between its two readings."""
+    result = Result("a data file that changes while it is read: refused")
+
+    def growing(checked: bool, path: Path, row: bytes) -> Before:
+        def patch() -> None:
+            read = src.files.sha256_of
+
+            def then_grow(name: str, *more: Any, **options: Any) -> str | None:
+                digest = read(name, *more, **options)
+                if name == str(path):
+                    with path.open("ab") as file:
+                        file.write(row)
+                return digest
+
+            src.tables.sha256_of = then_grow  # type: ignore[attr-defined]
+            if not checked:
+                lines = src.files.read_lines
+                src.tables.read_lines = lambda name, digest, faults: lines(name, sha256(name), faults)  # type: ignore
+
+        return patch
+
+    header, *rows = (ROOT / "data" / "sample" / "train.csv").read_bytes().splitlines(keepends=True)
+    quick = ["trainer.max_epochs=1", "trainer.limit_train_batches=1"]
+    for i in range(1 if short else 3):
+        path = t.folder / f"grows{i}.csv"
+        path.write_bytes(header + b"".join(rows))
+        child = t.run(f"data.train={path}", *quick, run=t.folder / f"grows{i}", before=growing(True, path, rows[i]))
+        result.count(child.status == 2 and "the file changed while it was read" in child.said, child.words)
+    path = t.folder / "grows.csv"
+    path.write_bytes(header + b"".join(rows))
+    child = t.run(f"data.train={path}", *quick, run=t.folder / "grows", before=growing(False, path, rows[0]))
+    result.harm(child.status == 0, f"unchecked, it is trained on under the hash of another (status {child.status})")
+    yield result
+
+
+def sha256(name: str) -> str:
+    """Of a file as it is now."""
+    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
+
+
+KINDS = {f.__name__: f for f in (kills, corruption, other_disk, full_disk, read_only, clock, two_runs, changing_data)}
+
+
+@contextmanager
+def workplace(keep: Path | None) -> Iterator[Path]:
+    """A folder that vanishes in the end, unless one is given."""
+    if keep is not None:
+        keep.mkdir(parents=True)
+        yield keep
+    else:
+        with tempfile.TemporaryDirectory(prefix="torture") as folder:
+            yield Path(folder)
+
+
+def main() -> int:
+    """All of it, one after the other; a table and, if asked for, JSON."""
+    p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    p.add_argument("--short", action="store_true")
+    p.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))
+    p.add_argument("--json", type=Path)
+    p.add_argument("--keep", type=Path, help="a new folder for the runs, to look at them afterwards")
+    a = p.parse_args()
+    torch.set_num_threads(1)
+    os.environ |= {"HF_HUB_OFFLINE": "1", "TOKENIZERS_PARALLELISM": "false", "OMP_NUM_THREADS": "1"}
+    began, results = time.monotonic(), []
+    with workplace(a.keep) as folder:
+        t = Trainings(folder)
+        first = time.monotonic()
+        child = t.run(run=folder / "reference")
+        if child.status != 0:
+            print(f"the undisturbed run failed: {child.said}", file=sys.stderr)
+            return 1
+        seconds = time.monotonic() - first
+        reference = outcome(folder / "reference")
+        for name in a.only:
+            for result in KINDS[name](t, reference, a.short, seconds):
+                results.append(result)
+                print(f"{'ok ' if result.ok else 'NOT'}  {result.held}/{result.tried}  {result.kind}", flush=True)
+                print(f"       control: {result.control}", *result.notes[:5], sep="\n       ", flush=True)
+    print("\n| fault | held | control |\n|---|---|---|")
+    print("\n".join(f"| {r.kind} | {r.held} of {r.tried} | {r.control} |" for r in results))
+    minutes = (time.monotonic() - began) / 60
+    print(f"\n{t.counted} trainings, {minutes:.1f} minutes; the undisturbed one took {seconds:.1f} s")
+    if a.json:
+        facts = {"short": a.short, "trainings": t.counted, "minutes": round(minutes, 1), "torch": torch.__version__}
+        facts["results"] = [asdict(r) | {"ok": r.ok} for r in results]
+        a.json.write_text(json.dumps(facts, indent=2, ensure_ascii=False) + "\n")
+    return 0 if all(r.ok for r in results) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,140 @@
+"""One run a folder, with room, checked before anything is trained."""
+
+import errno
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from src import folder as folders
+from src.errors import UserError
+from src.folder import alone_in, check_room, checkpoint_size, claim, is_first_process, release
+from tests.conftest import ROOT, TINY, train
+from tests.tiny import tiny_module
+
+# /proc takes no new files from anybody, root included; a file is no folder for anybody either
+NOWHERE = [Path("/proc/visobert"), Path("/dev/null/run")]
+
+
+def held_elsewhere(folder: Path) -> subprocess.Popen:
+    """Another process that holds the folder until its input is closed."""
+    code = "import sys; from pathlib import Path; from src.folder import claim; claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path) -> None:
+    other = held_elsewhere(tmp_path)
+    with pytest.raises(UserError, match=rf"another run is writing there \(process {other.pid} on "):
+        claim(tmp_path)
+    other.kill()  # kill -9: nothing of it is left to be tidied up
+    other.wait()
+    claim(tmp_path)
+    claim(tmp_path)  # once more in the same process is no other run
+    release(tmp_path)
+
+
+def test_without_the_lock_the_second_run_is_let_in(tmp_path, monkeypatch) -> None:
+    """The remedy is what makes the test above pass."""
+    other = held_elsewhere(tmp_path)
+    monkeypatch.setattr(folders.fcntl, "flock", lambda *_: None)
+    claim(tmp_path)
+    release(tmp_path)
+    other.kill()
+    other.wait()
+
+
+def test_a_finished_run_is_not_written_over_by_a_new_one(tmp_path) -> None:
+    """Two runs of one second have the same folder by default; so has one after the clock was set back."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(UserError, match=r"holds a run already \(checkpoints/last.ckpt\).*ckpt_path=last goes on"):
+        claim(tmp_path, fresh=True)
+    claim(tmp_path)
+    release(tmp_path)
+
+
+@pytest.mark.parametrize("nowhere", NOWHERE)
+def test_where_nothing_can_be_written_it_says_so(nowhere) -> None:
+    with pytest.raises(UserError, match=r"cannot be written .*; give another hydra.run.dir"):
+        claim(nowhere / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root ignores permission bits; the tests above and below do without")
+def test_a_read_only_folder_is_said_so(tmp_path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(UserError, match="Permission denied"):
+        claim(tmp_path / "run")
+
+
+def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> None:
+    module = tiny_module()
+    check_room(tmp_path / "run", module)
+    size = checkpoint_size(module)
+    (tmp_path / "full" / "predictions").mkdir(parents=True)
+    (tmp_path / "full" / "checkpoints").write_text("a file where the folder should be")
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
+    monkeypatch.setattr(folders.resource, "getrlimit", lambda _: (size - 1, -1))
+    with pytest.raises(UserError) as error:
+        check_room(tmp_path / "full", module)
+    checkpoints, room, limit = error.value.faults
+    assert "full/checkpoints: cannot be written (File exists)" in checkpoints
+    assert "1.00 MB free, and the run may write" in room and "hydra.run.dir" in room
+    assert "ulimit -f" in limit
+
+
+def test_what_a_resumed_run_replaces_is_room(tmp_path, monkeypatch) -> None:
+    module = tiny_module()
+    size = checkpoint_size(module)
+    free = folders.BESIDE + size  # for one more than the three that are there
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": free}))
+    with pytest.raises(UserError, match="free, and the run may write"):
+        check_room(tmp_path, module)
+    for name in folders.AT_ONCE:
+        (tmp_path / "checkpoints" / name).write_bytes(bytes(size))
+    check_room(tmp_path, module)
+
+
+def test_the_size_of_a_checkpoint_is_foreseen(trained) -> None:
+    from src.judge.inference import load_best
+    from src.runs import Run
+
+    run = Run(trained[0])
+    foreseen, real = checkpoint_size(load_best(run)), run.last.stat().st_size
+    assert abs(real - foreseen) < 0.05 * real + 100_000
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_disk_that_fills_up_anywhere_in_a_run_is_no_bug(tmp_path, number) -> None:
+    with pytest.raises(UserError, match=r"metrics.csv: cannot be written: .*ckpt_path=last"), alone_in(tmp_path):
+        raise OSError(number, os.strerror(number), "metrics.csv")
+    with pytest.raises(FileNotFoundError), alone_in(tmp_path):
+        raise FileNotFoundError(2, "that is a bug")
+    assert not folders._held, "the folder is given back"
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_other_ranks_of_a_run_share_its_folder(monkeypatch, name) -> None:
+    assert is_first_process()
+    monkeypatch.setenv(name, "1")
+    assert not is_first_process()
+
+
+# --- the real script: refused before Hydra writes there, status 2, one message ---
+
+
+def test_the_script_leaves_a_folder_that_is_not_its_own_as_it_was(tmp_path) -> None:
+    other = held_elsewhere(tmp_path / "run")
+    done = train(*TINY, f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path}/run: another run is writing there")
+    assert "Traceback" not in done.stderr
+    assert [f.name for f in (tmp_path / "run").iterdir()] == [".lock"]
+    other.kill()
+    other.wait()
+    done = train(*TINY, "hydra.run.dir=/proc/visobert/run")
+    assert done.returncode == 2 and "error: /proc/visobert/run: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
