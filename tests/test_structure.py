@@ -26,7 +26,8 @@ ORDER = [
         "lit_module",
         "checkpoint",
     ),
-    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
+    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "jobs", "sweeps", "search"),
+    *("ship", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 
