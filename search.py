@@ -60,11 +60,18 @@ def search(words: list[str]) -> int:
         sys.argv.append(f"sweep.dir={folder}")  # the command that goes on, as it will be printed, has to name it
     space = from_config(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
-        raise UserError("nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'")
+        raise UserError(
+            "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
+        )
+    if not isinstance(settings["trials"], int) or settings["trials"] < 1:
+        raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
     found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"])
-    print(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}", flush=True)
+    print(
+        f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}",
+        flush=True,
+    )
     work(found, train)
     page, command = write_page(found), best_command(found)
     if command is None:

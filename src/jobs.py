@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import IO, Any
 
 from hydra.core.hydra_config import HydraConfig
-
 from omegaconf import OmegaConf
 
 from src.errors import UserError
@@ -58,8 +57,8 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
         best, config = float(summary["best"]), dict(summary["config"])
     except (UserError, KeyError, TypeError, ValueError):
         return None
-    both = [{"config": c, "data": {"splits": {}}} for c in (config, json.loads(json.dumps(settings)))]
-    differs = differing([known_settings(each) for each in both])
+    now = json.loads(json.dumps(settings))  # as a summary would hold it
+    differs = differing([known_settings({"config": c, "data": {"splits": {}}}) for c in (config, now)])
     if differs:
         faults = [f"{run.folder}: finished with {key}={was}, which is now {now}" for key, (was, now) in differs.items()]
         raise UserError([*faults, "Its results stay. For the new settings name another hydra.sweep.dir."])

@@ -45,9 +45,9 @@ def call(program: Callable[[], None], *words: str) -> int:
     return 0
 
 
-def killed(program: Callable[[], None], *words: str, when: Callable[[], bool], wait: float = 60) -> None:
+def killed(target: Callable[..., int], *arguments: object, when: Callable[[], bool], wait: float = 60) -> None:
     """Run it in a process of its own, and kill -9 that as soon as ``when`` is true."""
-    process = multiprocessing.get_context("fork").Process(target=call, args=(program, *words))
+    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
     process.start()
     deadline = time.monotonic() + wait
     while not when():

@@ -1,4 +1,4 @@
-"""Charts of a study, in the manner of :mod:`src.judge.charts`: how it went, what mattered, and where the good values lie."""
+"""Charts of a study, as those of :mod:`src.judge.charts`: how it went, what mattered, where good values lie."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from markupsafe import Markup, escape
 
-from src.judge.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, frame, scale, short, svg, words_at
+from src.judge.charts import BOTTOM, LEFT, RIGHT, TOP, WIDTH, frame, px, scale, svg, words_at
 
 HEIGHT = 250
 Ticks = list[tuple[float, str]]
@@ -28,14 +28,15 @@ def history(points: Sequence[Point], figure: str) -> Markup:
     x, y = scale(0, last, LEFT + 6, WIDTH - RIGHT - 6), scale(low, high, HEIGHT - BOTTOM, TOP + 4)
     every = max(1, math.ceil(last / 8))
     body = frame(x, y, HEIGHT, "trial", figure, [(n, str(n)) for n in range(0, last + 1, every)], ticks)
-    steps, best = [], -math.inf
+    steps: list[str] = []
+    best = -math.inf
     for p in points:
         if not p.pruned and p.value > best:
-            steps += [f"{short(x(p.number))},{short(y(max(best, low)))}"] if steps else []
+            steps += [f"{px(x(p.number))},{px(y(max(best, low)))}"] if steps else []
             best = p.value
-            steps.append(f"{short(x(p.number))},{short(y(best))}")
+            steps.append(f"{px(x(p.number))},{px(y(best))}")
     if steps:
-        steps.append(f"{short(x(last))},{short(y(best))}")
+        steps.append(f"{px(x(last))},{px(y(best))}")
         body.append(f'<polyline class="line l0" points="{" ".join(steps)}"/>')
     body += [_dot(x(p.number), y(p.value), p) for p in points]
     told = f"{len(points)} trials; best {best:.4f}" if steps else f"{len(points)} trials, none complete"
@@ -50,8 +51,8 @@ def importance(shares: Mapping[str, float]) -> Markup:
     for i, (key, share) in enumerate(shares.items()):
         top = i * row
         body.append(words_at(0, top + 13, key, "start"))
-        body.append(f'<rect class="track" x="0" y="{top + 19}" width="{short(x(1))}" height="10" rx="2"/>')
-        body.append(f'<rect class="fill" x="0" y="{top + 19}" width="{short(x(share))}" height="10" rx="2"/>')
+        body.append(f'<rect class="track" x="0" y="{top + 19}" width="{px(x(1))}" height="10" rx="2"/>')
+        body.append(f'<rect class="fill" x="0" y="{top + 19}" width="{px(x(share))}" height="10" rx="2"/>')
         body.append(words_at(WIDTH, top + 28, f"{share:.2f}", "end"))
     told = "; ".join(f"{key} {share:.2f}" for key, share in shares.items())
     return svg(WIDTH, row * len(shares), "Importance of the settings", told, body, "importance")
@@ -82,7 +83,7 @@ def slice_of(key: str, points: Sequence[Point], figure: str, choices: Sequence[s
 def _dot(x: float, y: float, p: Point) -> str:
     told = f"trial {p.number}: {p.value:.4f}{', pruned' if p.pruned else ''}; {p.at}"
     kind, radius = ("half", 3) if p.pruned else ("dot", 4)
-    return f'<circle class="{kind}" cx="{short(x)}" cy="{short(y)}" r="{radius}"><title>{escape(told)}</title></circle>'
+    return f'<circle class="{kind}" cx="{px(x)}" cy="{px(y)}" r="{radius}"><title>{escape(told)}</title></circle>'
 
 
 def _span(values: Sequence[float]) -> tuple[float, float, Ticks]:

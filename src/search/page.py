@@ -33,14 +33,16 @@ def write_page(search: Search) -> Path:
     trials = search.study.get_trials(deepcopy=False)
     judged = [t for t in trials if t.value is not None]
     complete = [t for t in trials if t.state == TrialState.COMPLETE]
-    style = "".join((folder / name).read_text("utf-8") for folder, name in ((TEMPLATES, "report.css"), (OWN, "search.css")))
+    style = "".join(
+        (folder / name).read_text("utf-8") for folder, name in ((TEMPLATES, "report.css"), (OWN, "search.css"))
+    )
     shares = importances(search.study, complete)
     context = {
         "name": search.folder.resolve().name,
         "figure": figure,
         "asked": search.trials,
         "states": {name: sum(t.state == state for t in trials) for state, name in SHOWN_STATES.items()},
-        "best": max(complete, key=lambda t: t.value, default=None),
+        "best": max(complete, key=_value, default=None),
         "command": best_command(search),
         "fixed": search.fixed,
         "history": charts.history(_points(judged), figure) if judged else None,
@@ -65,7 +67,7 @@ def best_command(search: Search) -> str | None:
     complete = search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if not complete:
         return None
-    best = max(complete, key=lambda t: t.value or 0.0)
+    best = max(complete, key=_value)
     return shlex.join(["python", "train.py", *search.fixed, *overrides(best.params)])
 
 
@@ -83,7 +85,8 @@ def importances(study: optuna.Study, complete: Sequence[FrozenTrial]) -> dict[st
 
 
 def slice_of(key: str, d: BaseDistribution, judged: Sequence[FrozenTrial], figure: str) -> Markup:
-    points = [Point(t.number, t.params[key], t.value or 0.0, t.state == TrialState.PRUNED) for t in judged]
+    """The figure over one setting."""
+    points = [Point(t.number, t.params[key], _value(t), t.state == TrialState.PRUNED) for t in judged]
     choices = [str(c) for c in d.choices] if isinstance(d, CategoricalDistribution) else None
     return charts.slice_of(key, points, figure, choices, log=getattr(d, "log", False))
 
@@ -95,7 +98,9 @@ def ordered(space: dict[str, BaseDistribution], shares: dict[str, float]) -> lis
 
 def row(t: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
     """A trial in the table."""
-    seconds = (t.datetime_complete - t.datetime_start).total_seconds() if t.datetime_complete and t.datetime_start else None
+    seconds = (
+        (t.datetime_complete - t.datetime_start).total_seconds() if t.datetime_complete and t.datetime_start else None
+    )
     return {
         "number": t.number,
         "state": SHOWN_STATES.get(t.state, t.state.name.lower()),
@@ -108,9 +113,11 @@ def row(t: FrozenTrial, space: dict[str, BaseDistribution]) -> dict[str, Any]:
 
 
 def _points(judged: Sequence[FrozenTrial]) -> list[Point]:
-    return [
-        Point(t.number, " ".join(overrides(t.params)), t.value or 0.0, t.state == TrialState.PRUNED) for t in judged
-    ]
+    return [Point(t.number, " ".join(overrides(t.params)), _value(t), t.state == TrialState.PRUNED) for t in judged]
+
+
+def _value(t: FrozenTrial) -> float:
+    return t.value if t.value is not None else 0.0
 
 
 def _shown(value: Any) -> str:
@@ -120,4 +127,4 @@ def _shown(value: Any) -> str:
 def _rank(t: FrozenTrial) -> tuple[int, float, int]:
     """Complete trials first, best first; then pruned ones; the others last."""
     place = {TrialState.COMPLETE: 0, TrialState.PRUNED: 1}.get(t.state, 2)
-    return place, -(t.value or 0.0), t.number
+    return place, -(_value(t)), t.number

@@ -30,7 +30,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
         try:
             [override] = OverridesParser.create().parse_overrides([word])
         except HydraException as error:
-            faults.append(str(error).strip().split("\n")[0])
+            faults.append(", ".join(str(error).strip().split("\n")[:2]))
             continue
         if override.key_or_group.split(".")[0] == "sweep":
             own.append(word)
@@ -48,11 +48,13 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
     return own, fixed, space
 
 
-def from_config(given: Mapping[str, str], fixed: Sequence[str]) -> Space:
+def from_config(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
     """The space of a configuration, ``{"loss.gamma": "interval(0, 5)"}``, without what the command line fixes."""
-    _, rest, space = split([f"{key}={words}" for key, words in given.items()])
+    _, rest, space = split([f"{key}={words}" for key, words in given.items() if words is not None])
     if rest:
-        raise UserError([f"sweep.space: {word} is one value; expected interval(...), range(...) or choice(...)" for word in rest])
+        raise UserError(
+            [f"sweep.space: {word} is one value; expected interval(...), range(...) or choice(...)" for word in rest]
+        )
     held = {word.partition("=")[0].lstrip("+") for word in fixed}
     return {key: value for key, value in space.items() if key not in held}
 
@@ -69,7 +71,7 @@ def distribution(override: Override) -> BaseDistribution:
         if not low < high or (log and low <= 0):
             raise ValueError("an interval goes from the lower end to the higher" + ", above 0 with log" * log)
         whole = isinstance(low, int) and isinstance(high, int)
-        return IntDistribution(low, high, log) if whole else FloatDistribution(low, high, log)
+        return IntDistribution(int(low), int(high), log) if whole else FloatDistribution(low, high, log)
     if isinstance(value, RangeSweep) and not value.shuffle:
         numbers = list(value.range())
         if not numbers:

@@ -1,4 +1,4 @@
-"""A study in a folder: one SQLite file, worked on by any number of this machine's processes, of which any may be killed.
+"""A study in a folder: one SQLite file, worked on by this machine's processes, any of which may be killed.
 
 SQLite rather than Optuna's journal file: its transactions are undone when their process is killed, and its locks end
 with the process. A journal keeps the half line of a killed process, which the next one appends to: from then on it
@@ -66,12 +66,12 @@ class Search:
         """
         with self._alone():
             known = self.study.get_trials(deepcopy=False)
-            for trial in known:
-                if trial.state == TrialState.RUNNING and self._hold(trial.number):
-                    log.info(f"Trial {trial.number} was left by a process that is gone; it goes on here")
-                    self.study.sampler = self._sampler(seed=self.seed + trial.number)
-                    taken = optuna.Trial(self.study, trial._trial_id)
-                    return taken, suggest(taken, self.space)
+            for left in known:
+                if left.state == TrialState.RUNNING and self._hold(left.number):
+                    log.info(f"Trial {left.number} was left by a process that is gone; it goes on here")
+                    self.study.sampler = self._sampler(seed=self.seed + left.number)
+                    trial = optuna.Trial(self.study, left._trial_id)
+                    return trial, suggest(trial, self.space)
             if len(known) >= self.trials:
                 return None
             self.study.sampler = self._sampler(seed=self.seed + len(known))
@@ -107,4 +107,6 @@ class Search:
                 faults.append(f"of {key} it searches {was or 'nothing'}, given {given or 'nothing'}")
         if faults:
             name = f"sweep.dir={self.folder}: holds another study: "
-            raise UserError([*(name + fault for fault in faults), "Name another sweep.dir, or give what it began with."])
+            raise UserError(
+                [*(name + fault for fault in faults), "Name another sweep.dir, or give what it began with."]
+            )

@@ -46,7 +46,9 @@ def work(search: Search, train: Train) -> None:
         give_back_memory()
         write_page(search)
         if (failed := failed + 1 if failed_so_far(search) else 0) >= PATIENCE:
-            raise UserError(f"the first {failed} trials failed; what they share is wrong. See {search.folder}/0/train.log")
+            raise UserError(
+                f"the first {failed} trials failed; what they share is wrong. See {search.folder}/0/train.log"
+            )
 
 
 def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) -> str:
@@ -88,12 +90,14 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
     first = {key: values[0] for key, values in ends.items()}
     points = [first, *(first | {key: value} for key, values in ends.items() for value in values[1:])]
     faults: dict[str, None] = {}
-    figures = set()
+    figures: set[str] = set()
     for point in points:
         try:
             config = composed([*fixed, *overrides(point)], folder)
             HydraConfig.instance().set_config(config)
-            settings = OmegaConf.to_container(OmegaConf.masked_copy(config, [k for k in config if k != "hydra"]), resolve=True)
+            with open_dict(config):
+                del config["hydra"]
+            settings: Any = OmegaConf.to_container(config, resolve=True)
             figures.add(settings["monitor"])
             check_config(settings, multirun=True)
         except UserError as error:
