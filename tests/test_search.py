@@ -1,10 +1,10 @@
 """Searches: spaces in Hydra's words, studies that are killed and go on, several processes, pruning, the page."""
 
 import json
+import multiprocessing
 import re
+import signal
 import sqlite3
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -23,7 +23,6 @@ from src.runs import Run
 from src.search.page import write_page
 from src.search.space import from_config, overrides, split, suggest
 from src.search.study import Search
-from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
@@ -197,19 +196,21 @@ def test_the_journal_of_optuna_would_not_survive_what_sqlite_does(tmp_path) -> N
 
 @pytest.mark.slow
 def test_sqlite_survives_kills_at_any_moment(tmp_path) -> None:
-    """Processes that do nothing but claim, report and tell, killed -9 forty times; three at a time."""
-    code = f"from pathlib import Path; from tests.test_search import churn; churn(Path({str(tmp_path)!r}))"
+    """Two processes at a time that do nothing but claim, report and tell, killed -9 forty times."""
+    context = multiprocessing.get_context("fork")
     for turn in range(40):
-        processes = [subprocess.Popen([sys.executable, "-c", code], cwd=ROOT) for _ in range(3 if turn == 0 else 1)]
-        deadline, before = time.monotonic() + 60, len(tried(tmp_path))
-        while len(tried(tmp_path)) < before + 2 and time.monotonic() < deadline:
-            time.sleep(0.001 * turn)
+        processes = [context.Process(target=churn, args=(tmp_path,)) for _ in range(2)]
+        for process in processes:
+            process.start()
+        time.sleep(0.2 + 0.0137 * turn)
         for process in processes:
             process.kill()
-            process.wait()
-    play(tmp_path, len(tried(tmp_path)) + 3)
-    trials = tried(tmp_path)
-    assert len(trials) > 80 and {state for _, state, *_ in trials} == {TrialState.COMPLETE}
+            process.join()
+            assert process.exitcode == -signal.SIGKILL, "it lived until then"
+    before = len(tried(tmp_path))
+    assert before > 80
+    play(tmp_path, before + 3)
+    assert {state for _, state, *_ in tried(tmp_path)} == {TrialState.COMPLETE}
     with sqlite3.connect(tmp_path / "study.db") as file:
         assert file.execute("pragma integrity_check").fetchone() == ("ok",)
 
