@@ -4,51 +4,53 @@ import time
 
 BEGAN = time.monotonic()  # before the imports, which are most of a start
 
-import gc
 import logging
 import re
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 from src.folder import alone_in
+from src.jobs import command_again, take_up
+from src.sweeps import check_launcher
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
-ROOT = Path(__file__).resolve().parent
 log = logging.getLogger("train")
 jobs: list[DictConfig] = []  # begun in this process
-
-# replace=True: the jobs of a multirun share one process
-OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replace=True)
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def job(config: DictConfig) -> float:
     """One run; returns the monitored figure of its best checkpoint, which a sweeper maximises."""
     jobs.append(config)
+    many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         with alone_in(HydraConfig.get().runtime.output_dir):
-            return train(config)
+            return train(config, again=many)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            raise  # Hydra notes it, and goes on with the next job
+        if many:
+            raise  # src.sweeps notes it, and the next job begins
         raise SystemExit(2) from None
-    finally:
-        gc.collect()  # a multirun's jobs share this process
 
 
-def train(config: DictConfig) -> float:
-    """From a composed configuration to a finished run folder."""
-    started = BEGAN if len(jobs) == 1 else time.monotonic()
+def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False) -> float:
+    """From a composed configuration to a finished run folder; the monitored figure of its best checkpoint.
+
+    ``again``: a run that finished in this folder before is not trained again, and one that was cut off goes on.
+    """
+    started = time.monotonic() if again else BEGAN
     overrides = list(HydraConfig.get().overrides.task)
     settings, source, why = resolve(config, overrides)
 
@@ -65,9 +67,12 @@ def train(config: DictConfig) -> float:
     from src.runs import Run
     from src.summary import not_visobert, start_up
 
-    quiet()
     run = Run(HydraConfig.get().runtime.output_dir)
-    checkpoint = find_checkpoint(config, run.folder)
+    if again and (earlier := take_up(run, settings)) is not None:
+        return earlier
+
+    quiet()
+    checkpoint = find_checkpoint(settings["ckpt_path"], config, run.folder)
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
@@ -82,7 +87,7 @@ def train(config: DictConfig) -> float:
     check_room(run.folder, module)
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
-    trainer = build_trainer(settings, run)
+    trainer = build_trainer(settings, run, callbacks)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
     log.info(f"Start-up took {seconds['start_up']:.1f} s")
@@ -94,7 +99,8 @@ def train(config: DictConfig) -> float:
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
     except TrainingStopped:
         same = [o for o in overrides if not o.startswith("ckpt_path=")]
-        log.warning(f"Stopped. To go on: {shlex.join(['python', 'train.py', *same, f'ckpt_path={run.last}'])}")
+        command = shlex.join(["python", "train.py", *same, f"ckpt_path={run.last}"])
+        log.warning(f"Stopped. To go on: {command_again() if again else command}")
         raise SystemExit(130) from None
     seconds["fit"] = time.monotonic() - started
 
@@ -181,7 +187,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     return module
 
 
-def build_trainer(settings: dict[str, Any], run: Any) -> Any:
+def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) -> Any:
     """The Trainer, with what every run has: whole checkpoints, a safe stop, a line per epoch."""
     from hydra.utils import instantiate
 
@@ -193,7 +199,7 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
-    callbacks += [EpochLine(settings["monitor"]), StopSafely(run.last), *progress_bar()]
+    callbacks += [EpochLine(settings["monitor"]), *more, StopSafely(run.last), *progress_bar()]
     return instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
@@ -243,9 +249,13 @@ def main() -> None:
     # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
     sys.argv[1:] = [re.sub(r"\bnull\b", "equal", a) if a.startswith("loss/alpha=") else a for a in sys.argv[1:]]
     try:
+        check_launcher(sys.argv[1:])
         job()
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
     except SystemExit as end:  # Hydra leaves with 1 whatever happened; an override it cannot apply is a user's mistake
-        mistake = not jobs or isinstance(end.__context__, UserError)  # the latter: of a job of a sweep
+        mistake = not jobs and isinstance(end.__context__, HydraException | OmegaConfBaseException)
         raise SystemExit(2 if end.code == 1 and mistake else end.code) from None
 
 

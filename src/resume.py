@@ -24,10 +24,10 @@ SHARED = ("data", "task", "model", "loss", "seed", "trainer.accumulate_grad_batc
 FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile")
 
 
-def find_checkpoint(config: DictConfig, folder: Path) -> Path | None:
-    """The file that ``ckpt_path`` means for a run that writes into ``folder``; None for a new run."""
-    if config.ckpt_path != "last":
-        return None if config.ckpt_path is None else Path(config.ckpt_path)
+def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path | None:
+    """The file that ``ckpt_path`` (``asked``) means for a run that writes into ``folder``; None for a new run."""
+    if asked != "last":
+        return None if asked is None else Path(asked)
     mode = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
     pattern = OmegaConf.to_container(HydraConfig.instance().cfg, resolve=False)["hydra"][mode]["dir"]  # type: ignore
     return find_last(config, folder, outputs_below(pattern))

@@ -38,8 +38,8 @@ ORDER = [
         "checkpoint",
         "resume",
     ),
-    *("hardware", "schema", "targets", "checks", "progress", "folder", "runs", "summary", "judge", "ship"),
-    *("pretraining", "cli"),
+    *("hardware", "schema", "targets", "checks", "progress", "folder", "runs", "summary", "judge", "jobs", "sweeps"),
+    *("search", "ship", "pretraining", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 

@@ -28,28 +28,28 @@ def bar(value: float, title: str) -> Markup:
     """A figure between 0 and 1 as a bar for a table's cell."""
     body = [
         '<rect class="track" x="0" y="1" width="60" height="8" rx="2"/>',
-        f'<rect class="fill" x="0" y="1" width="{_n(60 * value)}" height="8" rx="2"/>',
+        f'<rect class="fill" x="0" y="1" width="{px(60 * value)}" height="8" rx="2"/>',
     ]
     return svg(60, 10, title, f"{value:.3f} of 1", body, "bar")
 
 
 def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, float], title: str) -> Markup:
     """A figure with its interval on a scale from 0 to 1, and other answers' figures as numbered ticks."""
-    x = _scale(0, 1, 8, 292)
+    x = scale(0, 1, 8, 292)
     low, high = interval
     body = ['<line class="axis" x1="8" x2="292" y1="26" y2="26"/>']
     for at in (0, 0.25, 0.5, 0.75, 1):
-        body.append(f'<line class="axis" x1="{_n(x(at))}" x2="{_n(x(at))}" y1="26" y2="30"/>')
-        body.append(_text(x(at), 42, f"{at:g}", "middle"))
+        body.append(f'<line class="axis" x1="{px(x(at))}" x2="{px(x(at))}" y1="26" y2="30"/>')
+        body.append(words_at(x(at), 42, f"{at:g}", "middle"))
     for name, other in others.items():
         body.append(
-            f'<line class="rival" x1="{_n(x(other))}" x2="{_n(x(other))}" y1="14" y2="26">'
+            f'<line class="rival" x1="{px(x(other))}" x2="{px(x(other))}" y1="14" y2="26">'
             f"<title>{escape(name)} {other:.3f}</title></line>"
         )
     body.append(
-        f'<rect class="interval" x="{_n(x(low))}" y="17" width="{_n(max(1, x(high) - x(low)))}" height="6" rx="3"/>'
+        f'<rect class="interval" x="{px(x(low))}" y="17" width="{px(max(1, x(high) - x(low)))}" height="6" rx="3"/>'
     )
-    body.append(f'<circle class="dot" cx="{_n(x(value))}" cy="20" r="5"/>')
+    body.append(f'<circle class="dot" cx="{px(x(value))}" cy="20" r="5"/>')
     told = "; ".join(f"{name} {other:.3f}" for name, other in others.items())
     return svg(300, 46, title, f"{value:.3f}, interval {low:.3f} to {high:.3f}; {told}", body, "intervals")
 
@@ -57,9 +57,9 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
 def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: str) -> Markup:
     """Reliability diagram: share right over confidence, one bar a bin, its number of cases below."""
     height, strip = 310, 40
-    x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, height - BOTTOM - strip, TOP)
-    body = _frame(x, y, height - strip, across, up, below=strip)
-    body.append(f'<line class="ideal" x1="{_n(x(0))}" y1="{_n(y(0))}" x2="{_n(x(1))}" y2="{_n(y(1))}"/>')
+    x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM - strip, TOP)
+    body = frame(x, y, height - strip, across, up, below=strip)
+    body.append(f'<line class="ideal" x1="{px(x(0))}" y1="{px(y(0))}" x2="{px(x(1))}" y2="{px(y(1))}"/>')
     most = max((b["n"] for b in bins), default=1)
     floor = height - 22
     for b in bins:
@@ -67,10 +67,10 @@ def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: 
         told = f"confidence {b['confidence']:.3f}, right {b['right']:.3f}, {b['n']:,} cases"
         tall = max(1.0, 24 * b["n"] / most)
         body.append(
-            f'<g><title>{told}</title><rect class="fill" x="{_n(left)}" y="{_n(y(b["right"]))}" width="{_n(wide)}" '
-            f'height="{_n(y(0) - y(b["right"]))}"/><rect class="count" x="{_n(left)}" y="{_n(floor - tall)}" '
-            f'width="{_n(wide)}" height="{_n(tall)}"/>'
-            f'<circle class="dot" cx="{_n(x(b["confidence"]))}" cy="{_n(y(b["right"]))}" r="3"/></g>'
+            f'<g><title>{told}</title><rect class="fill" x="{px(left)}" y="{px(y(b["right"]))}" width="{px(wide)}" '
+            f'height="{px(y(0) - y(b["right"]))}"/><rect class="count" x="{px(left)}" y="{px(floor - tall)}" '
+            f'width="{px(wide)}" height="{px(tall)}"/>'
+            f'<circle class="dot" cx="{px(x(b["confidence"]))}" cy="{px(y(b["right"]))}" r="3"/></g>'
         )
     told = "; ".join(f"{b['confidence']:.2f}: {b['right']:.2f} of {b['n']}" for b in bins)
     return svg(WIDTH, height, title, f"{up} by {across}: {told}", body, "reliability")
@@ -85,16 +85,16 @@ def precision_recall(
 ) -> Markup:
     """Precision over recall; the points of the ``chosen`` threshold and of 0.5 are (precision, recall)."""
     height = 230
-    x, y = _scale(0, 1, LEFT, WIDTH - RIGHT), _scale(0, 1, height - BOTTOM, TOP)
-    body = _frame(x, y, height, "recall", "precision")
-    path = " ".join(f"{_n(x(r))},{_n(y(p))}" for p, r in zip(precision, recall, strict=True))
+    x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM, TOP)
+    body = frame(x, y, height, "recall", "precision")
+    path = " ".join(f"{px(x(r))},{px(y(p))}" for p, r in zip(precision, recall, strict=True))
     body.append(f'<polyline class="line l0" points="{path}"/>')
     told = []
     if half is not None:
-        body.append(f'<circle class="half" cx="{_n(x(half[1]))}" cy="{_n(y(half[0]))}" r="4"/>')
+        body.append(f'<circle class="half" cx="{px(x(half[1]))}" cy="{px(y(half[0]))}" r="4"/>')
         told.append(f"at 0.5: precision {half[0]:.3f}, recall {half[1]:.3f}")
     if chosen is not None:
-        body.append(f'<circle class="dot" cx="{_n(x(chosen[1]))}" cy="{_n(y(chosen[0]))}" r="5"/>')
+        body.append(f'<circle class="dot" cx="{px(x(chosen[1]))}" cy="{px(y(chosen[0]))}" r="5"/>')
         told.append(f"at the chosen threshold: precision {chosen[0]:.3f}, recall {chosen[1]:.3f}")
     return svg(WIDTH, height, title, "; ".join(told) or "precision over recall", body, "curve")
 
@@ -113,28 +113,28 @@ def lines(
     numbers = [v for values in series.values() for v in values.values()]
     first, last = epochs[0], max(epochs[-1], epochs[0] + 1)
     top = 1.0 if unit else _round_up(max(numbers))
-    x, y = _scale(first, last, LEFT, WIDTH - RIGHT), _scale(0, top, height - BOTTOM, TOP)
+    x, y = scale(first, last, LEFT, WIDTH - RIGHT), scale(0, top, height - BOTTOM, TOP)
     every = max(1, math.ceil((last - first) / 8))
     ticks = [(float(e), str(e)) for e in range(first, epochs[-1] + 1, every)]
-    body = _frame(x, y, height, "epoch", up, ticks, [(top * i / 4, f"{top * i / 4:.3g}") for i in range(5)])
+    body = frame(x, y, height, "epoch", up, ticks, [(top * i / 4, f"{top * i / 4:.3g}") for i in range(5)])
     for epoch in resumed:
         body.append(
-            f'<line class="resumed" x1="{_n(x(epoch))}" x2="{_n(x(epoch))}" y1="{TOP}" y2="{height - BOTTOM}"/>'
+            f'<line class="resumed" x1="{px(x(epoch))}" x2="{px(x(epoch))}" y1="{TOP}" y2="{height - BOTTOM}"/>'
         )
     if best is not None:
-        body.append(f'<line class="best" x1="{_n(x(best))}" x2="{_n(x(best))}" y1="{TOP}" y2="{height - BOTTOM}"/>')
+        body.append(f'<line class="best" x1="{px(x(best))}" x2="{px(x(best))}" y1="{TOP}" y2="{height - BOTTOM}"/>')
     told = []
     for i, (name, values) in enumerate(series.items()):
         points = [(x(e), y(v)) for e, v in sorted(values.items())]
-        path = " ".join(f"{_n(a)},{_n(b)}" for a, b in points)
+        path = " ".join(f"{px(a)},{px(b)}" for a, b in points)
         body.append(f'<polyline class="line l{i}" points="{path}"/>')
         if len(points) <= 30:
-            body += [f'<circle class="point l{i}" cx="{_n(a)}" cy="{_n(b)}" r="2.5"/>' for a, b in points]
+            body += [f'<circle class="point l{i}" cx="{px(a)}" cy="{px(b)}" r="2.5"/>' for a, b in points]
         told.append(f"{name}: {', '.join(f'{v:.3f}' for _, v in sorted(values.items())[:60])}")
     return svg(WIDTH, height, title, "; ".join(told), body, "lines")
 
 
-def _frame(
+def frame(
     x: Any, y: Any, height: float, across: str, up: str, x_ticks: Any = None, y_ticks: Any = None, below: float = 0
 ) -> list[str]:
     """Grid, ticks and the names of both axes."""
@@ -142,23 +142,25 @@ def _frame(
     bottom = height - BOTTOM
     body = []
     for at, name in y_ticks or quarters:
-        body.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_n(y(at))}" y2="{_n(y(at))}"/>')
-        body.append(_text(LEFT - 4, y(at) + 4, name, "end"))
+        body.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{px(y(at))}" y2="{px(y(at))}"/>')
+        body.append(words_at(LEFT - 4, y(at) + 4, name, "end"))
     for at, name in x_ticks or quarters:
-        body.append(f'<line class="axis" x1="{_n(x(at))}" x2="{_n(x(at))}" y1="{_n(bottom)}" y2="{_n(bottom + 4)}"/>')
-        body.append(_text(x(at), bottom + 15, name, "middle"))
-    body.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{_n(bottom)}" y2="{_n(bottom)}"/>')
-    body.append(_text((LEFT + WIDTH - RIGHT) / 2, height + below - 4, across, "middle"))
+        body.append(f'<line class="axis" x1="{px(x(at))}" x2="{px(x(at))}" y1="{px(bottom)}" y2="{px(bottom + 4)}"/>')
+        body.append(words_at(x(at), bottom + 15, name, "middle"))
+    body.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{px(bottom)}" y2="{px(bottom)}"/>')
+    body.append(words_at((LEFT + WIDTH - RIGHT) / 2, height + below - 4, across, "middle"))
     middle = (TOP + bottom) / 2
-    body.append(f'<text transform="translate(10 {_n(middle)}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
+    body.append(f'<text transform="translate(10 {px(middle)}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
     return body
 
 
-def _text(x: float, y: float, words: str, anchor: str) -> str:
-    return f'<text x="{_n(x)}" y="{_n(y)}" text-anchor="{anchor}">{escape(words)}</text>'
+def words_at(x: float, y: float, words: str, anchor: str) -> str:
+    """Some words at a point; ``anchor``: start, middle or end."""
+    return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def _scale(low: float, high: float, start: float, end: float) -> Any:
+def scale(low: float, high: float, start: float, end: float) -> Any:
+    """Values from ``low`` to ``high`` as places from ``start`` to ``end``."""
     return lambda value: start + (end - start) * (value - low) / (high - low)
 
 
@@ -170,5 +172,6 @@ def _round_up(value: float) -> float:
     return next(step * power for step in (1, 2, 2.5, 5, 10) if step * power >= value)
 
 
-def _n(value: float) -> str:
+def px(value: float) -> str:
+    """A coordinate with one digit after the point at most."""
     return f"{value:.1f}".removesuffix(".0")

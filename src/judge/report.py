@@ -1,7 +1,5 @@
 """The report: one HTML file that shows all of a run, without anything from outside it."""
 
-import base64
-import hashlib
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +16,7 @@ from src.judge import charts, page, words
 from src.judge.evaluation import decide, evaluation
 from src.judge.mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, write_suspects
 from src.judge.settings import known_settings
-from src.judge.writing import json_block, printable, write_whole
+from src.judge.writing import json_block, policy_hash, printable, write_whole
 from src.labels import SENTIMENTS
 from src.predictions import read_predictions
 from src.runs import Run
@@ -95,7 +93,7 @@ def render(context: dict[str, Any]) -> str:
     own: dict[str, Any] = {}
     for name, file in (("style", "report.css"), ("script", "report.js")):
         text = (TEMPLATES / file).read_text(encoding="utf-8")
-        own |= {name: Markup(text), f"{name}_hash": _hash(text)}
+        own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}
     return environment.get_template("report.html.j2").render(context | own)
 
 
@@ -127,7 +125,3 @@ def _attributions(
     if found.refused:
         notes.append(f"{found.refused:,} more were left out, as their gap is above {100 * TOLERANCE:g} %.")
     return found.words, notes
-
-
-def _hash(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,6 +1,8 @@
 """Files written whole, and untrusted text made fit for them."""
 
+import base64
 import contextlib
+import hashlib
 import json
 import os
 import re
@@ -41,3 +43,8 @@ def pieces(text: str) -> list[str]:
     """The words of a text, each with the blanks that follow it (the first with those before it): together, the text."""
     starts = [match.start() for match in WORD.finditer(text)][1:]
     return [text[i:j] for i, j in zip([0, *starts], [*starts, len(text)], strict=True)]
+
+
+def policy_hash(text: str) -> str:
+    """What a Content-Security-Policy calls an inline style or script by."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,0 +1,86 @@
+"""Search settings with Optuna: `python search.py sweep.trials=20 model=mini 'loss.gamma=interval(0,5)'`.
+
+A program around Hydra's compose, with train.py's configuration and Hydra's own words for a space. Not a sweeper under
+`train.py -m`: hydra-optuna-sweeper 1.3 pins Optuna 2.10, whose database storage does not work with a current
+SQLAlchemy, so that a search would end with its process; and a sweeper hands out whole jobs, so that none is pruned.
+
+    python search.py sweep.dir=searches/first sweep.trials=20 model=mini     the space of conf/sweep/optuna.yaml
+    python search.py sweep.dir=searches/first ...                            the same again: goes on, also after a kill
+                                                                             and in several processes at once
+    python search.py sweep.space=null loss.gamma=interval(0,5) 'model.encoder_lr=tag(log,interval(1e-5,1e-3))'
+"""
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra import initialize_config_dir
+from hydra.core.utils import setup_globals, simple_stdout_log_config
+from hydra.errors import HydraException
+from hydra.utils import instantiate
+from omegaconf.errors import OmegaConfBaseException
+
+from src.errors import UserError
+from src.jobs import ROOT, command_again
+from train import plain, train
+
+
+def main() -> None:
+    """The command line; a user's mistake ends in exit status 2, a search without a complete trial in 1."""
+    words = sys.argv[1:]
+    if not words or set(words) & {"-h", "--help"}:
+        print(__doc__)
+        return
+    setup_globals()
+    simple_stdout_log_config()
+    try:
+        if find_spec("optuna") is None:
+            raise UserError("optuna is not installed; pip install -c constraints.txt '.[search]'")
+        with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
+            status = search(words)
+    except (UserError, HydraException, OmegaConfBaseException) as error:
+        print(f"error: {error}", file=sys.stderr)
+        status = 2
+    raise SystemExit(status)
+
+
+def search(words: list[str]) -> int:
+    """Run a study's trials until there are enough; 0 if any is complete."""
+    from src.search.page import best_command, write_page
+    from src.search.space import from_config, split
+    from src.search.study import Search
+    from src.search.trials import check, work
+
+    own, fixed, space = split(words)
+    settings: dict[str, Any] = plain(hydra.compose("search", own))["sweep"]
+    folder = Path(settings["dir"])
+    if not any(word.startswith("sweep.dir=") for word in words):
+        sys.argv.append(f"sweep.dir={folder}")  # the command that goes on, as it will be printed, has to name it
+    space = from_config(settings["space"] or {}, [*fixed, *space]) | space
+    if not space:
+        raise UserError(
+            "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
+        )
+    if not isinstance(settings["trials"], int) or settings["trials"] < 1:
+        raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
+    figure = check(fixed, space, folder)
+    sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
+    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"])
+    print(
+        f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}",
+        flush=True,
+    )
+    work(found, train)
+    page, command = write_page(found), best_command(found)
+    if command is None:
+        print("No trial is complete.", file=sys.stderr)
+        return 1
+    best = found.study.best_trial
+    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\nabsa compare {folder}")
+    return 0
+
+
+if __name__ == "__main__":
+    main()
