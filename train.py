@@ -6,6 +6,7 @@ BEGAN = time.monotonic()  # before the imports, which are most of a start
 
 import gc
 import logging
+import math
 import re
 import shlex
 import sys
@@ -18,6 +19,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
+from src.ranks import follow, leave, rank, together, total
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -57,6 +59,9 @@ def train(config: DictConfig) -> float:
     from src.checkpoint import TrainingStopped, bring_best, check_resume
     from src.focal import resolve_alpha
     from src.judge.best import judge_best
+    from src.judge.confusion import log_outcome
+    from src.judge.inference import load_best
+    from src.loggers import begin
     from src.progress import quiet
     from src.runs import Run
     from src.summary import random_weights, start_up
@@ -76,8 +81,10 @@ def train(config: DictConfig) -> float:
     module = build_module(settings, data, encoder, alpha)
     if settings["ckpt_path"] is not None:
         check_resume(Path(settings["ckpt_path"]), module)
-        bring_best(Path(settings["ckpt_path"]), run.best)
+        if not rank():
+            bring_best(Path(settings["ckpt_path"]), run.best)
     trainer = build_trainer(settings, run)
+    begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
     log.info(f"Start-up took {seconds['start_up']:.1f} s")
@@ -85,13 +92,18 @@ def train(config: DictConfig) -> float:
     loader = data.train_dataloader()
     started = time.monotonic()
     try:
-        with logging_redirect_tqdm():  # lines of the log above the bar, not through it
+        with logging_redirect_tqdm(), together(trainer):  # lines of the log above the bar, not through it
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+            tokens = total(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
         same = [o for o in overrides if not o.startswith("ckpt_path=")]
         log.warning(f"Stopped. To go on: {shlex.join(['python', 'train.py', *same, f'ckpt_path={run.last}'])}")
-        raise SystemExit(130) from None
+        raise SystemExit(0 if rank() else 130) from None
     seconds["fit"] = time.monotonic() - started
+    if not leave():
+        return math.nan  # the first process judges, alone
+    if trainer.world_size > 1:
+        module = load_best(run)  # fsdp took the other one apart
 
     figures = judge_best(settings["task"]["name"], data, module, trainer, run)
     best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]
@@ -101,9 +113,10 @@ def train(config: DictConfig) -> float:
         "seconds": seconds,
         "overrides": overrides,
     }
-    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-    facts |= {"tokens_per_second": loader.tokens / seconds["fit"], "device": str(module.device)}
+    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "processes": trainer.world_size}
+    facts |= {"tokens_per_second": tokens / seconds["fit"], "device": str(module.device)}
     run.write_summary({"best": best, **figures, **summary(settings, data, module, trainer, facts)})
+    log_outcome(trainer.loggers, figures, trainer.global_step)
     at = f" (threshold {module.threshold:g})" if module.task == "absa" else ""
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
@@ -121,6 +134,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     if config.model.encoder == "auto":
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
+        sys.argv.append(f"model={name}")  # the other processes of ddp do not ask again: they might get another answer
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
@@ -129,13 +143,14 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -> Any:
     """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
+    from src.devices import take_part
     from src.encoder import load_encoder
-    from src.hardware import device_of
 
     texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
     encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
-    data.packed, data.device = data.packed and encoder.packs, device_of(settings["trainer"]["accelerator"])
+    data.packed = data.packed and encoder.packs
+    take_part(data, settings["trainer"])
     return encoder
 
 
@@ -170,6 +185,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
         "validation data": data.findings.splits["val"].sha256,
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
+        "processes": data.world_size,
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
     }
     return module
@@ -236,6 +252,8 @@ def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
     # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
     sys.argv[1:] = [re.sub(r"\bnull\b", "equal", a) if a.startswith("loss/alpha=") else a for a in sys.argv[1:]]
+    if rank():
+        sys.argv += follow()
     try:
         job()
     except SystemExit as end:  # Hydra leaves with 1 whatever happened; an override it cannot apply is a user's mistake

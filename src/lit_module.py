@@ -85,7 +85,9 @@ class AspectSentimentModule(L.LightningModule):
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         losses = self._losses(self(batch["input_ids"], batch["attention_mask"], batch.get("packing")), batch)
         total = self._total(losses)
-        self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=len(batch["row"]))
+        # the mean over all ranks, so that all of them see the same figure
+        size = len(batch["row"])
+        self.log("train/loss", total.detach(), on_step=False, on_epoch=True, batch_size=size, sync_dist=True)
         return total
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
@@ -121,8 +123,11 @@ class AspectSentimentModule(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
+        of_all_shards = getattr(getattr(self._trainer, "model", None), "clip_grad_norm_", None)  # fsdp's own
         if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val and of_all_shards:
+            of_all_shards(gradient_clip_val)
         elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
@@ -156,6 +161,8 @@ class AspectSentimentModule(L.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
         logits = self(batch["input_ids"], batch["attention_mask"])
+        if batch.get("repeated"):
+            return
         detected = detect(logits["mentioned"], self.threshold) if self.task == "absa" else batch["mentioned"].bool()
         getattr(self, f"{stage}_figures").update(
             detected, logits["sentiment"].argmax(-1), batch["mentioned"].bool(), batch["sentiment"]

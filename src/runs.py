@@ -13,6 +13,7 @@ from typing import Any
 
 from src.errors import UserError
 from src.labels import Labels
+from src.ranks import rank
 
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
@@ -37,7 +38,7 @@ class Run:
     def keep_earlier_metrics(self) -> None:
         """Move a ``metrics.csv`` of before aside: the logger of a run that goes on in this folder would delete it."""
         current = self.folder / "metrics.csv"
-        if current.exists():
+        if current.exists() and not rank():
             count = len(list(self.folder.glob("metrics.*.csv")))
             current.rename(self.folder / f"metrics.{count + 1}.csv")
 

@@ -63,10 +63,16 @@ def start_up(
             "Loss": f"{type(module.loss).__name__}, gamma {loss['gamma']:g}, alpha {alpha_line(alpha, loss['alpha'])}",
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
-            "Device": f"{accelerator}, {torch.get_num_threads()} threads, precision {trainer.precision}",
+            "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
     )
+
+
+def _devices(name: str, trainer: Any) -> str:
+    if trainer.world_size == 1:
+        return f"{name}, {torch.get_num_threads()} threads"
+    return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
 
 
 def random_weights(why: str) -> str:

@@ -12,7 +12,7 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *("errors", "ranks", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
     *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
     *(
         "encoder",
@@ -26,7 +26,7 @@ ORDER = [
         "lit_module",
         "checkpoint",
     ),
-    *("hardware", "schema", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
+    *("hardware", "devices", "schema", "loggers", "checks", "progress", "runs", "summary", "judge", "ship", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 
