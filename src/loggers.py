@@ -1,5 +1,6 @@
 """Loggers beside the CSV: what they need, and what each is told before the training begins."""
 
+import os
 import sys
 from importlib.util import find_spec
 from typing import Any
@@ -7,6 +8,8 @@ from typing import Any
 from lightning.pytorch.loggers import CSVLogger, Logger
 
 from src.errors import UserError
+
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports its use to its makers
 
 PACKAGES = {  # what a logger of Lightning's imports, and the extra of this project that brings it
     "TensorBoardLogger": ("tensorboard", ("tensorboard", "PIL")),

@@ -74,6 +74,8 @@ def quiet() -> None:
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
         ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
+        ".*callbacks used to create the checkpoint.*",  # predicting with one takes none
+        ".*broadcast_buffers. is deprecated.*",  # torch 2.6 knows it by no other name
         ".*sync_dist=True.*",  # figures come from counts that were summed over the processes already
     )
     for message in messages:
