@@ -25,13 +25,22 @@ def in_processes(n: int, function: Callable[[int], Any], timeout: float = 60) ->
 
     pipes = [fork.Pipe(duplex=False) for _ in range(n)]
     started = [fork.Process(target=run, args=(rank, pipe[1]), daemon=True) for rank, pipe in enumerate(pipes)]
-    for process in started:
+    for process, (_, there) in zip(started, pipes, strict=True):
         process.start()
+        there.close()  # so that a crash is seen as the end of the file
     try:
-        answers = [here.recv() if here.poll(timeout) else (None, "no answer") for here, _ in pipes]
+        answers = [_answer(here, timeout) for here, _ in pipes]
     finally:
         for process in started:
             process.kill()
     if errors := [f"rank {rank}: {error}" for rank, (_, error) in enumerate(answers) if error]:
         raise AssertionError("\n".join(errors))
     return [result for result, _ in answers]
+
+
+def _answer(pipe: Any, timeout: float) -> tuple[Any, str | None]:
+    try:
+        answer: tuple[Any, str | None] = pipe.recv() if pipe.poll(timeout) else (None, "hangs")
+    except EOFError:
+        return None, "crashed"
+    return answer

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from lightning.pytorch.strategies import FSDPStrategy
+from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
 
 from src.batching import Batches, BatchPlan
 from src.checkpoint import AtomicCheckpointIO, RandomState, StopSafely, TrainingStopped
@@ -92,7 +93,7 @@ def in_two(folder, strategy, keep=None):
         evaluated = loader(EVAL, 9, "sequential", rank=rank, world_size=2)
         figures, steps, rates, module = fitted(folder, data, evaluated, strategy(), devices=2)
         if keep is not None:
-            module.trainer.save_checkpoint(keep, weights_only=False)
+            module.trainer.save_checkpoint(keep, weights_only=True)
         return figures, steps, rates, {n: p.numpy() for n, p in module.state_dict().items()}
 
     return in_processes(2, train)
@@ -137,7 +138,16 @@ def test_two_processes_train_what_one_does_with_the_same_batches(one, two) -> No
 
 
 class OnProcessor(FSDPStrategy):
-    """Lightning refuses FSDP without a GPU; torch computes it."""
+    """Lightning refuses FSDP without a GPU, and torch does unless it is given the processor by name."""
+
+    def _setup_model(self, model):
+        return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **self.kwargs)
+
+    def lightning_module_state_dict(self):
+        """The same without moving it to the processor, where it is: torch crashes on that."""
+        kept = FullStateDictConfig(offload_to_cpu=False, rank0_only=False)
+        with FullyShardedDataParallel.state_dict_type(self.model, StateDictType.FULL_STATE_DICT, kept):
+            return self.model.state_dict()
 
 
 def test_a_model_shared_out_trains_the_same_into_one_file(one, tmp_path) -> None:
