@@ -4,7 +4,6 @@ import logging
 import shlex
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -12,6 +11,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.folder import alone_in
 from train import plain
 
 log = logging.getLogger("pretrain")
@@ -21,16 +21,18 @@ log = logging.getLogger("pretrain")
 def job(config: DictConfig) -> None:
     """One run; it leaves ``encoder/`` (for ``model.encoder=``) and ``summary.json`` in its folder."""
     try:
-        pretrain(plain(config), list(HydraConfig.get().overrides.task))
+        with alone_in(HydraConfig.get().runtime.output_dir):
+            pretrain(config)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def pretrain(settings: dict[str, Any], overrides: list[str]) -> None:
-    """From checked settings to the encoder's folder."""
+def pretrain(config: DictConfig) -> None:
+    """From a composed configuration to the encoder's folder."""
     from src.pretraining.checks import check_pretraining
 
+    settings, overrides = plain(config), list(HydraConfig.get().overrides.task)
     check_pretraining(settings)
 
     import lightning.pytorch as L
@@ -38,11 +40,13 @@ def pretrain(settings: dict[str, Any], overrides: list[str]) -> None:
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped, check_resume
+    from src.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped
     from src.classifier import parameter_count
+    from src.folder import check_room
     from src.hardware import resolve_precision
     from src.pretraining.masked_lm import write_encoder
     from src.progress import EpochLine, on_terminal, progress_bar, quiet
+    from src.resume import find_checkpoint, go_on_from
     from src.runs import Run, environment
 
     quiet()
@@ -51,10 +55,11 @@ def pretrain(settings: dict[str, Any], overrides: list[str]) -> None:
     module, encoder = build(settings, data)
     tokens = {split: len(data.tokenised(split).ids) for split in ("train", "val")}
     run = Run(HydraConfig.get().runtime.output_dir)
-    if settings["ckpt_path"] is not None:
-        check_resume(Path(settings["ckpt_path"]), module)
-    run.keep_earlier_metrics()
-    given = settings["trainer"]
+    check_room(run.folder, module)
+    given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
+    if (checkpoint := find_checkpoint(settings["ckpt_path"], config, run.folder)) is not None:
+        checkpoint = go_on_from(checkpoint, module, run.last.parent, given["max_epochs"])
+    run.begin()
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(c) for c in settings["callbacks"].values() if c is not None]
     callbacks += [EpochLine("val/loss", "min"), StopSafely(run.last), *progress_bar()]
@@ -74,7 +79,7 @@ def pretrain(settings: dict[str, Any], overrides: list[str]) -> None:
     loader, started = data.train_dataloader(), time.monotonic()
     try:
         with logging_redirect_tqdm():
-            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=settings["ckpt_path"], weights_only=True)
+            trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
     except TrainingStopped:
         same = [o for o in overrides if not o.startswith("ckpt_path=")]
         log.warning(f"Stopped. To go on: {shlex.join(['python', 'pretrain.py', *same, f'ckpt_path={run.last}'])}")

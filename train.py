@@ -5,11 +5,11 @@ import time
 BEGAN = time.monotonic()  # before the imports, which are most of a start
 
 import logging
+import math
 import re
 import shlex
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import hydra
@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.errors import UserError
 from src.folder import alone_in
 from src.jobs import command_again, take_up
+from src.ranks import follow, leave, rank, together, total
 from src.sweeps import check_launcher
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
@@ -62,10 +63,13 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     from src.focal import resolve_alpha
     from src.folder import check_room
     from src.judge.best import judge_best
+    from src.judge.confusion import log_outcome
+    from src.judge.inference import load_best
+    from src.loggers import begin
     from src.progress import quiet
     from src.resume import find_checkpoint, go_on_from
     from src.runs import Run
-    from src.summary import not_visobert, start_up
+    from src.summary import not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -88,6 +92,7 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     trainer = build_trainer(settings, run, callbacks)
+    begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
     log.info(f"Start-up took {seconds['start_up']:.1f} s")
@@ -95,14 +100,19 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     loader = data.train_dataloader()
     started = time.monotonic()
     try:
-        with logging_redirect_tqdm():  # lines of the log above the bar, not through it
+        with logging_redirect_tqdm(), together(trainer):  # lines of the log above the bar, not through it
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
+            tokens = total(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
         same = [o for o in overrides if not o.startswith("ckpt_path=")]
         command = shlex.join(["python", "train.py", *same, f"ckpt_path={run.last}"])
         log.warning(f"Stopped. To go on: {command_again() if again else command}")
-        raise SystemExit(130) from None
+        raise SystemExit(0 if rank() else 130) from None
     seconds["fit"] = time.monotonic() - started
+    if not leave():
+        return math.nan  # the first process judges, alone
+    if trainer.world_size > 1:
+        module = load_best(run)  # fsdp took the other one apart
 
     figures = judge_best(settings["task"]["name"], data, module, trainer, run)
     best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]
@@ -112,9 +122,10 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
         "seconds": seconds,
         "overrides": overrides,
     }
-    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step}
-    facts |= {"tokens_per_second": loader.tokens / seconds["fit"], "device": str(module.device)}
+    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "processes": trainer.world_size}
+    facts |= {"tokens_per_second": tokens / seconds["fit"], "device": str(module.device)}
     run.write_summary({"best": best, **figures, **summary(settings, data, module, trainer, facts)})
+    log_outcome(trainer.loggers, figures, trainer.global_step)
     at = f" (threshold {module.threshold:g})" if module.task == "absa" else ""
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
@@ -133,6 +144,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     if config.model.encoder == "auto":
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
+        sys.argv.append(f"model={name}")  # the other processes of ddp do not ask again: they might get another answer
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
@@ -141,13 +153,14 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -> Any:
     """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
+    from src.devices import take_part
     from src.encoder import load_encoder
-    from src.hardware import device_of
 
     texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
     encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
-    data.packed, data.device = data.packed and encoder.packs, device_of(settings["trainer"]["accelerator"])
+    data.packed = data.packed and encoder.packs
+    take_part(data, settings["trainer"])
     return encoder
 
 
@@ -182,6 +195,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
         "validation data": data.findings.splits["val"].sha256,
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
+        "processes": data.world_size,
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
     }
     return module
@@ -208,30 +222,6 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     )
 
 
-def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
-    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
-    from src.classifier import parameter_count
-    from src.runs import environment
-
-    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
-    return {
-        "task": settings["task"]["name"],
-        "labels": labels,
-        "monitor": settings["monitor"],
-        "threshold": module.threshold,
-        "parameters": parameter_count(module),
-        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
-        "class_counts": data.class_counts.tolist(),
-        "mention_counts": data.mention_counts.tolist(),
-        "data": data.findings.to_dict(),
-        "precision": trainer.precision,
-        **facts,
-        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
-        "config": settings,
-        "environment": environment(),
-    }
-
-
 def configured_epochs(overrides: list[str]) -> int | None:
     """What the configuration says of the epochs where the command line says otherwise, else None."""
     rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
@@ -248,6 +238,8 @@ def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
     # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
     sys.argv[1:] = [re.sub(r"\bnull\b", "equal", a) if a.startswith("loss/alpha=") else a for a in sys.argv[1:]]
+    if rank():
+        sys.argv += follow()
     try:
         check_launcher(sys.argv[1:])
         job()

@@ -5,7 +5,7 @@ real tokens, random ones 2.6 to 3.2 times. The order is a pure function of (leng
 same run gives the same batches whatever else drew random numbers, and a resumed run can go on in the middle.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -28,7 +28,9 @@ class BatchPlan:
     ``lengths`` int [N] tokens per review. Either ``batch_size`` reviews a batch, or as many as fit into
     ``tokens_per_batch`` (width x reviews, padding included). ``mode``: ``bucketed`` (like lengths together, batches
     shuffled), ``random`` (shuffled reviews), ``sequential`` (by length, never shuffled; each review once: evaluation).
-    The number of batches is the same in every epoch and on every rank of ``bucketed`` and ``random``.
+    The number of batches is the same in every epoch and on every rank: where they do not come out even, the last step
+    repeats some. Of a ``sequential`` plan the first ``own`` batches are the rank's own, and only those are to be
+    counted.
     """
 
     lengths: np.ndarray
@@ -43,24 +45,34 @@ class BatchPlan:
         """The rows of each batch of this rank, in order: int32 arrays."""
         order = np.arange(len(self.lengths), dtype=np.int32)
         if self.mode == "sequential":
-            return self._cut(_longest_first(order, self._steps))[self.rank :: self.world_size]
+            return self._deal(self._cut(_longest_first(order, self._steps)), range(self._groups))
         rng = np.random.default_rng([self.seed, epoch])
         rng.shuffle(order)
         if self.mode == "bucketed":
             order = _longest_first(order, self._steps)
-        batches = self._cut(order)
-        # Neighbours go to different ranks at the same step: like lengths, so no rank waits for a longer batch. The
-        # last step is filled from the start: every rank must take the same number of steps.
-        groups = -(-len(batches) // self.world_size)
-        dealt = [batches[i % len(batches)] for i in range(groups * self.world_size)]
-        return [dealt[g * self.world_size + self.rank] for g in rng.permutation(groups)]
+        return self._deal(self._cut(order), rng.permutation(self._groups))
 
     def __len__(self) -> int:
         """Batches of this rank in one epoch."""
-        total = len(self._bounds) - 1
-        return (
-            len(range(self.rank, total, self.world_size)) if self.mode == "sequential" else -(-total // self.world_size)
-        )
+        return self._groups
+
+    @property
+    def own(self) -> int:
+        """Batches that no other rank has: with one rank, all of them."""
+        return len(range(self.rank, len(self._bounds) - 1, self.world_size))
+
+    @property
+    def _groups(self) -> int:
+        """Steps of an epoch: one batch for each rank."""
+        return -(-(len(self._bounds) - 1) // self.world_size)
+
+    def _deal(self, batches: list[np.ndarray], groups: Iterable[int]) -> list[np.ndarray]:
+        """This rank's batch of each group.
+
+        Neighbours go to different ranks at the same step: like lengths, so no rank waits for a longer batch. The last
+        group is filled from the start: a rank that took fewer steps would leave the others waiting for it.
+        """
+        return [batches[(g * self.world_size + self.rank) % len(batches)] for g in groups]
 
     @cached_property
     def _bounds(self) -> list[int]:
@@ -153,7 +165,10 @@ class Batches:
         for rows in self.plan.batches(self._epoch)[start:]:
             self._done += 1
             self.tokens += int(self.split.lengths[rows].sum())
-            yield self.batch(rows)
+            batch = self.batch(rows)
+            if self.plan.mode == "sequential" and self._done > self.plan.own:
+                batch["repeated"] = True
+            yield batch
 
     def batch(self, rows: np.ndarray) -> Batch:
         """The reviews at ``rows`` (int [B]), padded on the right; only what says where they are is copied."""

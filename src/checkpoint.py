@@ -16,6 +16,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from src.errors import UserError
+from src.ranks import gathered, rank, total
 from src.torch_files import DamagedFile, HashedWriter, check_archive
 
 log = logging.getLogger(__name__)
@@ -93,9 +94,17 @@ def _not_written(target: Path, error: OSError) -> str:
 
 
 class RandomState(L.Callback):
-    """Keeps every generator's state in the checkpoint, so a resumed run draws the dropout it would have drawn."""
+    """Keeps every generator's state in the checkpoint, so a resumed run draws the dropout it would have drawn.
+
+    Of several processes each draws its own, and each one's state is kept.
+    """
 
     def state_dict(self) -> dict[str, Any]:
+        first: dict[str, Any]
+        first, *others = gathered(self._now())
+        return first | ({"others": others} if others else {})
+
+    def _now(self) -> dict[str, Any]:
         kind, keys, position, has_gauss, gauss = np.random.get_state()
         return {
             "python": list(random.getstate()[1]),
@@ -106,12 +115,14 @@ class RandomState(L.Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._state: dict[str, Any] | None = state
+        self._state: dict[str, Any] | None = state["others"][rank() - 1] if rank() else state
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Set last, when nothing of the start-up draws any more."""
         state = getattr(self, "_state", None)
         if state is None:
+            if rank():  # all began with one seed
+                torch.manual_seed(torch.initial_seed() + rank())
             return
         random.setstate((3, tuple(state["python"]), state["python_gauss"]))
         kind, keys, *rest = state["numpy"]
@@ -186,7 +197,7 @@ class StopSafely(L.Callback):
     """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`TrainingStopped`.
 
     After an epoch's last batch it waits for the validation, and for the checkpoint that the epoch's end writes there.
-    A second signal stops at once, the usual way.
+    A second signal stops at once, the usual way. Of several processes all stop after the batch in which one was asked.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -196,9 +207,8 @@ class StopSafely(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Not before: Lightning has noted by now which handlers there were, and puts those back in the end."""
-        if trainer.is_global_zero:
-            for number in (signal.SIGINT, signal.SIGTERM):
-                self._before[number] = signal.signal(number, self._on_signal)
+        for number in (signal.SIGINT, signal.SIGTERM):
+            self._before[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._restore()
@@ -211,13 +221,20 @@ class StopSafely(L.Callback):
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         # not after an epoch's last batch: a run that goes on from there would never validate that epoch
         last = batch_idx + 1 == trainer.num_training_batches
-        if self._asked and whole and not last:
+        if self._agreed(trainer) and whole and not last:
             trainer.save_checkpoint(self.path, weights_only=False)
             raise TrainingStopped
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._asked:  # came at the end of the epoch before; it was validated, and its checkpoint is written
+        if self._agreed(
+            trainer
+        ):  # came at the end of the epoch before; it was validated, and its checkpoint is written
             raise TrainingStopped
+
+    def _agreed(self, trainer: L.Trainer) -> bool:
+        """Whether any of the processes was asked: a checkpoint is written by all of them together."""
+        self._asked = total(int(self._asked), trainer.strategy.root_device) > 0
+        return self._asked
 
     def _on_signal(self, number: int, frame: Any) -> None:
         self._asked = True

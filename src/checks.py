@@ -13,12 +13,14 @@ from typing import Any
 import torch
 
 from src.datamodule import locate
+from src.devices import device_faults
 from src.errors import UserError
 from src.focal import resolve_alpha
 from src.hardware import compiler_missing
 from src.hub import MINI
 from src.labels import C
 from src.lit_module import AspectSentimentModule
+from src.loggers import logger_faults
 from src.metrics import FIGURES
 from src.schema import fits, hints, shown, similar, words
 from src.targets import find_class, target_faults
@@ -80,10 +82,12 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     loss = {k: v for k, v in config["loss"].items() if k != "alpha"}
     trainer = {k: v for k, v in config["trainer"].items() if k not in ("precision", "save_every_minutes")}
     for group, settings in {**config, "loss": loss, "trainer": trainer}.items():
-        if group in ("data", "loss", "trainer", "logger") and settings:
+        if group in ("data", "loss", "trainer") and settings:
             faults += _check_call(group, settings)
-    for name, callback in config["callbacks"].items():
-        faults += _check_call(f"callbacks.{name}", callback) if callback is not None else []
+    for group in ("callbacks", "logger"):
+        for name, call in (config[group] or {}).items():
+            faults += _check_call(f"{group}.{name}", call) if call is not None else []
+    faults += logger_faults(config["logger"])
     faults += _check_model(config["model"])
     faults += _faults_of_ranges(config)
     faults += _check_alpha(config["loss"].get("alpha"))
@@ -229,14 +233,8 @@ def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
     precisions = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true")
     if str(trainer.get("precision")) not in (*precisions, "32", "bf16"):
         faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
-    if trainer.get("devices", 1) not in (1, "1") or trainer.get("num_nodes", 1) != 1:
-        faults.append(f"trainer.devices={trainer.get('devices')}: a run trains on one device; set trainer.devices=1")
+    faults += device_faults(trainer, multirun)
     if trainer.get("max_epochs") is None:
         faults.append("trainer.max_epochs=null: expected an integer, at least 1")
     faults += [f"trainer.{key}={trainer[key]}: {why}" for key, why in REFUSED.items() if trainer.get(key)]
-    if multirun and str(trainer.get("strategy", "auto")).startswith(("ddp", "fsdp")):
-        faults.append(
-            f"trainer.strategy={trainer['strategy']} in a multirun: every process but the first would run the whole "
-            "sweep again; run the jobs one by one, or one device per job"
-        )
     return faults

@@ -60,6 +60,7 @@ class AspectDataModule(L.LightningDataModule):
         self.packed = packed
         self.tokenizer, self.pad_id = tokenizer, pad_id
         self.device = "cpu"  # where the batches are made
+        self.rank, self.world_size = 0, 1  # of several processes, which take turns with the batches
         self._cache = cache_folder(cache)
         self._files = {
             "train": locate(train, dir),
@@ -159,9 +160,7 @@ class AspectDataModule(L.LightningDataModule):
         return Batches(self._need(split), self._plan(split), self.device, packed)
 
     def _plan(self, split: str) -> BatchPlan:
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
-        plan = BatchPlan(self._need(split).lengths, rank=rank, world_size=world_size)
+        plan = BatchPlan(self._need(split).lengths, rank=self.rank, world_size=self.world_size)
         if split != "train":
             return replace(plan, batch_size=self.eval_batch_size, mode="sequential")
         plan = replace(plan, batch_size=self.batch_size, tokens_per_batch=self.tokens_per_batch)

@@ -23,9 +23,9 @@ class AspectSentimentModule(L.LightningModule):
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
     sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
     loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
-    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. ``r_drop`` > 0 asks every review twice,
-    under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`. Learning rates are per optimizer
-    step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. ``r_drop`` > 0 asks every review
+    twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`. Learning rates are
+    per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
 
     def __init__(
@@ -129,8 +129,11 @@ class AspectSentimentModule(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
+        of_all_shards = getattr(getattr(self._trainer, "model", None), "clip_grad_norm_", None)  # fsdp's own
         if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val and of_all_shards:
+            of_all_shards(gradient_clip_val)
         elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
@@ -168,6 +171,8 @@ class AspectSentimentModule(L.LightningModule):
 
     def _evaluate(self, stage: str, batch: Batch) -> None:
         logits = self(batch["input_ids"], batch["attention_mask"])
+        if batch.get("repeated"):
+            return
         detected = detect(logits["mentioned"], self.threshold) if self.task == "absa" else batch["mentioned"].bool()
         getattr(self, f"{stage}_figures").update(
             detected, logits["sentiment"].argmax(-1), batch["mentioned"].bool(), batch["sentiment"]

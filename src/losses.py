@@ -117,8 +117,8 @@ def _check_range(end: float, **settings: float) -> None:
 def divergence(one: dict[str, Tensor], other: dict[str, Tensor], labelled: Tensor) -> Tensor:
     """How far two answers to the same reviews differ: R-Drop's symmetric Kullback-Leibler divergence, in nats.
 
-    ``one`` and ``other``: logits ``sentiment`` [B, A, C], averaged over the ``labelled`` pairs (bool [B, A]), plus, where
-    they are there, ``mentioned`` [B, A], averaged over all. (KL(p, q) + KL(q, p)) / 2 is half the sum of
+    ``one`` and ``other``: logits ``sentiment`` [B, A, C], averaged over the ``labelled`` pairs (bool [B, A]), plus,
+    where they are there, ``mentioned`` [B, A], averaged over all. (KL(p, q) + KL(q, p)) / 2 is half the sum of
     (p - q)(log p - log q). Liang et al. 2021, equation 2.
     """
     p, q = (x["sentiment"].float().log_softmax(-1) for x in (one, other))

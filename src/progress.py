@@ -63,12 +63,21 @@ def progress_bar() -> list[Callback]:
 
 def quiet() -> None:
     """Silence what libraries say of themselves; each filter names one message and why."""
-    for name in ("lightning.pytorch.utilities.rank_zero", "lightning.fabric.utilities.seed", "httpx"):
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.distributed",  # "Initializing distributed: ..."
+        "lightning.fabric.utilities.seed",
+        "httpx",
+    ):
         logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
         ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
+        ".*callbacks used to create the checkpoint.*",  # predicting with one takes none
+        ".*broadcast_buffers. is deprecated.*",  # torch 2.6 knows it by no other name
+        ".*sync_dist=True.*",  # figures come from counts that were summed over the processes already
     )
     for message in messages:
         warnings.filterwarnings("ignore", message=message)

@@ -15,12 +15,22 @@ from omegaconf import DictConfig, OmegaConf
 from src.checkpoint import PREVIOUS, AtomicCheckpointIO
 from src.errors import UserError
 from src.lit_module import learning_rate_factor
+from src.ranks import rank
 from src.torch_files import DamagedFile, check_archive
 
 log = logging.getLogger(__name__)
 
 # what two runs share if one can go on from the other; these parts of them may differ
-SHARED = ("data", "task", "model", "loss", "seed", "trainer.accumulate_grad_batches", "trainer.limit_train_batches")
+SHARED = (
+    "data",
+    "task",
+    "model",
+    "loss",
+    "pretraining",
+    "seed",
+    "trainer.accumulate_grad_batches",
+    "trainer.limit_train_batches",
+)
 FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile")
 
 
@@ -40,7 +50,8 @@ def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
     """
     path, checkpoint = open_checkpoint(path)
     check_resume(path, checkpoint, module, epochs)
-    take_over(path, folder)
+    if not rank():
+        take_over(path, folder)
     return path
 
 
@@ -106,7 +117,7 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
 
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
-    before_it_was_noted = {"packed": False, "r_drop": 0.0}
+    before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold") and earlier.get(key) != now[key]]

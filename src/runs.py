@@ -15,6 +15,7 @@ from typing import Any
 
 from src.errors import UserError
 from src.labels import Labels
+from src.ranks import rank
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
@@ -47,7 +48,7 @@ class Run:
         """
         (self.folder / SUMS).unlink(missing_ok=True)
         current = self.folder / "metrics.csv"
-        if current.exists():
+        if current.exists() and not rank():
             count = len(list(self.folder.glob("metrics.*.csv")))
             current.rename(self.folder / f"metrics.{count + 1}.csv")
 

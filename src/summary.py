@@ -9,6 +9,7 @@ import torch
 
 from src.classifier import parameter_count
 from src.labels import SENTIMENTS
+from src.runs import environment
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -63,10 +64,16 @@ def start_up(
             "Loss": f"{type(module.loss).__name__}, gamma {loss['gamma']:g}, alpha {alpha_line(alpha, loss['alpha'])}",
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
-            "Device": f"{accelerator}, {torch.get_num_threads()} threads, precision {trainer.precision}",
+            "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
     )
+
+
+def _devices(name: str, trainer: Any) -> str:
+    if trainer.world_size == 1:
+        return f"{name}, {torch.get_num_threads()} threads"
+    return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
 
 
 def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
@@ -81,6 +88,27 @@ def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
     else:
         what = f"The small encoder is trained in the place of ViSoBERT: {why}."
     return banner(f"{what}\nIts figures are below those of pre-trained ViSoBERT. To train that one: model=visobert")
+
+
+def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
+    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+    return {
+        "task": settings["task"]["name"],
+        "labels": labels,
+        "monitor": settings["monitor"],
+        "threshold": module.threshold,
+        "parameters": parameter_count(module),
+        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "class_counts": data.class_counts.tolist(),
+        "mention_counts": data.mention_counts.tolist(),
+        "data": data.findings.to_dict(),
+        "precision": trainer.precision,
+        **facts,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "config": settings,
+        "environment": environment(),
+    }
 
 
 def facts(lines: Mapping[str, str]) -> str:

@@ -86,9 +86,13 @@ def test_ranks_take_equally_many_batches_and_cover_everything(world_size, sizes)
 
 def test_evaluation_ranks_share_without_repeating() -> None:
     plans = [BatchPlan(LENGTHS, mode="sequential", rank=r, world_size=3) for r in range(3)]
-    rows = np.concatenate([np.concatenate(p.batches(0)) for p in plans])
+    rows = np.concatenate([np.concatenate(p.batches(0)[: p.own]) for p in plans])
     assert sorted(rows) == list(range(len(LENGTHS)))
-    assert [len(p.batches(0)) for p in plans] == [len(p) for p in plans]
+    assert {len(p.batches(0)) for p in plans} == {len(p) for p in plans} == {plans[0].own}
+    assert sum(p.own for p in plans) == len(BatchPlan(LENGTHS, mode="sequential")) != 3 * len(plans[0])
+    split = split_of(LENGTHS)
+    told = [["repeated" in batch for batch in Batches(split, plan)] for plan in plans]
+    assert told == [[i >= p.own for i in range(len(p))] for p in plans], "what is not to be counted is marked"
 
 
 def test_batch_is_what_the_rows_say() -> None:

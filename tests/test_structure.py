@@ -12,7 +12,19 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *(
+        "errors",
+        "ranks",
+        "labels",
+        "texts",
+        "faults",
+        "files",
+        "tables",
+        "annotations",
+        "reviews",
+        "findings",
+        "splits",
+    ),
     *(
         "data_report",
         "tokenizer",
@@ -38,8 +50,20 @@ ORDER = [
         "checkpoint",
         "resume",
     ),
-    *("hardware", "schema", "targets", "checks", "progress", "folder", "runs", "summary", "judge", "jobs", "sweeps"),
-    *("search", "ship", "pretraining", "cli"),
+    *(
+        "hardware",
+        "devices",
+        "schema",
+        "targets",
+        "loggers",
+        "checks",
+        "progress",
+        "folder",
+        "runs",
+        "summary",
+        "judge",
+    ),
+    *("jobs", "sweeps", "search", "ship", "pretraining", "cli"),
 ]
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
 

@@ -32,7 +32,7 @@ def judge_best(
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
     labels = data.labels
-    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}}
+    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}, "confusion": {}}
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
     decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
@@ -46,6 +46,7 @@ def judge_best(
         for name, cut in (("figures", thresholds.array), ("figures_untuned", module.threshold)):
             counts = evaluate(predictions, cut)
             values[name][split] = {k: float(v) for k, v in figures(counts, labels, task).items()}
+        values["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
         values["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
     shown = "test" if "test" in values["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
