@@ -149,7 +149,7 @@ def take_over(checkpoint: Path, folder: Path) -> None:
             if here != folder.resolve() and (here / name).is_file():
                 _link_or_copy(here / name, folder / name)
     if here != folder.resolve():
-        _link_or_copy(here / checkpoint.name, folder / "last.ckpt")
+        _link_or_copy(checkpoint.resolve(), folder / "last.ckpt")
 
 
 def _epochs(checkpoint: dict[str, Any]) -> int:
