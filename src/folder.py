@@ -31,10 +31,17 @@ class OneRunAFolder(Callback):
         folder = Path(str(config.hydra.run.dir))
         try:
             if is_first_process():
-                claim(folder, fresh=config.ckpt_path is None)
+                claim(folder, fresh=not goes_on(config.ckpt_path, folder))
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None  # Hydra makes a warning of anything else
+
+
+def goes_on(checkpoint: str | None, folder: Path) -> bool:
+    """Whether a run with this ``ckpt_path`` goes on with what is in ``folder``: one of another folder would not."""
+    if checkpoint in (None, "last"):
+        return checkpoint == "last"
+    return Path(str(checkpoint)).resolve().parent == (folder / "checkpoints").resolve()
 
 
 @contextmanager

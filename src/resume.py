@@ -140,8 +140,9 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
 
 
 def take_over(checkpoint: Path, folder: Path) -> None:
-    """Bring the ``best.ckpt`` beside ``checkpoint`` to ``folder``, where the run that goes on will keep its own.
+    """Bring ``checkpoint``, as ``last.ckpt``, and the ``best.ckpt`` beside it to ``folder``, where the run goes on.
 
+    So a run that has nothing left to train, or is killed before its first save, has both like any other.
     Where ``folder`` is that of the checkpoint itself, damaged files in it are put out of the way: the next save must
     not put one in the place of the checkpoint that is whole.
     """
@@ -157,8 +158,9 @@ def take_over(checkpoint: Path, folder: Path) -> None:
                 (here / name).replace(here / f"{name}.damaged")
         else:
             if here != folder.resolve() and (here / name).is_file():
-                folder.mkdir(parents=True, exist_ok=True)
                 _link_or_copy(here / name, folder / name)
+    if here != folder.resolve():
+        _link_or_copy(checkpoint.resolve(), folder / "last.ckpt")
 
 
 def _epochs(checkpoint: dict[str, Any]) -> int:
@@ -198,6 +200,7 @@ def _plain(value: Any) -> Any:
 
 def _link_or_copy(source: Path, target: Path) -> None:
     """Checkpoints are never written into, only replaced, so two names of one file are as good as two files."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.partial")
     temporary.unlink(missing_ok=True)
     try:

@@ -164,6 +164,7 @@ def test_the_best_survives_a_move_to_another_folder(tmp_path) -> None:
     take_over(tmp_path / "a" / "last.ckpt", tmp_path / "b")
     _, resumed = fit(tmp_path / "b", Losses(), ckpt_path=tmp_path / "a" / "last.ckpt", epochs=4)
     assert resumed.checkpoint_callbacks[0].best_model_score == torch.tensor(0.99)
+    assert (tmp_path / "b" / "previous.ckpt").exists(), "last.ckpt came along, and is the one before now"
     assert (tmp_path / "b" / "best.ckpt").read_bytes() == (tmp_path / "a" / "best.ckpt").read_bytes()
 
 

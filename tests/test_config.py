@@ -148,6 +148,8 @@ MISTAKES = {
     "trainer.precision=8": r"trainer.precision=8: expected one of auto",
     "trainer.max_epochs=0": r"trainer.max_epochs=0: expected at least 1",
     "ckpt_path=nowhere.ckpt": r"ckpt_path=nowhere.ckpt: no such file",
+    "trainer.save_every_minutes=0": r"trainer.save_every_minutes=0: expected more than 0 minutes",
+    "trainer.save_every_minutes=often": r"callbacks.timed.minutes=often: expected a number or null",
     "loss.alpha=autp": r'loss.alpha=autp: .*did you mean "auto"',
     "trainer.devices=2": r"trainer.devices=2: a run trains on one device",
     "trainer.max_epochs=null": r"trainer.max_epochs=null: expected an integer",

@@ -10,7 +10,7 @@ import pytest
 
 from src import folder as folders
 from src.errors import UserError
-from src.folder import alone_in, check_room, checkpoint_size, claim, is_first_process, release
+from src.folder import alone_in, check_room, checkpoint_size, claim, goes_on, is_first_process, release
 from tests.conftest import ROOT, TINY, train
 from tests.tiny import tiny_module
 
@@ -56,6 +56,8 @@ def test_a_finished_run_is_not_written_over_by_a_new_one(tmp_path) -> None:
         claim(tmp_path, fresh=True)
     claim(tmp_path)
     release(tmp_path)
+    assert goes_on("last", tmp_path) and goes_on(f"{tmp_path}/checkpoints/previous.ckpt", tmp_path)
+    assert not goes_on(None, tmp_path) and not goes_on(f"{tmp_path}/other/checkpoints/last.ckpt", tmp_path)
 
 
 @pytest.mark.parametrize("nowhere", NOWHERE)

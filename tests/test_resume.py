@@ -246,11 +246,15 @@ class Kept(Losses):
 
     def __init__(self, folder: Path | None = None) -> None:
         super().__init__()
-        self.folder, self.epochs = folder, []
+        self.folder, self.epochs, self.rows = folder, [], []
 
     def on_train_batch_start(self, trainer, module, batch, batch_idx):
         if self.folder is not None and (self.folder / "last.ckpt").exists():
             shutil.copy(self.folder / "last.ckpt", self.folder / f"{len(self.values)}.kept")
+
+    def on_train_batch_end(self, trainer, module, outputs, batch, batch_idx):
+        super().on_train_batch_end(trainer, module, outputs)
+        self.rows.append(batch["row"].tolist())
 
     def on_train_epoch_end(self, trainer, module):
         self.epochs.append(trainer.callback_metrics["train/loss"].item())
@@ -270,7 +274,7 @@ def test_saved_by_the_clock_every_checkpoint_goes_on_bit_for_bit(tmp_path, accum
         done = torch.load(file, weights_only=True)["loops"]["fit_loop"]["epoch_loop.batch_progress"]["total"]["ready"]
         again = Kept()
         resumed, _ = fit_by_the_clock(folder / f"from{file.stem}", again, ckpt_path=file, accumulate=accumulate)
-        assert whole.values[done:] == again.values
+        assert whole.values[done:] == again.values and whole.rows[done:] == again.rows
         assert whole.epochs[-len(again.epochs) :] == again.epochs, "an epoch's mean loss is of the whole epoch"
         assert all(map(torch.equal, straight.state_dict().values(), resumed.state_dict().values()))
 
@@ -329,6 +333,18 @@ def test_more_epochs_say_what_becomes_of_the_schedule(tmp_path, caplog) -> None:
     assert "after step 10 the rates go from 0.541 to 0.895 of the full ones" in caplog.text
     with pytest.raises(UserError, match=r"trainer.max_epochs=1: .*last.ckpt has 2 epochs behind it; set 2 or more"):
         check_resume(path, checkpoint, tiny_module(dropout=0.3, total_steps=5), 1)
+
+
+def test_a_resume_with_other_labels_says_which(tmp_path) -> None:
+    fit(tmp_path, Losses(), epochs=1)
+    path, checkpoint = open_checkpoint(tmp_path / "last.ckpt")
+    other = tiny_module(dropout=0.3, total_steps=20)
+    other.hparams["aspects"] = ["Battery", "Camera", "Screen"]
+    other.origin = {"training data": "abc"}
+    with pytest.raises(UserError) as error:
+        check_resume(path, checkpoint, other)
+    assert "aspects was ['Battery', 'Camera', 'OTHERS'], is ['Battery', 'Camera', 'Screen']" in error.value.faults[0]
+    assert "training data was None, is abc" in error.value.faults[1]
 
 
 def composed(*overrides: str):
