@@ -64,7 +64,7 @@ def train(config: DictConfig) -> float:
     from src.loggers import begin
     from src.progress import quiet
     from src.runs import Run
-    from src.summary import random_weights, start_up
+    from src.summary import random_weights, start_up, summary
 
     quiet()
     log.info(f"Encoder: {source['encoder']} ({why})")
@@ -81,8 +81,7 @@ def train(config: DictConfig) -> float:
     module = build_module(settings, data, encoder, alpha)
     if settings["ckpt_path"] is not None:
         check_resume(Path(settings["ckpt_path"]), module)
-        if not rank():
-            bring_best(Path(settings["ckpt_path"]), run.best)
+        bring_best(Path(settings["ckpt_path"]), run.best)
     trainer = build_trainer(settings, run)
     begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
@@ -134,7 +133,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     if config.model.encoder == "auto":
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
-        sys.argv.append(f"model={name}")  # the other processes of ddp do not ask again: they might get another answer
+        if HydraConfig.get().mode == RunMode.RUN:
+            sys.argv.append(f"model={name}")  # the other processes of ddp must not ask again, and get another answer
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
@@ -210,30 +210,6 @@ def build_trainer(settings: dict[str, Any], run: Any) -> Any:
         enable_progress_bar=on_terminal(),
         plugins=[AtomicCheckpointIO()],
     )
-
-
-def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
-    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
-    from src.classifier import parameter_count
-    from src.runs import environment
-
-    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
-    return {
-        "task": settings["task"]["name"],
-        "labels": labels,
-        "monitor": settings["monitor"],
-        "threshold": module.threshold,
-        "parameters": parameter_count(module),
-        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
-        "class_counts": data.class_counts.tolist(),
-        "mention_counts": data.mention_counts.tolist(),
-        "data": data.findings.to_dict(),
-        "precision": trainer.precision,
-        **facts,
-        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
-        "config": settings,
-        "environment": environment(),
-    }
 
 
 def configured_epochs(overrides: list[str]) -> int | None:

@@ -9,6 +9,7 @@ import torch
 
 from src.classifier import parameter_count
 from src.labels import SENTIMENTS
+from src.runs import environment
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -81,6 +82,27 @@ def random_weights(why: str) -> str:
         f"The encoder starts from random weights: {why}.\n"
         "Its figures are below those of pre-trained ViSoBERT. To train that one: model=visobert"
     )
+
+
+def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
+    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+    return {
+        "task": settings["task"]["name"],
+        "labels": labels,
+        "monitor": settings["monitor"],
+        "threshold": module.threshold,
+        "parameters": parameter_count(module),
+        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "class_counts": data.class_counts.tolist(),
+        "mention_counts": data.mention_counts.tolist(),
+        "data": data.findings.to_dict(),
+        "precision": trainer.precision,
+        **facts,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "config": settings,
+        "environment": environment(),
+    }
 
 
 def facts(lines: Mapping[str, str]) -> str:

@@ -181,7 +181,10 @@ def resumable(folder, rank, losses, ckpt_path=None):
         plugins=[AtomicCheckpointIO()],
         use_distributed_sampler=False,
     )
-    data = [loader(tiny_split(40), seed=3, rank=rank, world_size=2), loader(EVAL, 16, "sequential", rank=rank, world_size=2)]
+    data = [
+        loader(tiny_split(40), seed=3, rank=rank, world_size=2),
+        loader(EVAL, 16, "sequential", rank=rank, world_size=2),
+    ]
     try:
         run.fit(module, *data, ckpt_path=ckpt_path, weights_only=True)
     except TrainingStopped:

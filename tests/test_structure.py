@@ -12,7 +12,19 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ORDER = [
-    *("errors", "ranks", "labels", "texts", "faults", "files", "tables", "annotations", "reviews", "findings", "splits"),
+    *(
+        "errors",
+        "ranks",
+        "labels",
+        "texts",
+        "faults",
+        "files",
+        "tables",
+        "annotations",
+        "reviews",
+        "findings",
+        "splits",
+    ),
     *("data_report", "tokenizer", "token_cache", "packing", "batching", "datamodule", "focal", "losses", "hub"),
     *(
         "encoder",
