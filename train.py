@@ -144,7 +144,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     if config.model.encoder == "auto":
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
-        sys.argv.append(f"model={name}")  # the other processes of ddp do not ask again: they might get another answer
+        if HydraConfig.get().mode == RunMode.RUN:
+            sys.argv.append(f"model={name}")  # the other processes of ddp must not ask again, and get another answer
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}

@@ -29,8 +29,7 @@ class BatchPlan:
     ``tokens_per_batch`` (width x reviews, padding included). ``mode``: ``bucketed`` (like lengths together, batches
     shuffled), ``random`` (shuffled reviews), ``sequential`` (by length, never shuffled; each review once: evaluation).
     The number of batches is the same in every epoch and on every rank: where they do not come out even, the last step
-    repeats some. Of a ``sequential`` plan the first ``own`` batches are the rank's own, and only those are to be
-    counted.
+    repeats some. Of a ``sequential`` plan the first ``own`` batches are the rank's own; only those are to be counted.
     """
 
     lengths: np.ndarray

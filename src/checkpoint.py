@@ -100,9 +100,8 @@ class RandomState(L.Callback):
     """
 
     def state_dict(self) -> dict[str, Any]:
-        first: dict[str, Any]
-        first, *others = gathered(self._now())
-        return first | ({"others": others} if others else {})
+        states: list[dict[str, Any]] = gathered(self._now())
+        return states[0] | ({"others": states[1:]} if len(states) > 1 else {})
 
     def _now(self) -> dict[str, Any]:
         kind, keys, position, has_gauss, gauss = np.random.get_state()
@@ -226,9 +225,7 @@ class StopSafely(L.Callback):
             raise TrainingStopped
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._agreed(
-            trainer
-        ):  # came at the end of the epoch before; it was validated, and its checkpoint is written
+        if self._agreed(trainer):  # came at the end of the epoch before, which was validated and is in a checkpoint
             raise TrainingStopped
 
     def _agreed(self, trainer: L.Trainer) -> bool:

@@ -16,8 +16,7 @@ KNOWN = {None: None, "auto": None, "ddp": "ddp", "fsdp": "fsdp", "src.devices.dd
 def ddp() -> DDPStrategy:
     """Every device holds the whole model; gradients are averaged.
 
-    No buffer changes in training, so none is broadcast; every parameter takes part in every loss, so none is looked
-    for.
+    No buffer changes in training, so none is broadcast; every parameter has a part in every loss: none is looked for.
     """
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True)
 
@@ -73,7 +72,7 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         )
     on = device_of(str(trainer.get("accelerator", "auto")))
     there = torch.cuda.device_count()
-    if on == "cuda" and devices not in ALL and int(devices) > there:
+    if on == "cuda" and devices not in ALL and int(devices) > max(1, there):
         faults.append(f"trainer.devices={devices}: torch finds {there} GPU{'s' if there > 1 else ''} here")
     if on == "mps" and devices not in ALL and int(devices) > 1:
         faults.append(f"trainer.devices={devices}: MPS is one device; set trainer.devices=1")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 
-def in_processes(n: int, function: Callable[[int], Any], timeout: float = 60) -> list[Any]:
+def in_processes(n: int, function: Callable[[int], Any], timeout: float = 25) -> list[Any]:
     """``function(rank)`` in ``n`` processes with the environment that Lightning's launcher gives; their results."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
