@@ -93,7 +93,7 @@ def pretrain(config: DictConfig) -> None:
             "figures": figures,
             "encoder": encoder.facts,
             "texts": {"train": len(data.corpus.train), "val": len(data.corpus.val), "sha256": data.corpus.digest},
-            "tokens": tokens | {"seen": loader.tokens},
+            "tokens": tokens | {"seen in this session": loader.tokens},
             "steps": trainer.global_step,
             "seconds": seconds,
             "device": str(module.device),

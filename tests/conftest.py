@@ -58,6 +58,7 @@ def real_texts(real_data: Path) -> list[str]:
 TINY = [
     "model=mini",
     "model.pretrained=false",
+    "model.encoder_lr=1e-3",
     "model.size.hidden_size=32",
     "model.size.layers=1",
     "model.size.heads=2",
