@@ -1,6 +1,6 @@
 # make train    set up on a fresh machine, then train on the sample data
 # make test     set up, then the tests: no network, under five minutes on two cores
-# make torture  kills, damage, full disks done to the real training; some ten minutes
+# make torture  kills, damage, full disks done to the real training; three minutes
 # make lint     ruff and mypy
 # ARGS="..."    more words for train.py:  make train ARGS="model=mini trainer.max_epochs=3"
 
@@ -19,7 +19,7 @@ test: setup
 test-slow: setup
 	$(RUN) -m pytest -m slow $(ARGS)
 
-# Faults done to the real training: what survives, with a table; the short form is a test. Some ten minutes
+# Faults done to the real training: what survives, with a table; the short form is a test. Three minutes
 torture: setup
 	$(RUN) benchmarks/torture.py $(ARGS)
 

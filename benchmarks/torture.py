@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """What a training survives: kills, damage, full disks, a clock set back, two runs in one folder, changing data.
 
-    python benchmarks/torture.py                   the long form: 30 kills, every file of a run; some ten minutes
-    python benchmarks/torture.py --short           two kills, a few of everything; under a minute
+    python benchmarks/torture.py                   the long form: 30 kills, every file of a run; three minutes
+    python benchmarks/torture.py --short           two kills, one or a few of everything else; a minute
     python benchmarks/torture.py --only kills full_disk --json torture.json
 
 Every fault is done to `train.py` itself, on the sample data and a tiny encoder, in float32 on the processor, and what
