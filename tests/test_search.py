@@ -266,6 +266,18 @@ def test_a_killed_search_becomes_what_it_would_have_been(found) -> None:
         )
 
 
+def test_ctrl_c_leaves_a_search_that_goes_on(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*data, *SPACE, "trainer.max_epochs=500", "callbacks.early_stopping=null", "sweep.trials=2"]
+    begun = lambda: list(tmp_path.glob("searches/*/*/0/checkpoints/last.ckpt"))  # noqa: E731
+    assert killed(call, search.main, *words, when=begun, by=signal.SIGINT) == 130
+    folder = begun()[0].parents[2]
+    said = (folder / "0" / "train.log").read_text().splitlines()[-1]
+    command = shlex.join(["python", "search.py", *words, f"sweep.dir={folder.relative_to(tmp_path)}"])
+    assert said.endswith(f"To go on: {command}")
+    assert [state for _, state, *_ in results(folder)] == [TrialState.RUNNING]
+
+
 def test_a_trial_is_an_ordinary_run(found, data) -> None:
     folder = found[0]
     for number, _, params, value, steps in results(folder):
