@@ -23,7 +23,7 @@ from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
-from src.jobs import ROOT, command_again
+from src.jobs import ROOT, command_again, searching
 from train import plain, train
 
 
@@ -43,6 +43,8 @@ def main() -> None:
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
         status = 2
+    finally:
+        searching.clear()
     raise SystemExit(status)
 
 
@@ -56,8 +58,8 @@ def search(words: list[str]) -> int:
     own, fixed, space = split(words)
     settings: dict[str, Any] = plain(hydra.compose("search", own))["sweep"]
     folder = Path(settings["dir"])
-    if not any(word.startswith("sweep.dir=") for word in words):
-        sys.argv.append(f"sweep.dir={folder}")  # the command that goes on, as it will be printed, has to name it
+    named = any(word.startswith("sweep.dir=") for word in words)
+    searching[:] = [sys.argv[0], *words, *([] if named else [f"sweep.dir={folder}"])]
     space = from_config(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
         raise UserError(

@@ -144,7 +144,9 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
         )
     if any(k.startswith("pooler.") for k in info["missing_keys"]):
         log.warning("%s has no weights for its pooler: model.pooling=pooler starts it at random", encoder)
-    words = "pre-trained on Vietnamese reviews, in this repository" if encoder == "mini" else f"pre-trained, from {folder}"
+    words = (
+        "pre-trained on Vietnamese reviews, in this repository" if encoder == "mini" else f"pre-trained, from {folder}"
+    )
     return Encoder(module.train(), tokenizer, encoder, words, pretrained=True)
 
 

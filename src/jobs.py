@@ -21,6 +21,7 @@ from src.runs import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 log = logging.getLogger(__name__)
+searching: list[str] = []  # the command line of a search, while there is one: trainings may add words to sys.argv
 
 
 def job_folder(sweep: str | Path, number: int, overrides: Sequence[str]) -> str:
@@ -67,9 +68,10 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
 
 def command_again() -> str:
     """The command line that this process was started with, with the sweep's folder: what one types to go on."""
-    words, sweep = sys.argv, HydraConfig.get().sweep.dir
-    named = any(word.startswith(("hydra.sweep.dir=", "sweep.dir=")) for word in words)
-    return shlex.join(["python", *words, *([] if named else [f"hydra.sweep.dir={sweep}"])])
+    if searching:
+        return shlex.join(["python", *searching])
+    named = any(word.startswith("hydra.sweep.dir=") for word in sys.argv)
+    return shlex.join(["python", *sys.argv, *([] if named else [f"hydra.sweep.dir={HydraConfig.get().sweep.dir}"])])
 
 
 def lock(path: Path, wait: bool = False) -> IO[str] | None:

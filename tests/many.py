@@ -45,18 +45,25 @@ def call(program: Callable[[], None], *words: str) -> int:
     return 0
 
 
-def killed(target: Callable[..., int], *arguments: object, when: Callable[[], bool], wait: float = 60) -> None:
-    """Run it in a process of its own, and kill -9 that as soon as ``when`` is true."""
-    process = multiprocessing.get_context("fork").Process(target=target, args=arguments)
+def killed(
+    target: Callable[..., int],
+    *arguments: object,
+    when: Callable[[], object],
+    by: signal.Signals = signal.SIGKILL,
+    wait: float = 60,
+) -> int:
+    """Run it in a process of its own, and kill that, with -9, as soon as ``when`` is true; its exit status."""
+    process = multiprocessing.get_context("fork").Process(target=_exit_with, args=(target, *arguments))
     process.start()
     deadline = time.monotonic() + wait
     while not when():
         if not process.is_alive() or time.monotonic() > deadline:
             pytest.fail("it ended, or took too long, before it could be killed")
         time.sleep(0.01)
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    os.kill(process.pid, by)
+    process.join(wait)
+    assert (process.exitcode == -signal.SIGKILL) == (by == signal.SIGKILL)
+    return process.exitcode
 
 
 def side_by_side(*targets: tuple) -> list[int]:

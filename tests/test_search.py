@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import re
+import shlex
 import signal
 import sqlite3
 import time
@@ -23,6 +24,7 @@ from src.runs import Run
 from src.search.page import write_page
 from src.search.space import from_config, overrides, split, suggest
 from src.search.study import Search
+from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
@@ -264,6 +266,18 @@ def test_a_killed_search_becomes_what_it_would_have_been(found) -> None:
         )
 
 
+def test_ctrl_c_leaves_a_search_that_goes_on(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = [*data, *SPACE, "trainer.max_epochs=500", "callbacks.early_stopping=null", "sweep.trials=2"]
+    begun = lambda: list(tmp_path.glob("searches/*/*/0/checkpoints/last.ckpt"))  # noqa: E731
+    assert killed(call, search.main, *words, when=begun, by=signal.SIGINT) == 130
+    folder = begun()[0].parents[2]
+    said = (folder / "0" / "train.log").read_text().splitlines()[-1]
+    command = shlex.join(["python", "search.py", *words, f"sweep.dir={folder.relative_to(tmp_path)}"])
+    assert said.endswith(f"To go on: {command}")
+    assert [state for _, state, *_ in results(folder)] == [TrialState.RUNNING]
+
+
 def test_a_trial_is_an_ordinary_run(found, data) -> None:
     folder = found[0]
     for number, _, params, value, steps in results(folder):
@@ -335,6 +349,15 @@ def test_every_shipped_search_is_valid(tmp_path, sweep, monkeypatch) -> None:
     assert call(search.main, f"sweep={sweep}", "model=mini", f"sweep.dir={tmp_path}") == 1
     assert set(begun[0].space) == {"loss", "loss.gamma", "loss/alpha", "model.encoder_lr", "model.head_lr"}
     assert begun[0].space["model.encoder_lr"].log
+
+
+def test_every_search_of_the_readme_is_valid(tmp_path, monkeypatch) -> None:
+    commands = re.findall(r"^    python search\.py (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
+    assert len(commands) >= 2
+    monkeypatch.setattr("src.search.trials.work", lambda search, train: None)
+    for i, command in enumerate(commands):
+        words = [word for word in shlex.split(command) if not word.startswith("sweep.dir=")]
+        assert call(search.main, *words, f"sweep.dir={tmp_path}/{i}") == 1
 
 
 @pytest.mark.parametrize(

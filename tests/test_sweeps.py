@@ -4,6 +4,8 @@ import json
 import os
 import re
 import shutil
+import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,6 @@ from src.errors import UserError
 from src.jobs import finished, job_folder, lock
 from src.runs import Run
 from src.sweeps import check_launcher, leaderboard, take_share
-from tests.conftest import ROOT
 from tests.conftest import train as run_script
 from tests.many import call, killed, side_by_side, small_data
 
@@ -51,6 +52,18 @@ def test_a_killed_sweep_skips_what_has_finished_and_resumes_what_has_not(swept, 
     whole, resumed = Run(tmp_path / "0"), Run(swept / "1")
     assert resumed.read_summary()["figures"] == whole.read_summary()["figures"]
     assert resumed.predictions("test").read_bytes() == whole.predictions("test").read_bytes()
+
+
+def test_ctrl_c_ends_a_sweep_with_the_command_that_goes_on(data, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = ["-m", *data, "trainer.max_epochs=500", "callbacks.early_stopping=null", "seed=1,2"]
+    begun = lambda: list(tmp_path.glob("multirun/*/*/0/checkpoints/last.ckpt"))  # noqa: E731
+    assert killed(call, train.main, *words, when=begun, by=signal.SIGINT) == 130
+    folder = begun()[0].parents[2]
+    said = (folder / "0" / "train.log").read_text().splitlines()[-1]
+    assert "To go on: python train.py -m model=mini" in said
+    assert said.endswith(f"seed=1,2 hydra.sweep.dir={folder.relative_to(tmp_path)}")
+    assert not (folder / "1").exists()
 
 
 def test_a_finished_jobs_figure_goes_to_the_sweeper(swept, data) -> None:
@@ -263,26 +276,53 @@ def test_submitit_runs_each_job_in_a_process_of_its_own(data, tmp_path) -> None:
     assert len(list((tmp_path / ".submitit").glob("*"))) >= 4
 
 
-def test_slurm_asks_for_what_its_file_says(tmp_path, monkeypatch) -> None:
-    """As far as a machine without SLURM goes: the script that would be given to sbatch."""
-    from hydra import compose, initialize_config_dir
-    from submitit import SlurmExecutor
+SBATCH = """#!{python}
+# Stands for a SLURM with one node: runs the tasks of an array one after the other, notes what the script asks for.
+import os, re, subprocess, sys, time
+text = open(sys.argv[-1]).read()
+open("{folder}/asked", "w").write("".join(line for line in text.splitlines(True) if line.startswith("#SBATCH")))
+last = int(re.search(r"--array=0-([0-9]+)", text)[1])
+print("Submitted batch job 12", flush=True)
+if os.fork():
+    os._exit(0)
+os.setsid()
+for number in range(3):
+    os.dup2(os.open("{folder}/log", os.O_RDWR | os.O_CREAT | os.O_APPEND), number)
+time.sleep(2)  # by then the jobs are where the launcher moves them once it knows their numbers
+for task in range(last + 1):
+    own = dict(SLURM_ARRAY_JOB_ID="12", SLURM_ARRAY_TASK_ID=str(task), SLURM_JOB_ID=str(13 + task), SLURM_LOCALID="0")
+    own |= dict(SLURM_JOB_NODELIST="node", SLURM_NODEID="0", SLURM_PROCID="0", SLURM_NTASKS="1", SLURM_JOB_NUM_NODES="1")
+    subprocess.run(["bash", sys.argv[-1]], env=os.environ | own)
+open("{folder}/ended", "w").close()
+"""
+SRUN = """#!/bin/bash
+while [[ "$1" == -* || "$1" == *.out || "$1" == *.err ]]; do shift; done
+exec "$@"
+"""
+SACCT = """#!/bin/bash
+echo "JobID|State|NodeList"
+[ -e {folder}/ended ] && for i in 0 1 2 3; do echo "12_$i|COMPLETED|node"; done
+"""
 
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        config = compose("config", ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"], return_hydra_config=True)
-    (tmp_path / "srun").touch(mode=0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    launcher = config.hydra.launcher
-    assert launcher._target_.endswith(".SlurmLauncher") and launcher.max_num_timeout == 3
-    executor = SlurmExecutor(tmp_path)
-    executor.update_parameters(
-        partition=launcher.partition,
-        time=launcher.timeout_min,
-        cpus_per_task=launcher.cpus_per_task,
-        gpus_per_node=launcher.gpus_per_node,
-        mem=f"{launcher.mem_gb}GB",
-        array_parallelism=launcher.array_parallelism,
-    )
-    script = executor._make_submission_file_text("command", "uid")
-    for line in ("--partition=gpu", "--time=720", "--cpus-per-task=8", "--gpus-per-node=1", "--mem=32GB"):
-        assert f"#SBATCH {line}\n" in script
+
+@pytest.mark.slow
+def test_slurm_is_asked_for_what_its_file_says_and_runs_the_jobs(data, tmp_path, monkeypatch) -> None:
+    """As far as a machine without SLURM goes: its commands are stood in for, the launcher and the jobs are real."""
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    for name, text in {"sbatch": SBATCH, "srun": SRUN, "sacct": SACCT}.items():
+        file = tools / name
+        file.write_text(text.replace("{python}", sys.executable).replace("{folder}", str(tmp_path)))
+        file.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tools}:{os.environ['PATH']}")
+    launched(tmp_path / "sweep", data, ["hydra/launcher=slurm", "hydra.launcher.partition=gpu"])
+    asked = (tmp_path / "asked").read_text()
+    for line in (
+        "--partition=gpu",
+        "--time=720",
+        "--cpus-per-task=8",
+        "--gpus-per-node=1",
+        "--mem=32GB",
+        "--array=0-3%4",
+    ):
+        assert f"#SBATCH {line}\n" in asked

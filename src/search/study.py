@@ -47,10 +47,10 @@ class Search:
         folder.mkdir(parents=True, exist_ok=True)
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self._alone():
+            if not self.file.exists():
+                self._begin()
             storage = RDBStorage(f"sqlite:///{self.file}", engine_kwargs={"connect_args": {"timeout": 60}})
-            self.study = optuna.create_study(
-                study_name="search", storage=storage, direction="maximize", load_if_exists=True, pruner=pruner
-            )
+            self.study = optuna.load_study(study_name="search", storage=storage, pruner=pruner)
             self._check_same()
 
     @property
@@ -91,13 +91,21 @@ class Search:
         with lock(self.folder / ".locks" / "study.lock", wait=True):  # type: ignore[union-attr]
             yield
 
+    def _begin(self) -> None:
+        """Make the file whole, or not at all: killed between its tables and their indices, Optuna's is no good."""
+        new = self.file.with_name("study.db.new")
+        new.unlink(missing_ok=True)
+        storage = RDBStorage(f"sqlite:///{new}")
+        study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
+        study.set_user_attr("space", noted(self.space))
+        study.set_user_attr("fixed", sorted(self.fixed))
+        storage.remove_session()
+        storage.engine.dispose()
+        new.replace(self.file)
+
     def _check_same(self) -> None:
         now: dict[str, Any] = {"space": noted(self.space), "fixed": sorted(self.fixed)}
         earlier: Mapping[str, Any] = self.study.user_attrs
-        if not earlier:
-            for key, value in now.items():
-                self.study.set_user_attr(key, value)
-            return
         faults = []
         if earlier["fixed"] != now["fixed"]:
             faults.append(f"its settings are {' '.join(earlier['fixed'])}, given {' '.join(now['fixed'])}")
