@@ -74,6 +74,8 @@ def quiet() -> None:
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
         ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
+        ".*callbacks used to create the checkpoint need to be provided.*",  # judging needs none of them
+        ".*The dirpath has changed from.*",  # a run that goes on in another folder keeps its own files there
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
         ".*callbacks used to create the checkpoint.*",  # predicting with one takes none
         ".*broadcast_buffers. is deprecated.*",  # torch 2.6 knows it by no other name
