@@ -85,7 +85,7 @@ def peak() -> float:
 def train(file: Path, folder: Path) -> dict[str, Any]:
     """A whole run of five steps: wall seconds, peak MiB, and the seconds until training begins."""
     overrides = [f"data.train={file}", f"data.cache={folder / 'cache'}", f"hydra.run.dir={folder / 'run'}"]
-    overrides += ["model=mini", *(f"model.size.{setting}" for setting in TINY)]
+    overrides += ["model=mini", "model.pretrained=false", *(f"model.size.{setting}" for setting in TINY)]
     overrides += ["trainer.limit_train_batches=5", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     result = measure([sys.executable, "train.py", *overrides], 1200)
     if "failed" in result:
