@@ -71,6 +71,7 @@ def quiet() -> None:
         "httpx",
     ):
         logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
+    logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # "not found. Creating it."
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
         ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
