@@ -65,6 +65,9 @@ def search(words: list[str]) -> int:
         raise UserError(
             "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
         )
+    for key in ("sampler", "pruner"):  # a configuration names classes, and no others
+        if not str(settings[key].get("_target_")).startswith(f"optuna.{key}s."):
+            raise UserError(f"sweep.{key}._target_={settings[key].get('_target_')}: expected a class of optuna.{key}s")
     if not isinstance(settings["trials"], int) or settings["trials"] < 1:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)

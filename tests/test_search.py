@@ -364,9 +364,10 @@ def test_every_search_of_the_readme_is_valid(tmp_path, monkeypatch) -> None:
     ("words", "messages"),
     [
         (["sweep.trials=0"], ["sweep.trials=0: expected an integer, at least 1"]),
-        (["loss=focal,focl", "model.pooling=cls,max"], ["focl", "model.pooling=max: expected cls, mean, pooler"]),
+        (["loss=focal,focl", "model.dropout=0.1,1"], ["focl", "model.dropout=1: expected a number in [0, 1)"]),
         (["loss.gamma=interval(-1,2)"], ["loss.gamma=-1.0: expected a number, at least 0"]),
         (["sweep.trails=3"], ["trails"]),
+        (["sweep.pruner._target_=os.abort"], ["sweep.pruner._target_=os.abort: expected a class of optuna.pruners"]),
         (["sweep.space=null"], ["nothing to search"]),
         (["task=absa,sentiment"], ["the trials would go by different figures: val/pair_f1, val/sentiment_f1"]),
         (["sweep=nothing"], ["nothing"]),

@@ -188,12 +188,12 @@ def test_a_job_that_breaks_does_not_end_the_sweep(data, tmp_path, monkeypatch, c
 
 
 def test_a_mistake_in_one_job_is_told_with_status_2(data, tmp_path, capfd) -> None:
-    words = ["-m", *data, "trainer.max_epochs=1", "model.pooling=max,mean", f"hydra.sweep.dir={tmp_path}"]
+    words = ["-m", *data, "trainer.max_epochs=1", "model.dropout=1,0.5", f"hydra.sweep.dir={tmp_path}"]
     assert call(train.main, *words) == 2
     error = capfd.readouterr().err
-    assert "Jobs that failed, 1:\n  0: model.pooling=max: expected cls, mean, pooler" in error
+    assert "Jobs that failed, 1:\n  0: model.dropout=1: expected a number in [0, 1)" in error
     assert "Traceback" not in error
-    assert Run(tmp_path / "1").read_summary()["config"]["model"]["pooling"] == "mean"
+    assert Run(tmp_path / "1").read_summary()["config"]["model"]["dropout"] == 0.5
 
 
 def test_memory_returns_between_jobs(data, tmp_path) -> None:
@@ -253,10 +253,10 @@ def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch) -> None:
 
 
 def launched(folder: Path, data: list[str], launcher: list[str]) -> str:
-    words = ["trainer.max_epochs=1", "seed=1,2", "model.pooling=mean,max", f"hydra.sweep.dir={folder}"]
+    words = ["trainer.max_epochs=1", "seed=1,2", "model.dropout=0.5,1", f"hydra.sweep.dir={folder}"]
     done = run_script("-m", *launcher, *data, *words)
     assert done.returncode == 2, done.stdout + done.stderr
-    assert "Jobs that failed, 2:\n  1: model.pooling=max" in done.stderr
+    assert "Jobs that failed, 2:\n  1: model.dropout=1" in done.stderr
     assert "2 runs on 20 test reviews, best pair_f1 first, mean over seed" in done.stdout
     return "".join((folder / name / "train.log").read_text() for name in "02")
 
