@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Any
 
 ALLOWED = ("src", "torch", "lightning")
+FUNCTIONS = ("src.devices.ddp", "src.devices.fsdp")  # all else that may be named is a class
 TARGET = "_target_"
 
 
@@ -21,8 +22,8 @@ def target_faults(config: Any, key: str = "") -> list[str]:
     ]
 
 
-def find_class(name: Any) -> type | str:
-    """The class of that full name, or why not: in words. What is not allowed is not imported to find out.
+def find_class(name: Any) -> Any:
+    """The class of that full name, or why not, as str. What is not allowed is not imported to find out.
 
     ``torch.os.system`` begins with torch and is not torch's: a class must have been defined where it is allowed too.
     """
@@ -35,7 +36,7 @@ def find_class(name: Any) -> type | str:
         made = getattr(importlib.import_module(module), last)
     except (ImportError, AttributeError) as error:
         return f"cannot be imported ({error})"
-    if not inspect.isclass(made) or made.__module__.split(".")[0] not in ALLOWED:
+    if not (inspect.isclass(made) or name in FUNCTIONS) or made.__module__.split(".")[0] not in ALLOWED:
         return f"refused: this is no class that {name.split('.')[0]} defines"
     return made
 

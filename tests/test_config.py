@@ -25,8 +25,8 @@ CHOICES = [
     "experiment=seed",
     "hydra/launcher=slurm",
 ]
-# of search.py, tested in test_search.py; and of a package that the tests do not install
-OTHERS = {"search", "sweep/optuna", "sweep/mini", "hydra/launcher/ray_cluster"}
+# of search.py and pretrain.py, tested with them; and of a package that the tests do not install
+OTHERS = {"search", "pretrain", "sweep/optuna", "sweep/mini", "hydra/launcher/ray_cluster"}
 
 
 def composed(tmp_path, *overrides: str) -> dict:
@@ -50,7 +50,7 @@ def test_every_file_is_a_choice_that_is_tested() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT / "conf")))
 def test_every_file_opens_with_its_command(file) -> None:
     head = [line for line in file.read_text(encoding="utf-8").splitlines()[:4] if "@package" not in line]
-    assert any(re.match(r"# +python (train|search)\.py", line) for line in head) or file.name == "config.yaml"
+    assert any(re.match(r"# +python (train|search|pretrain)\.py", line) for line in head) or file.name == "config.yaml"
 
 
 @pytest.mark.parametrize("choice", CHOICES)

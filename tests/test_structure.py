@@ -108,6 +108,7 @@ def test_the_readme_has_commands() -> None:
 def test_every_training_command_of_the_readme_is_valid(command, tmp_path, monkeypatch) -> None:
     """Composed and checked as typed, with files where it names some."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
     monkeypatch.setattr("src.checks.compiler_missing", lambda accelerator: None)
     sample = ROOT / "data" / "sample"
     for name in ("train.csv", "val.csv", "test.csv", "all.csv", "last.ckpt", "Train.csv", "train_balanced.csv"):

@@ -40,7 +40,7 @@ def test_every_place_in_a_configuration_is_looked_at(tmp_path) -> None:
         "loss._target_=os.system",
         "+trainer.strategy={_target_: subprocess.Popen, args: ls}",
         "+callbacks.mine={_target_: torch.os.system}",
-        "logger._target_=builtins.print",
+        "logger.csv._target_=builtins.print",
         "+model.size.deep=[{_target_: builtins.eval}]",
     ]
     with pytest.raises(UserError) as error:
@@ -48,7 +48,7 @@ def test_every_place_in_a_configuration_is_looked_at(tmp_path) -> None:
     refused = [fault.split("=")[0] for fault in error.value.faults if "_target_=" in fault]
     assert sorted(refused) == [
         "callbacks.mine._target_",
-        "logger._target_",
+        "logger.csv._target_",
         "loss._target_",
         "model.size.deep.0._target_",
         "trainer.strategy._target_",
