@@ -76,18 +76,7 @@ REFUSED = {  # settings of the Trainer that the schedule, early stopping or the 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
     faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
-    faults += target_faults({key: value for key, value in config.items() if key != "trainer"})
-    faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
-    # two values that may say "auto" and become what the signatures ask for later
-    loss = {k: v for k, v in config["loss"].items() if k != "alpha"}
-    trainer = {k: v for k, v in config["trainer"].items() if k not in ("precision", "save_every_minutes")}
-    for group, settings in {**config, "loss": loss, "trainer": trainer}.items():
-        if group in ("data", "loss", "trainer") and settings:
-            faults += _check_call(group, settings)
-    for group in ("callbacks", "logger"):
-        for name, call in (config[group] or {}).items():
-            faults += _check_call(f"{group}.{name}", call) if call is not None else []
-    faults += logger_faults(config["logger"])
+    faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     faults += _faults_of_ranges(config)
     faults += _check_alpha(config["loss"].get("alpha"))
@@ -103,6 +92,21 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
         faults.append(f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false")
     if faults:
         raise UserError(faults)
+
+
+def faults_of_calls(config: dict[str, Any]) -> list[str]:
+    """What is wrong with everything that will be called: whether it may be, and with these arguments."""
+    faults = target_faults({key: value for key, value in config.items() if key != "trainer"})
+    faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
+    # values that may say "auto" and become what the signatures ask for later, or that this project reads itself
+    apart = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
+    for group in ("data", "loss", "trainer"):
+        if settings := config.get(group):
+            faults += _check_call(group, {k: v for k, v in settings.items() if k not in apart.get(group, ())})
+    for group in ("callbacks", "logger"):
+        for name, call in (config[group] or {}).items():
+            faults += _check_call(f"{group}.{name}", call) if call is not None else []
+    return faults + logger_faults(config["logger"])
 
 
 def _check_call(group: str, settings: dict[str, Any]) -> list[str]:

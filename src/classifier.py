@@ -11,16 +11,16 @@ from src.labels import C
 from src.last_layer import keep_first_token
 from src.packing import Packing
 
-Pooling = Literal["cls", "mean", "max", "label", "pooler"]
+Pooling = Literal["cls", "mean", "label", "pooler"]
 
 
 class AspectClassifier(nn.Module):
     """For each of ``aspects`` aspects: is it mentioned (task ``absa``), and with which sentiment?
 
     Head: Linear(H, ``head_width``) -> ReLU -> dropout -> outputs. ``pooling`` makes one vector of a review: ``cls`` the
-    first token, ``mean`` and ``max`` the mean and the greatest over its tokens, ``pooler`` the encoder's own dense tanh
-    layer over the first token. ``label`` makes a vector for each aspect: the mean over the tokens weighted by the
-    aspect's own attention, softmax(hidden @ query) (Mullenbach et al. 2018, section 2.2).
+    first token, ``mean`` the mean over its tokens, ``pooler`` the encoder's own dense tanh layer over the first token.
+    ``label`` makes a vector for each aspect: the mean over the tokens weighted by the aspect's own attention,
+    softmax(hidden @ query) (Mullenbach et al. 2018, section 2.2).
     """
 
     def __init__(
@@ -81,8 +81,6 @@ class AspectClassifier(nn.Module):
         if self.queries is not None:
             weights = (hidden @ self.queries.T).float().masked_fill(attention_mask.unsqueeze(-1) == 0, -torch.inf)
             return weights.softmax(1).to(hidden.dtype).transpose(1, 2) @ hidden  # [B, A, H]
-        if self.pooling == "max":
-            return hidden.masked_fill(attention_mask.unsqueeze(-1) == 0, torch.finfo(hidden.dtype).min).amax(1)
         weight = attention_mask.unsqueeze(-1).to(hidden.dtype)
         return (hidden * weight).sum(1) / weight.sum(1)
 

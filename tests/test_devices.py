@@ -13,7 +13,6 @@ import pytest
 import torch
 from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
 
-from src.checkpoint import check_resume
 from src.checks import check_config
 from src.datamodule import AspectDataModule
 from src.devices import ddp, fsdp, processes, take_part
@@ -23,6 +22,7 @@ from src.judge.inference import predict_file
 from src.judge.thresholds import Thresholds
 from src.lit_module import AspectSentimentModule
 from src.predictions import read_predictions
+from src.resume import check_resume, open_checkpoint
 from src.runs import Run
 from tests.conftest import ROOT, TINY, train
 from tests.test_config import composed
@@ -121,6 +121,7 @@ def test_one_process_writes_and_prints(two) -> None:
         *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", "metrics.csv"),
         *("hparams.yaml", "summary.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"),
         *("predictions/val.jsonl", "predictions/test.jsonl"),
+        *("checkpoints/previous.ckpt", "SHA256SUMS", ".lock"),
     }
     for once in ("Encoder:  ", "Epochs:  ", "epoch  1/2", "epoch  2/2", "All of it:", "Device:     2 x CPU (DDP)"):
         assert printed.count(once) == 1, printed
@@ -180,10 +181,11 @@ def test_going_on_with_another_number_of_processes_is_refused(two) -> None:
     """Their batches are others."""
     last = Run(two[0]).last
     module = AspectSentimentModule.load_from_checkpoint(last, weights_only=True)
-    check_resume(last, module)
+    _, checkpoint = open_checkpoint(last)
+    check_resume(last, checkpoint, module)
     module.origin = module.origin | {"processes": 1}
     with pytest.raises(UserError, match="processes was 2, is 1"):
-        check_resume(last, module)
+        check_resume(last, checkpoint, module)
 
 
 @pytest.mark.slow

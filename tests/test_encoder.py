@@ -119,7 +119,7 @@ def test_too_long_for_its_positions(folder: Path) -> None:
 def test_mini_is_made_of_the_texts() -> None:
     size = {"vocab_size": 400, "hidden_size": 16, "layers": 1, "heads": 2, "intermediate_size": 32}
     torch.manual_seed(0)
-    mini = load_encoder("mini", PROBES, pooling="mean", max_length=40, size=size)
+    mini = load_encoder("mini", PROBES, pooling="mean", max_length=40, pretrained=False, size=size)
     assert not mini.pretrained and "starts from nothing" in mini.weights
     ids = torch.tensor([mini.tokenizer.encode("Máy đẹp " * 100).ids])
     assert ids.shape[1] == 40

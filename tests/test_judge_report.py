@@ -110,7 +110,7 @@ def test_the_page_is_whole_and_strict(reported) -> None:
         r"\bNaN\b|\bUnknown\b|\bundefined\b|\bNone\b(?!:)", re.sub(r"<script.*?</script>", "", outside, flags=re.S)
     )
     assert len(text.encode()) < 2_000_000
-    assert sorted(f.name for f in run.folder.iterdir() if f.name.startswith(".")) == [".hydra"]
+    assert sorted(f.name for f in run.folder.iterdir() if f.name.startswith(".")) == [".hydra", ".lock"]
 
 
 def test_the_errors_are_those_that_the_figures_count(reported) -> None:

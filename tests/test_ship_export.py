@@ -125,7 +125,7 @@ def test_int8_comes_with_its_measured_change(trained, exported, tmp_path) -> Non
     out = export.export_run(trained[0], tmp_path / "bundle", int8=True, max_drop=100)
     info, run = read_bundle(out), Run(trained[0])
     assert info["precision"] == "int8"
-    assert (out / "model.onnx").stat().st_size < 0.5 * (exported / "model.onnx").stat().st_size
+    assert (out / "model.onnx").stat().st_size < 0.6 * (exported / "model.onnx").stat().st_size
     told = info["figures"]["int8"]
     predictor, stored = Predictor.load(out), read_predictions(run.predictions("val"), run.labels)
     stored.mentioned_logits, stored.sentiment_logits = (np.round(x, 5) for x in predictor.logits(stored.texts))

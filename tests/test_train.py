@@ -191,7 +191,7 @@ def test_a_bad_job_does_not_end_the_sweep(tmp_path) -> None:
     few = ["trainer.max_epochs=1", "trainer.limit_train_batches=1", f"hydra.sweep.dir={tmp_path}"]
     done = train("-m", *TINY, "model.pooling=max,mean", *few)
     assert done.returncode == 2
-    assert "model.pooling=max: expected cls, mean, pooler" in done.stderr
+    assert "model.pooling=max: expected cls, mean, label, pooler" in done.stderr
     assert Run(tmp_path / "1").read_summary()["config"]["model"]["pooling"] == "mean"
 
 

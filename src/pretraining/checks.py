@@ -5,7 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from src.checks import _check_arguments, _check_call, _check_device, _check_model, _faults_of_ranges
+from src.checks import _check_arguments, _check_device, _check_model, _faults_of_ranges, faults_of_calls
 from src.errors import UserError
 from src.pretraining.masked_lm import MaskedLanguageModel
 from src.schema import hints, similar
@@ -28,10 +28,7 @@ TYPES = ("float32", "float16")
 def check_pretraining(config: dict[str, Any]) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
     faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
-    trainer = {k: v for k, v in config["trainer"].items() if k not in ("precision", "max_time")}
-    for group, settings in {**config, "trainer": trainer}.items():
-        if group in ("data", "trainer", "logger") and settings:
-            faults += _check_call(group, settings)
+    faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     own = dict(config["pretraining"])
     if own.pop("save_as", None) not in TYPES:
@@ -47,8 +44,10 @@ def check_pretraining(config: dict[str, Any]) -> None:
         faults.append("data.texts: is missing; a file of texts, e.g. data.texts=my_reviews.txt")
     if config["model"].get("encoder") == "auto":
         faults.append("model=auto: name the encoder to pre-train: model=mini, model=visobert, or model.encoder=FOLDER")
-    if config["ckpt_path"] is not None and not Path(config["ckpt_path"]).is_file():
-        faults.append(f"ckpt_path={config['ckpt_path']}: no such file")
+    if config["ckpt_path"] not in (None, "last") and not Path(config["ckpt_path"]).is_file():
+        faults.append(f"ckpt_path={config['ckpt_path']}: no such file; ckpt_path=last takes the newest run's")
+    if config["trainer"].get("strategy") not in (None, "auto"):
+        faults.append("trainer.strategy: pre-training runs on one device; take trainer=default")
     faults += _check_device(config["trainer"], multirun=False)
     if faults:
         raise UserError(faults)
