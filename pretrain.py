@@ -96,7 +96,7 @@ def pretrain(config: DictConfig) -> None:
             "tokens": tokens | {"seen in this session": loader.tokens},
             "steps": trainer.global_step,
             "seconds": seconds,
-            "device": str(module.device),
+            "device": data.device,
             "precision": trainer.precision,
             "overrides": overrides,
             "config": settings,
@@ -115,10 +115,12 @@ def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
     from src.encoder import load_encoder
     from src.hardware import attention_for, device_of
     from src.pretraining.masked_lm import MaskedLanguageModel, language_model
+    from src.pretraining.masking import mask_of
 
     source = {key: settings["model"][key] for key in ENCODER_KEYS if key in settings["model"]}
     encoder = load_encoder(texts=data.corpus.train, max_length=data.max_length, **source)
     trainer = settings["trainer"]
+    mask_of(encoder.tokenizer, encoder.name)
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
     data.packed, data.device = data.packed and encoder.packs, device_of(trainer["accelerator"])
     model = language_model(encoder)

@@ -54,6 +54,7 @@ def search(words: list[str]) -> int:
     from src.search.space import from_config, split
     from src.search.study import Search
     from src.search.trials import check, work
+    from src.targets import target_faults
 
     own, fixed, space = split(words)
     settings: dict[str, Any] = plain(hydra.compose("search", own))["sweep"]
@@ -65,9 +66,14 @@ def search(words: list[str]) -> int:
         raise UserError(
             "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
         )
+    faults = []
     for key in ("sampler", "pruner"):  # a configuration names classes, and no others
         if not str(settings[key].get("_target_")).startswith(f"optuna.{key}s."):
-            raise UserError(f"sweep.{key}._target_={settings[key].get('_target_')}: expected a class of optuna.{key}s")
+            faults.append(f"sweep.{key}._target_={settings[key].get('_target_')}: expected a class of optuna.{key}s")
+        else:
+            faults += target_faults(settings[key], f"sweep.{key}.", ("optuna.samplers", "optuna.pruners"))
+    if faults:
+        raise UserError(faults)
     if not isinstance(settings["trials"], int) or settings["trials"] < 1:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)

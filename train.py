@@ -197,6 +197,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
         "processes": data.world_size,
+        "averaged": settings["callbacks"].get("ema"),
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
     }
     return module
@@ -205,6 +206,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
 def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) -> Any:
     """The Trainer, with what every run has: whole checkpoints, a safe stop, a line per epoch."""
     from hydra.utils import instantiate
+    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
     from src.checkpoint import AtomicCheckpointIO, StopSafely
     from src.hardware import resolve_precision
@@ -219,7 +221,7 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=on_terminal(),
-        plugins=[AtomicCheckpointIO()],
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever queue it runs in: src.ranks starts the rest
     )
 
 

@@ -7,6 +7,7 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 import inspect
 import json
 import math
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -87,9 +88,9 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
                 f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
             )
     faults += _check_files(config)
-    faults += _check_device(config["trainer"], multirun)
-    if config["model"].get("compile") is True and (missing := compiler_missing(config["trainer"].get("accelerator"))):
-        faults.append(f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false")
+    faults += _check_device(config["trainer"], multirun) + refused(config["trainer"]) + _check_compile(config)
+    if multirun and config["ckpt_path"] is not None:
+        faults.append("ckpt_path in a multirun: the same command with the same hydra.sweep.dir goes on with its jobs")
     if faults:
         raise UserError(faults)
 
@@ -106,6 +107,9 @@ def faults_of_calls(config: dict[str, Any]) -> list[str]:
     for group in ("callbacks", "logger"):
         for name, call in (config[group] or {}).items():
             faults += _check_call(f"{group}.{name}", call) if call is not None else []
+    for group in ("callbacks", "logger"):
+        if (given := config["trainer"].get(group)) not in (None, list((config[group] or {}).values())):
+            faults.append(f"trainer.{group}={shown(given)[:80]}: set {group}.NAME, as conf/{group}/ does")
     return faults + logger_faults(config["logger"])
 
 
@@ -220,6 +224,12 @@ def _check_files(config: dict[str, Any]) -> list[str]:
     return faults
 
 
+def _check_compile(config: dict[str, Any]) -> list[str]:
+    if config["model"].get("compile") is True and (missing := compiler_missing(config["trainer"].get("accelerator"))):
+        return [f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false"]
+    return []
+
+
 def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
     faults, accelerator = [], trainer.get("accelerator", "auto")
     there = {
@@ -240,5 +250,9 @@ def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
     faults += device_faults(trainer, multirun)
     if trainer.get("max_epochs") is None:
         faults.append("trainer.max_epochs=null: expected an integer, at least 1")
-    faults += [f"trainer.{key}={trainer[key]}: {why}" for key, why in REFUSED.items() if trainer.get(key)]
     return faults
+
+
+def refused(trainer: dict[str, Any], keys: Iterable[str] = tuple(REFUSED)) -> list[str]:
+    """The settings of the Trainer among ``keys`` that are given and would break what is promised."""
+    return [f"trainer.{key}={trainer[key]}: {REFUSED[key]}" for key in keys if trainer.get(key)]

@@ -1,5 +1,6 @@
 """Several devices, one process each: how many, which is whose, how a model is shared out, and what is refused."""
 
+import os
 from typing import Any
 
 import torch
@@ -58,6 +59,11 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         faults.append(
             f"trainer={kind} in a multirun: every process but the first would run the whole sweep again; "
             "run the jobs one by one, or sweep with one device per job (trainer=default)"
+        )
+    if kind and (int(os.environ.get("SLURM_NTASKS", 1)) > 1 or "TORCHELASTIC_RUN_ID" in os.environ):
+        faults.append(
+            f"trainer={kind} under srun or torchrun: the program starts its own processes; start it once, with plain "
+            "python (SLURM: --ntasks=1 --gpus=N)"
         )
     if devices not in ALL and not (str(devices).isdigit() and int(devices) > 0):
         faults.append(

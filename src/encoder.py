@@ -187,7 +187,7 @@ def _mini(
     texts: Sequence[str],
     pooling: str,
     max_length: int,
-    vocab_size: int = 8000,
+    vocab_size: int = 10000,
     hidden_size: int = 256,
     layers: int = 2,
     heads: int = 4,

@@ -19,6 +19,7 @@ from src.errors import UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
+RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 _held: dict[Path, IO[str]] = {}  # locks of this process
 
@@ -90,7 +91,7 @@ def claim(folder: Path, fresh: bool = False) -> None:
         ) from None
     except OSError:  # a file system without locks; one run a folder is then the user's care
         pass
-    if fresh and (there := [name for name in ("summary.json", "checkpoints/last.ckpt") if (folder / name).exists()]):
+    if fresh and (there := [name for name in RUN_FILES if (folder / name).exists()]):
         lock.close()
         raise UserError(
             f"{folder}: holds a run already ({there[0]}), which a new one would overwrite; ckpt_path=last goes on with "

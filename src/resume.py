@@ -29,6 +29,8 @@ SHARED = (
     "pretraining",
     "seed",
     "trainer.accumulate_grad_batches",
+    "trainer.devices",
+    "trainer.strategy",
     "trainer.limit_train_batches",
 )
 FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile")
@@ -117,7 +119,7 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
 
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
-    before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0}
+    before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold") and earlier.get(key) != now[key]]

@@ -46,9 +46,14 @@ class Run:
 
         ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes of before hold no longer.
         """
+        if rank():
+            return
         (self.folder / SUMS).unlink(missing_ok=True)
+        summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
+        if summary.exists():
+            summary.replace(self.folder / "summary.earlier.json")
         current = self.folder / "metrics.csv"
-        if current.exists() and not rank():
+        if current.exists():
             count = len(list(self.folder.glob("metrics.*.csv")))
             current.rename(self.folder / f"metrics.{count + 1}.csv")
 

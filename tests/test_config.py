@@ -22,7 +22,7 @@ CHOICES = [
     *(f"trainer={n}" for n in ("default", "ddp", "fsdp")),
     *(f"callbacks={n}" for n in ("default", "ema")),
     *(f"logger={n}" for n in ("csv", "tensorboard", "wandb", "mlflow")),
-    "experiment=seed",
+    *(f"experiment={n}" for n in ("seed", "mini")),
     "hydra/launcher=slurm",
 ]
 # of search.py and pretrain.py, tested with them; and of a package that the tests do not install
@@ -44,7 +44,7 @@ def composed(tmp_path, *overrides: str) -> dict:
 def test_every_file_is_a_choice_that_is_tested() -> None:
     names = {str(f.relative_to(ROOT / "conf").with_suffix("")) for f in FILES}
     assert names == {"config", *(c.replace("=", "/") for c in CHOICES)} | OTHERS
-    assert len(FILES) == 33
+    assert len(FILES) == 34
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT / "conf")))

@@ -253,3 +253,18 @@ def test_all_faults_of_settings_at_once() -> None:
     done = pretrain("data.mask=2", "+pretraining.lrr=3", "pretraining.save_as=int8", "data.texts=???")
     assert done.returncode == 2
     assert all(w in done.stderr for w in ("data.mask=2", "lrr", "save_as=int8", "data.texts: is missing")), done.stderr
+
+
+def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:
+    done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:05", f"hydra.run.dir={tmp_path}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    summary = json.loads((tmp_path / "summary.json").read_text())
+    assert 0 < summary["steps"] and (tmp_path / "encoder" / "model.safetensors").is_file()
+
+
+def test_damage_within_a_zipped_file_is_told(tmp_path, texts) -> None:
+    packed = bytearray(gzip.compress("\n".join(texts).encode()))
+    packed[len(packed) // 2] ^= 255
+    (tmp_path / "a.txt.gz").write_bytes(bytes(packed))
+    with pytest.raises(UserError, match=r"a.txt.gz: cannot be read"):
+        read_corpus(str(tmp_path / "a.txt.gz"))

@@ -5,7 +5,16 @@ import math
 from pathlib import Path
 from typing import Any
 
-from src.checks import _check_arguments, _check_device, _check_model, _faults_of_ranges, faults_of_calls
+from src.checks import RANGES as TRAINING
+from src.checks import (
+    _check_arguments,
+    _check_compile,
+    _check_device,
+    _check_model,
+    _faults_of_ranges,
+    faults_of_calls,
+    refused,
+)
 from src.errors import UserError
 from src.pretraining.masked_lm import MaskedLanguageModel
 from src.schema import hints, similar
@@ -39,7 +48,8 @@ def check_pretraining(config: dict[str, Any]) -> None:
         k: p for k, p in inspect.signature(MaskedLanguageModel).parameters.items() if k not in ("model", "total_steps")
     }
     faults += _check_arguments("pretraining", own, known, hints(MaskedLanguageModel))
-    faults += _faults_of_ranges(config, RANGES)
+    faults += _faults_of_ranges(config, tuple({entry[0]: entry for entry in (*TRAINING, *RANGES)}.values()))
+    faults += refused(config["trainer"], ("max_steps", "fast_dev_run", "overfit_batches")) + _check_compile(config)
     if config["data"].get("texts") == "???":
         faults.append("data.texts: is missing; a file of texts, e.g. data.texts=my_reviews.txt")
     if config["model"].get("encoder") == "auto":

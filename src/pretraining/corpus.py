@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import logging
+import zlib
 from collections.abc import Iterable, Sequence
 from io import BufferedReader
 from pathlib import Path
@@ -53,7 +54,11 @@ def read_corpus(
         if repeats:
             log.info(f"{file}: {repeats:,} repeated texts left out")
     if not len(faults) and min(len(train), len(held)) < 1:
-        faults.add("data.texts", f"{len(train)} texts to learn from, {len(held)} held out: at least one of each needed")
+        faults.add(
+            "data.texts",
+            f"{len(train)} texts to learn from, {len(held)} held out: at least one of each is "
+            "needed; data.val=0.1 holds out a tenth",
+        )
     faults.raise_if_any()
     return Corpus(train, held, digest.hexdigest())
 
@@ -76,5 +81,5 @@ def _rows(file: str, column: str | None, separator: str | None, faults: Faults) 
             source = open_text(opened, None, file, form, column, separator or ("\t" if form == "tsv" else ","), faults)
             for row in source.rows() if source else ():
                 yield row.line, row.text, row.fault
-    except (OSError, EOFError) as error:  # gzip tells a damaged file by either
+    except (OSError, EOFError, zlib.error) as error:  # gzip tells a damaged file by any of them
         faults.add(file, f"cannot be read ({error})")

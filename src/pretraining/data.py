@@ -11,10 +11,9 @@ from tokenizers import Tokenizer
 
 from src.batching import Batches, BatchPlan, TokenisedSplit
 from src.pretraining.corpus import Corpus, read_corpus
-from src.pretraining.masking import Vocabulary, mask_words, vocabulary_of
+from src.pretraining.masking import Vocabulary, mask_of, mask_words, vocabulary_of
 from src.texts import Texts
 from src.token_cache import cache_folder, encode_cached
-from src.tokenizer import MASK
 
 
 class MaskedBatches(Batches):
@@ -92,10 +91,7 @@ class PretrainingData(L.LightningDataModule):
         return self._loader("val")
 
     def _plan(self, split: str) -> BatchPlan:
-        trainer = self.trainer
-        rank, world_size = (trainer.global_rank, trainer.world_size) if trainer is not None else (0, 1)
         plan = BatchPlan(self.tokenised(split).lengths, tokens_per_batch=self.tokens_per_batch, seed=self.seed)
-        plan = replace(plan, rank=rank, world_size=world_size)
         return plan if split == "train" else replace(plan, mode="sequential")
 
     def _loader(self, split: str) -> MaskedBatches:
@@ -104,7 +100,7 @@ class PretrainingData(L.LightningDataModule):
         return MaskedBatches(
             self.tokenised(split),
             self._plan(split),
-            vocabulary_of(self.tokenizer, MASK),
+            vocabulary_of(self.tokenizer, mask_of(self.tokenizer, "the encoder")),
             self.mask,
             fixed=split == "val",
             device=self.device,

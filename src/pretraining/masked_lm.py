@@ -1,5 +1,6 @@
 """A masked language model over an encoder, as a LightningModule, and the folder it leaves behind."""
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,6 +20,7 @@ from src.hub import locate
 from src.labels import IGNORE
 from src.lit_module import learning_rate_factor
 
+log = logging.getLogger(__name__)
 HEADS = ("lm_head", "cls")  # what the RoBERTa and the BERT families call the layers behind the encoder
 
 
@@ -31,9 +33,12 @@ def language_model(encoder: Encoder) -> PreTrainedModel:
     if head_of(model) is None:
         raise UserError(f"{encoder.name}: only encoders of the BERT and RoBERTa families can be pre-trained further")
     if encoder.pretrained:
-        model = AutoModelForMaskedLM.from_pretrained(locate(encoder.name), dtype=torch.float32)
-    else:
-        setattr(model, model.base_model_prefix, encoder.module)
+        model, info = AutoModelForMaskedLM.from_pretrained(
+            locate(encoder.name), dtype=torch.float32, output_loading_info=True
+        )
+        if any(key.startswith(HEADS) for key in info["missing_keys"]):
+            log.warning(f"{encoder.name} has no layers behind the encoder: those that guess words start at random")
+    setattr(model, model.base_model_prefix, encoder.module)  # with what the settings made of it
     model.tie_weights()
     trained: PreTrainedModel = model.train()
     return trained
@@ -102,7 +107,10 @@ class MaskedLanguageModel(L.LightningModule):
         plain = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim == 1]  # biases and norms
         groups = [{"params": plain, "weight_decay": h["weight_decay"]}, {"params": vectors, "weight_decay": 0.0}]
-        optimizer = torch.optim.AdamW(groups, lr=h["lr"], betas=(0.9, 0.98), fused=True)  # RoBERTa's beta 2
+        fused = (
+            self.trainer.precision != "16-mixed"
+        )  # as in AspectSentimentModule: a scaler unscales after the clipping
+        optimizer = torch.optim.AdamW(groups, lr=h["lr"], betas=(0.9, 0.98), fused=fused)  # RoBERTa's beta 2
         factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}

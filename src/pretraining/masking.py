@@ -7,9 +7,12 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
+from src.errors import UserError
 from src.labels import IGNORE
+from src.tokenizer import MASK
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays as it is (Devlin et al. 2019, section 3.1)
+MASKS = (MASK, "[MASK]")
 
 
 class Vocabulary(NamedTuple):
@@ -23,6 +26,14 @@ class Vocabulary(NamedTuple):
     def moved(self, device: torch.device) -> "Vocabulary":
         begins, special, ordinary = (x.to(device) for x in (self.begins, self.special, self.ordinary))
         return Vocabulary(begins, special, self.mask_id, ordinary)
+
+
+def mask_of(tokenizer: Tokenizer, name: str) -> str:
+    """The mask token of a tokenizer of the RoBERTa or BERT family. Raises UserError, about ``name``, without one."""
+    found = next((token for token in MASKS if tokenizer.token_to_id(token) is not None), None)
+    if found is None:
+        raise UserError(f"{name}: its tokenizer has none of {', '.join(MASKS)}, so no word can be hidden")
+    return found
 
 
 def vocabulary_of(tokenizer: Tokenizer, mask: str) -> Vocabulary:
@@ -41,7 +52,7 @@ def vocabulary_of(tokenizer: Tokenizer, mask: str) -> Vocabulary:
 
     def begins(name: str) -> bool:
         if not re.search(r"\w", name.lstrip("▁Ġ#").replace("_", "")) and not name.startswith("<0x"):
-            return True  # a comma is no part of the word before it; a byte may be one
+            return marks != ("Ġ",)  # a comma is no part of the word before it; a byte, also as a sign, may be one
         return name.startswith(marks) if marks else not name.startswith("##")
 
     flags = torch.tensor([i not in names or begins(names[i]) for i in range(count)])

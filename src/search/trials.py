@@ -21,6 +21,7 @@ from optuna.trial import TrialState
 
 from src.checks import check_config
 from src.errors import UserError
+from src.folder import alone_in
 from src.search.page import write_page
 from src.search.pruning import Prune
 from src.search.space import Space, overrides
@@ -58,8 +59,13 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
     whoever goes on.
     """
     folder = search.folder / str(trial.number)
+
+    def alone(config: Any) -> float:
+        with alone_in(folder):
+            return train(config, callbacks=[Prune(trial, search.figure)], again=True)
+
     returned = run_job(
-        task_function=lambda config: train(config, callbacks=[Prune(trial, search.figure)], again=True),
+        task_function=alone,
         config=composed(words, folder),
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,
