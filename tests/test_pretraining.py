@@ -259,7 +259,7 @@ def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:
     done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:05", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
-    assert 0 < summary["steps"] and (tmp_path / "encoder" / "model.safetensors").is_file()
+    assert summary["steps"] > 0 and (tmp_path / "encoder" / "model.safetensors").is_file()
 
 
 def test_damage_within_a_zipped_file_is_told(tmp_path, texts) -> None:
