@@ -90,7 +90,8 @@ class AspectClassifier(nn.Module):
             said: Tensor = layer(features)
             return said
         weight = layer.weight.view(self.aspects, -1, features.size(-1)).to(features.dtype)  # [A, outputs, W]
-        return torch.einsum("baw,aow->bao", features, weight).flatten(1) + layer.bias
+        # a product, as an exported einsum turns the weights around for every review: a twentieth of its time
+        return (features.unsqueeze(-2) @ weight.mT).flatten(1) + layer.bias  # [B, A, 1, W] @ [A, W, outputs]
 
 
 def parameter_count(module: nn.Module) -> int:
