@@ -119,7 +119,9 @@ class MaskedLanguageModel(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip here: Lightning refuses to with a fused optimizer."""
-        if gradient_clip_val:
+        if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
+            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
+        elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
