@@ -91,6 +91,7 @@ def upload(page, rows: list[list[str]], name: str = "reviews.csv", encoding: str
     out = io.StringIO(newline="")
     csv.writer(out).writerows(rows)
     page.set_input_files("#file", {"name": name, "mimeType": "text/csv", "buffer": out.getvalue().encode(encoding)})
+    page.wait_for_selector("#chosen:not([hidden])")  # the page reads the file beside us
 
 
 def downloaded(page) -> list[list[str]]:
