@@ -107,9 +107,8 @@ class MaskedLanguageModel(L.LightningModule):
         plain = [p for p in self.parameters() if p.ndim > 1]
         vectors = [p for p in self.parameters() if p.ndim == 1]  # biases and norms
         groups = [{"params": plain, "weight_decay": h["weight_decay"]}, {"params": vectors, "weight_decay": 0.0}]
-        fused = (
-            self.trainer.precision != "16-mixed"
-        )  # as in AspectSentimentModule: a scaler unscales after the clipping
+        # as in AspectSentimentModule: under a gradient scaler the fused step unscales after the clipping
+        fused = self.trainer.precision != "16-mixed"
         optimizer = torch.optim.AdamW(groups, lr=h["lr"], betas=(0.9, 0.98), fused=fused)  # RoBERTa's beta 2
         factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
         scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
