@@ -22,6 +22,7 @@ class TimedProtocol(H11Protocol):
 
     _head: asyncio.TimerHandle | None = None
     _write: asyncio.TimerHandle | None = None
+    _discard: asyncio.TimerHandle | None = None
     _busy = False  # one connection too many
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -46,11 +47,13 @@ class TimedProtocol(H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop("_head")
         self._stop("_write")
+        self._stop("_discard")  # it holds what came of the body
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
         if self.conn.their_state is h11.SEND_BODY:
-            self.loop.call_later(DISCARD_SECONDS, self._cut_if_still, self.cycle)
+            self._stop("_discard")
+            self._discard = self.loop.call_later(DISCARD_SECONDS, self._cut_if_still, self.cycle)
         super().on_response_complete()
 
     def pause_writing(self) -> None:
@@ -83,7 +86,7 @@ class TimedProtocol(H11Protocol):
         if self.cycle is cycle and self.conn.their_state is h11.SEND_BODY:
             self.transport.abort()
 
-    def _stop(self, name: Literal["_head", "_write"]) -> None:
+    def _stop(self, name: Literal["_head", "_write", "_discard"]) -> None:
         timer = getattr(self, name)
         if timer is not None:
             timer.cancel()
