@@ -17,8 +17,9 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
     if not training or dropped == 0 or x.device.type != "cpu" or dropped >= STEPS or torch.compiler.is_compiling():
         return nn.functional.dropout(x, p, training)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    kept = draws[: x.numel()].view(x.shape) >= dropped - STEPS // 2
-    return x * kept.to(x.dtype).mul_(STEPS / (STEPS - dropped))
+    kept = torch.empty_like(x)  # written at once in its own type: booleans in between take twice the time
+    torch.ge(draws[: x.numel()].view(x.shape), dropped - STEPS // 2, out=kept)
+    return x * kept.mul_(STEPS / (STEPS - dropped))
 
 
 class Dropout(nn.Dropout):
