@@ -112,8 +112,9 @@ def work(loader: Batches) -> tuple[int, int, int]:
     computed = squares = cells = 0
     for batch in map(loader.batch, loader.plan.batches(0)):
         grid = batch["input_ids"]
-        computed += len(batch["packing"].cells) if "packing" in batch else grid.numel()
-        squares += grid.numel() * grid.size(1)
+        packing = batch.get("packing")
+        computed += grid.numel() if packing is None else len(packing.positions)
+        squares += sum(rows * width**2 for rows, width in (packing.tiles.shapes if packing else [grid.shape]))
         cells += grid.numel()
     return computed, squares, cells
 

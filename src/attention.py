@@ -6,6 +6,8 @@ takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it and
 the fused one over a padded grid.
 """
 
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -18,7 +20,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import eager_mask, sdpa_mask
 
 from src.dropout import dropout as drop
-from src.packing import Packing, pad, unpad
+from src.packing import Grid, Packing, pad, unpad
 
 varlen_attn: Any = None
 if find_spec("torch.nn.attention.varlen"):  # torch 2.10 and newer
@@ -38,13 +40,13 @@ def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
     if encoder.config._attn_implementation not in (PLAIN, VARLEN):
         raise ValueError(f"attention {encoder.config._attn_implementation!r} does not know packed rows")
     output = encoder(
-        input_ids=input_ids.flatten()[packing.cells].unsqueeze(0),
+        input_ids=input_ids.flatten()[packing.grid.cells].unsqueeze(0),
         position_ids=(packing.positions + encoder.config.pad_token_id).unsqueeze(0),
-        attention_mask=packing.mask,  # four dimensions: transformers hands it through to attention as it is
+        attention_mask=packing.grid.masks[0],  # four dimensions: transformers hands it through to attention as it is
         packing=packing,
     )
     states: Tensor = output.last_hidden_state
-    return states if getattr(encoder, "first_token_only", False) else pad(states.squeeze(0), packing)
+    return states if getattr(encoder, "first_token_only", False) else pad(states.squeeze(0), packing.grid)[0]
 
 
 def plain_attention(
@@ -62,14 +64,24 @@ def plain_attention(
 
     With ``packing`` they are [1, heads, N, d], and the result is [1, N, heads, d].
     """
-    if packing is not None:
-        query, key, value = (_grid(x, packing) for x in (query, key, value))
-    weights = query * (query.size(-1) ** -0.5 if scaling is None else scaling) @ key.transpose(2, 3)
+    scale = query.size(-1) ** -0.5 if scaling is None else scaling
+    drops = partial(drop, p=dropout, training=module.training)
+    if packing is None:
+        return _weigh(query, key, value, attention_mask, scale, drops).contiguous(), None
+    grid = packing.grid if torch.compiler.is_compiling() else packing.tiles  # each number of tiles would be a program
+    tiles = zip(*(_tiles(x, grid) for x in (query, key, value)), grid.masks, strict=True)
+    said = [_weigh(q, k, v, mask, scale, drops) for q, k, v, mask in tiles]
+    return unpad(said, grid).unsqueeze(0), None
+
+
+def _weigh(
+    query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, drops: Callable[[Tensor], Tensor]
+) -> Tensor:
+    """[B, heads, T, d] three times, mask [B, 1, 1 or T, T] -> [B, T, heads, d]"""
+    weights = query * scale @ key.transpose(2, 3)
     # in float32, whatever the rest is in: exact where it matters, and twice as fast there as in bfloat16
-    weights = weights.float() if attention_mask is None else weights + attention_mask.float()
-    weights = drop(torch.softmax(weights, -1).to(value.dtype), dropout, module.training)
-    out = (weights @ value).transpose(1, 2)
-    return (out.contiguous() if packing is None else unpad(out, packing).unsqueeze(0)), None
+    weights = weights.float() if mask is None else weights + mask.float()
+    return (drops(torch.softmax(weights, -1).to(value.dtype)) @ value).transpose(1, 2)
 
 
 def varlen_attention(
@@ -95,10 +107,10 @@ def varlen_attention(
         rows = (x.squeeze(0).transpose(0, 1) for x in (query, key, value))  # [N, heads, d]
         bounds, longest = (packing.bounds,) * 2, (packing.longest,) * 2
         return varlen_attn(*rows, *bounds, *longest, scale=scaling).unsqueeze(0), None
-    query, key, value = (_grid(x, packing) for x in (query, key, value))
+    query, key, value = (x for (x,) in (_tiles(x, packing.grid) for x in (query, key, value)))
     mask = None if attention_mask is None else attention_mask.to(query.dtype)
     out = F.scaled_dot_product_attention(query, key, value, mask, rate, scale=scaling)
-    return unpad(out.transpose(1, 2), packing).unsqueeze(0), None
+    return unpad([out.transpose(1, 2)], packing.grid).unsqueeze(0), None
 
 
 def takes_packed(query: Tensor) -> bool:
@@ -110,9 +122,9 @@ def takes_packed(query: Tensor) -> bool:
     return torch.version.hip is None and torch.cuda.get_device_capability(query.device) >= (8, 0)
 
 
-def _grid(x: Tensor, packing: Packing) -> Tensor:
-    """[1, heads, N, d] -> [B, heads, T, d]"""
-    return pad(x.squeeze(0).transpose(0, 1), packing).transpose(1, 2)
+def _tiles(x: Tensor, grid: Grid) -> list[Tensor]:
+    """[1, heads, N, d] -> each tile [B, heads, T, d]"""
+    return [tile.transpose(1, 2) for tile in pad(x.squeeze(0).transpose(0, 1), grid)]
 
 
 AttentionInterface.register(PLAIN, plain_attention)

@@ -184,7 +184,7 @@ class Batches:
             "row": row,
         }
         if self.packed:
-            batch["packing"] = pack(lengths, width).moved(self._copy)
+            batch["packing"] = pack(lengths, width, tiled=self.device.type == "cpu").moved(self._copy)
         return batch
 
     def _copy(self, tensor: Tensor) -> Tensor:

@@ -37,7 +37,7 @@ def _first_token(
     first = hidden[:, :1] if packing is None else hidden[0, packing.first].unsqueeze(1)  # [B, 1, H]
     query = own.query(first).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)  # [B, heads, 1, d]
     key, value = (
-        (x if packing is None else pad(x.squeeze(0), packing))
+        (x if packing is None else pad(x.squeeze(0), packing.grid)[0])
         .unflatten(-1, (-1, own.attention_head_size))
         .transpose(1, 2)
         for x in (own.key(hidden), own.value(hidden))

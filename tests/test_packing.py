@@ -1,18 +1,21 @@
 """Packed batches: what is computed is what padded batches give, and no review sees another."""
 
+from itertools import combinations
+
 import numpy as np
 import pytest
 import torch
 from torch.profiler import ProfilerActivity, profile
+from torch.utils._pytree import tree_leaves
 
-from src import attention
+from src import attention, packing
 from src.attention import PLAIN, VARLEN
 from src.batching import Batches, BatchPlan
 from src.checks import check_config
 from src.classifier import AspectClassifier
 from src.encoder import ROBERTA, compile_layers, from_config, set_attention_dropout
 from src.errors import UserError
-from src.packing import STEP, pack, pad, unpad
+from src.packing import STEP, TILE_COST, TILE_REVIEWS, TILE_WIDTH, pack, pad, tile_bounds, unpad
 from tests.test_config import composed
 from tests.tiny import CONFIG, tiny_module, tiny_split
 
@@ -47,25 +50,72 @@ def test_every_token_is_packed_once(width) -> None:
         lengths = rng.integers(1, width + 1, reviews)
         p = pack(lengths, width)
         grid = np.arange(width) < lengths[:, None]
-        n, tokens = len(p.cells), int(lengths.sum())
-        assert len(set(p.cells.tolist())) == n and p.cells[:tokens].tolist() == np.flatnonzero(grid).tolist()
-        assert not grid.ravel()[p.cells[tokens:]].any()
+        cells = p.grid.cells
+        n, tokens = len(cells), int(lengths.sum())
+        assert len(set(cells.tolist())) == n and cells[:tokens].tolist() == np.flatnonzero(grid).tolist()
+        assert not grid.ravel()[cells[tokens:]].any()
         assert n == grid.size or (n % STEP == 0 and tokens < n <= tokens + STEP)
         assert p.positions.tolist() == [*(i for k in lengths for i in range(1, k + 1)), *[0] * (n - tokens)]
         assert p.bounds.tolist() == [0, *np.cumsum(lengths), *([n] if n > tokens else [])]
         assert p.longest == np.diff(p.bounds).max() and p.bounds.dtype == torch.int32
-        assert torch.equal(p.mask.squeeze(1).squeeze(1) == 0, torch.from_numpy(grid))
+        assert torch.equal(p.grid.masks[0].squeeze(1).squeeze(1) == 0, torch.from_numpy(grid))
 
 
 def test_padding_and_packing_are_inverse_and_gradients_follow() -> None:
-    p = pack(np.array([3, 1, 5]), 5)
+    p = pack(np.array([3, 1, 5]), 5).grid
     x = torch.randn(len(p.cells), 2, dtype=torch.float64, requires_grad=True)
-    grid = pad(x, p)
-    assert grid.shape == (3, 5, 2) and torch.equal(unpad(grid, p), x)
+    (grid,) = pad(x, p)
+    assert grid.shape == (3, 5, 2) and torch.equal(unpad([grid], p), x)
     assert torch.equal(grid[2], x[4:9]) and torch.equal(grid[1, 0], x[3])
-    weight = torch.randn(3, 5, 2, dtype=torch.float64) * (p.mask == 0).view(3, 5, 1)  # none on padding
+    weight = torch.randn(3, 5, 2, dtype=torch.float64) * (p.masks[0] == 0).view(3, 5, 1)  # none on padding
     (grid * weight).sum().backward()
     assert torch.equal(x.grad, weight.flatten(0, 1)[p.cells])
+
+
+# --- tiles ---
+
+
+@pytest.mark.parametrize("lengths", [[64] * 4 + [8] * 28, [250, 9, 200, 60, 61, 3, 9], [90] * 28 + [1]])
+def test_tiles_hold_the_reviews_in_order(lengths, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "TILE_COST", 50)
+    lengths = np.array(lengths)
+    p = pack(lengths, int(lengths.max()), tiled=True)
+    masks, cells, tokens = p.tiles.masks, p.tiles.cells, lengths.sum()
+    assert len(masks) == 2
+    assert [n for mask in masks for n in (mask == 0).sum((1, 2, 3)).tolist()] == lengths.tolist()
+    assert all(mask.size(0) % TILE_REVIEWS == 0 for mask in masks[:-1])
+    assert all(mask.size(-1) % TILE_WIDTH == 0 for mask in masks)
+    real = torch.cat([mask.flatten() for mask in masks]) == 0
+    assert cells[:tokens].equal(torch.nonzero(real).flatten()) and not real[cells[tokens:]].any()
+    assert p.tiles.back[cells[:tokens]].equal(torch.arange(tokens)) and (p.tiles.back[~real] >= tokens).all()
+    x = torch.arange(len(cells))
+    assert unpad(pad(x, p.tiles), p.tiles)[:tokens].equal(x[:tokens])
+
+
+def tile_cost(lengths: np.ndarray, bounds: list[int]) -> int:
+    """Of attention, in cells."""
+    widths = [-(-int(lengths[a]) // TILE_WIDTH) * TILE_WIDTH for a in bounds[:-1]]
+    tiles = zip(widths, np.diff(bounds).tolist(), strict=True)
+    return sum(-(-n // TILE_REVIEWS) * TILE_REVIEWS * width**2 + TILE_COST for width, n in tiles)
+
+
+@pytest.mark.parametrize("longest", [60, 120, 250])
+def test_tiles_cost_at_most_some_twice_the_least(longest) -> None:
+    rng = np.random.default_rng(longest)
+    for _ in range(30):
+        lengths = -np.sort(-rng.integers(3, longest + 1, 32))
+        cuts = (c for k in range(8) for c in combinations(range(4, 32, 4), k))  # every way to cut
+        least = min(tile_cost(lengths, [0, *c, 32]) for c in cuts)
+        assert tile_cost(lengths, tile_bounds(lengths)) <= 2 * least
+
+
+def test_like_lengths_are_not_cut_nor_is_a_graphics_card_s_batch() -> None:
+    assert tile_bounds(np.full(64, 200)) == [0, 64]
+    assert tile_bounds(np.array([200] * 4 + [20] * 28)) == [0, 4, 32]
+    mixed = np.array([250, 200, 150, 90, 60, 60, 60, 60, 9, 9])
+    assert len(pack(mixed, 250, tiled=True).tiles.masks) == 2
+    for alone in (pack(mixed, 250), pack(mixed[4:], 60, tiled=True)):
+        assert alone.tiles is alone.grid and len(alone.grid.masks) == 1
 
 
 # --- the same as padded ---
@@ -78,6 +128,18 @@ def test_packed_equals_padded(kind, pooling) -> None:
     module.classifier.encoder.set_attn_implementation(kind)
     for rows in (np.arange(41), np.arange(3), np.array([7])):
         assert_alike(module, packed_batch(rows))
+
+
+@pytest.mark.parametrize("pooling", ["cls", "label"])
+def test_attention_in_tiles_equals_attention_in_one_grid(pooling, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "TILE_COST", 50)
+    module = tiny_module(pooling=pooling).eval()
+    module.classifier.encoder.set_attn_implementation(PLAIN)
+    lengths = tiny_split(41).lengths
+    for rows in (np.argsort(-lengths, kind="stable"), np.arange(41)):  # as batches are, and in disorder
+        batch = packed_batch(rows)
+        assert len(batch["packing"].tiles.shapes) > 1
+        assert_alike(module, batch)
 
 
 @pytest.mark.parametrize("kind", [PLAIN, VARLEN])
@@ -97,7 +159,8 @@ def test_an_attention_that_knows_no_packing_is_found_out(monkeypatch) -> None:
     with pytest.raises(ValueError, match="'sdpa' does not know packed rows"):
         assert_alike(module, batch)
     monkeypatch.setattr(attention, "PLAIN", "sdpa")
-    batch["packing"] = batch["packing"]._replace(mask=None)
+    packed = batch["packing"]
+    batch["packing"] = packed._replace(grid=packed.grid._replace(masks=(None,)))
     with pytest.raises(AssertionError, match="sentiment"):
         assert_alike(module, batch)
 
@@ -198,7 +261,7 @@ def test_the_gpu_kernel_is_left_out_where_weights_are_to_be_dropped(monkeypatch)
 def test_every_tensor_is_made_where_the_batch_is_wanted(packed) -> None:
     split = tiny_split(20)
     batch = Batches(split, BatchPlan(split.lengths), "meta", packed).batch(np.arange(9))
-    tensors = [*batch.pop("packing", ()), *batch.values()]
+    tensors = tree_leaves(batch)
     assert {x.device.type for x in tensors if isinstance(x, torch.Tensor)} == {"meta"}
 
 
