@@ -14,6 +14,7 @@ from tests.test_config import composed
 ORDER = [
     *(
         "errors",
+        "disk",
         "ranks",
         "labels",
         "texts",

@@ -5,8 +5,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from src.disk import flush
 from src.errors import UserError
-from src.ship.disk import flush
 from src.ship.files.journal import State
 from src.ship.files.target import Target
 from src.ship.files.writers import Table, column_types, gathered, write_csv

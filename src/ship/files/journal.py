@@ -12,9 +12,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from src.disk import flush
 from src.errors import UserError
 from src.ship.bundle import INFO
-from src.ship.disk import flush
 from src.ship.files.rows import Place
 from src.ship.files.target import Lock, Target
 
