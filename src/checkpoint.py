@@ -15,7 +15,8 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
-from src.errors import UserError
+from src.disk import flush
+from src.errors import NoRoom
 from src.ranks import gathered, rank, total
 from src.torch_files import DamagedFile, HashedWriter, check_archive
 
@@ -33,7 +34,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Raises UserError if the disk is full; what was there is untouched then."""
+        """Raises NoRoom if the disk is full; what was there is untouched then."""
         target = Path(path)
         temporary = target.with_name(f".{target.name}.partial")  # one name: what a kill leaves is written over
         writer: HashedWriter | None = None
@@ -47,12 +48,12 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if target.name in PREVIOUS and target.exists():
                 _give_second_name(target, target.with_name(PREVIOUS[target.name]))
             os.replace(temporary, target)
-            _flush_names(target.parent)  # the renames themselves must reach the disk
+            flush(target.parent)  # the renames themselves must reach the disk
         except BaseException as error:
             temporary.unlink(missing_ok=True)
             reason = writer.error if writer is not None and writer.error is not None else error
             if isinstance(reason, OSError):
-                raise UserError(_not_written(target, reason)) from error
+                raise NoRoom(_not_written(target, reason)) from error
             raise
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
@@ -73,14 +74,6 @@ def _give_second_name(file: Path, name: Path) -> None:
         link.unlink(missing_ok=True)  # where both were one file already, the rename did nothing
     except OSError:  # no second names on this file system: for a moment there is only ``name``
         os.replace(file, name)
-
-
-def _flush_names(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 def _not_written(target: Path, error: OSError) -> str:

@@ -13,3 +13,7 @@ class UserError(Exception):
     def __init__(self, faults: str | Sequence[str]) -> None:
         self.faults = [faults] if isinstance(faults, str) else list(faults)
         super().__init__("\n".join(self.faults))
+
+
+class NoRoom(UserError):
+    """A disk that is full or cannot be written: whatever runs next would fail as well."""

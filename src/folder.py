@@ -15,11 +15,12 @@ from typing import IO, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from src.errors import NoRoom, UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
+SETTINGS, EARLIER = ".hydra", ".hydra.earlier"  # Hydra's own folder, and that of the run before it goes on
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 _held: dict[Path, IO[str]] = {}  # locks of this process
 
@@ -32,7 +33,9 @@ class OneRunAFolder(Callback):
         folder = Path(str(config.hydra.run.dir))
         try:
             if is_first_process():
-                claim(folder, fresh=not goes_on(config.ckpt_path, folder))
+                claim(folder, fresh=not (on := goes_on(config.ckpt_path, folder)))
+                if on:
+                    set_aside(folder)
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None  # Hydra makes a warning of anything else
@@ -47,7 +50,10 @@ def goes_on(checkpoint: str | None, folder: Path) -> bool:
 
 @contextmanager
 def alone_in(folder: str | Path) -> Iterator[None]:
-    """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and a full disk."""
+    """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and NoRoom.
+
+    Settings that were set aside and not let go by :func:`accept` are put back: the run was refused.
+    """
     try:
         if is_first_process():
             claim(Path(folder))  # of a single run it was, before Hydra wrote there
@@ -57,9 +63,30 @@ def alone_in(folder: str | Path) -> Iterator[None]:
             raise
         where = f"{error.filename}: " if error.filename else ""
         said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
-        raise UserError(said) from error
+        raise NoRoom(said) from error
     finally:
+        if is_first_process():
+            put_back(Path(folder))
         release(Path(folder))
+
+
+def set_aside(folder: Path) -> None:
+    """Keep the settings of the run so far: Hydra writes the new ones over them before anybody has checked them."""
+    if (folder / SETTINGS).is_dir() and not (folder / EARLIER).exists():  # else of a process killed while it checked
+        (folder / SETTINGS).rename(folder / EARLIER)
+
+
+def accept(folder: Path) -> None:
+    """The run goes on with the new settings, if Hydra was asked to write any."""
+    if (folder / SETTINGS).is_dir():
+        shutil.rmtree(folder / EARLIER, ignore_errors=True)
+
+
+def put_back(folder: Path) -> None:
+    """The settings of the run so far, if they are still aside."""
+    if (folder / EARLIER).is_dir():
+        shutil.rmtree(folder / SETTINGS, ignore_errors=True)
+        (folder / EARLIER).rename(folder / SETTINGS)
 
 
 def is_first_process() -> bool:
@@ -110,7 +137,7 @@ def release(folder: Path) -> None:
 
 
 def check_room(folder: Path, module: Any) -> None:
-    """Raise UserError unless the checkpoints of a LightningModule and all else can be written below a run's ``folder``.
+    """Raise NoRoom unless the checkpoints of a LightningModule and all else can be written below a run's ``folder``.
 
     All that is wrong comes together. Files of an earlier part of the run count as room: they are replaced.
     """
@@ -128,7 +155,7 @@ def check_room(folder: Path, module: Any) -> None:
         faults.append(f"{folder}: a checkpoint takes {_size(checkpoint)}, and no file may have more than {_size(most)}"
                       " here; see `ulimit -f`")  # fmt: skip
     if faults:
-        raise UserError(faults)
+        raise NoRoom(faults)
 
 
 def checkpoint_size(module: Any) -> int:

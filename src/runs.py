@@ -44,10 +44,14 @@ class Run:
     def begin(self) -> None:
         """Make room for what a run that goes on in this folder writes.
 
-        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes of before hold no longer.
+        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes and the settings of before
+        hold no longer.
         """
+        from src.folder import accept  # brings Hydra, which reading a run does not need
+
         if rank():
             return
+        accept(self.folder)
         (self.folder / SUMS).unlink(missing_ok=True)
         summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
         if summary.exists():

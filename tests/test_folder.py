@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,8 @@ import pytest
 
 from src import folder as folders
 from src.errors import UserError
-from src.folder import alone_in, check_room, checkpoint_size, claim, goes_on, is_first_process, release
+from src.folder import alone_in, check_room, checkpoint_size, claim, goes_on, is_first_process, release, set_aside
+from src.runs import Run
 from tests.conftest import ROOT, TINY, train
 from tests.tiny import tiny_module
 
@@ -140,3 +142,35 @@ def test_the_script_leaves_a_folder_that_is_not_its_own_as_it_was(tmp_path) -> N
     done = train(*TINY, "hydra.run.dir=/proc/visobert/run")
     assert done.returncode == 2 and "error: /proc/visobert/run: cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> None:
+    """``ckpt_path=last`` from elsewhere goes by them."""
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    before = {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()}
+    done = train(*TINY, "loss=focal", "loss.gamma=3", "ckpt_path=last", f"hydra.run.dir={run}")
+    assert done.returncode == 2 and "loss" in done.stderr
+    assert {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()} == before
+    assert not (run / ".hydra.earlier").exists()
+
+
+def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> None:
+    def written(text: str) -> None:
+        set_aside(tmp_path)
+        (tmp_path / ".hydra").mkdir(exist_ok=True)
+        (tmp_path / ".hydra" / "config.yaml").write_text(text)
+
+    def there() -> str:
+        return (tmp_path / ".hydra" / "config.yaml").read_text()
+
+    written("first")
+    written("killed while they were checked: nobody puts back")
+    with alone_in(tmp_path):
+        written("refused")
+        assert there() == "refused"
+    assert there() == "first" and not (tmp_path / ".hydra.earlier").exists()
+    with alone_in(tmp_path):
+        written("taken")
+        Run(tmp_path).begin()
+    assert there() == "taken" and not (tmp_path / ".hydra.earlier").exists()

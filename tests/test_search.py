@@ -278,6 +278,17 @@ def test_ctrl_c_leaves_a_search_that_goes_on(data, tmp_path, monkeypatch) -> Non
     assert [state for _, state, *_ in results(folder)] == [TrialState.RUNNING]
 
 
+def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
+    words = [*data, *SPACE, "sweep.trials=3", f"sweep.dir={tmp_path}/s"]
+    with monkeypatch.context() as patched:
+        patched.setattr("src.folder._free", lambda folder: 0 if folder.name == "1" else None)
+        assert call(search.main, *words) == 2
+    assert "Make room" in capfd.readouterr().err
+    assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.COMPLETE, TrialState.RUNNING]
+    assert call(search.main, *words) == 0
+    assert {state for _, state, *_ in results(tmp_path / "s")} == {TrialState.COMPLETE}
+
+
 def test_a_trial_is_an_ordinary_run(found, data) -> None:
     folder = found[0]
     for number, _, params, value, steps in results(folder):

@@ -20,7 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from src.checks import check_config
-from src.errors import UserError
+from src.errors import NoRoom, UserError
 from src.folder import alone_in
 from src.search.page import write_page
 from src.search.pruning import Prune
@@ -36,7 +36,7 @@ Train = Callable[..., float]  # train.py's
 def work(search: Search, train: Train) -> None:
     """Claim and run trials until the study has enough; after each, the study's page is written anew.
 
-    Raises UserError when the first three all fail: so will the others.
+    Raises UserError when the first three all fail, or the disk is full: so will the others.
     """
     failed = 0
     while (claimed := search.claim()) is not None:
@@ -55,8 +55,8 @@ def work(search: Search, train: Train) -> None:
 def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) -> str:
     """Train in ``trial``'s folder and tell the study what came of it; the same in words.
 
-    What fails is told as failed, and the next trial begins. Being stopped (Ctrl-C, SIGTERM) leaves the trial for
-    whoever goes on.
+    What fails is told as failed, and the next trial begins. Being stopped (Ctrl-C, SIGTERM) or a full disk (NoRoom)
+    leaves the trial for whoever goes on.
     """
     folder = search.folder / str(trial.number)
 
@@ -80,6 +80,8 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
         search.study.tell(trial, state=TrialState.PRUNED)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a third of a gigabyte and more with ViSoBERT
         return f"Trial {trial.number}: pruned {result}"
+    if isinstance(result, NoRoom):
+        raise result
     mistake = isinstance(result, UserError)
     log.error(f"Trial {trial.number} failed: {result}", exc_info=None if mistake else result)
     trial.set_user_attr("error", f"{type(result).__name__}: {result}"[:1000])
