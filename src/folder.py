@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, read_write
 
 from src.errors import NoRoom, UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
-SETTINGS, EARLIER = ".hydra", ".hydra.earlier"  # Hydra's own folder, and that of the run before it goes on
+SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and what it writes for a run that is to go on
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 _held: dict[Path, IO[str]] = {}  # locks of this process
 
@@ -33,9 +33,11 @@ class OneRunAFolder(Callback):
         folder = Path(str(config.hydra.run.dir))
         try:
             if is_first_process():
-                claim(folder, fresh=not (on := goes_on(config.ckpt_path, folder)))
-                if on:
-                    set_aside(folder)
+                on = goes_on(config.ckpt_path, folder)
+                claim(folder, fresh=not on)
+                if on and (folder / SETTINGS).is_dir() and config.hydra.output_subdir == SETTINGS:
+                    with read_write(config):  # nobody has checked the new settings yet: accept() does it
+                        config.hydra.output_subdir = NEXT
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None  # Hydra makes a warning of anything else
@@ -52,12 +54,16 @@ def goes_on(checkpoint: str | None, folder: Path) -> bool:
 def alone_in(folder: str | Path) -> Iterator[None]:
     """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and NoRoom.
 
-    Settings that were set aside and not let go by :func:`accept` are put back: the run was refused.
+    Settings that nobody accepted (:func:`accept`) are gone afterwards: the run was refused.
     """
     try:
         if is_first_process():
             claim(Path(folder))  # of a single run it was, before Hydra wrote there
-        yield
+        try:
+            yield
+        finally:
+            if is_first_process():
+                shutil.rmtree(Path(folder) / NEXT, ignore_errors=True)
     except OSError as error:
         if error.errno not in FULL:
             raise
@@ -65,28 +71,14 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
         raise NoRoom(said) from error
     finally:
-        if is_first_process():
-            put_back(Path(folder))
         release(Path(folder))
 
 
-def set_aside(folder: Path) -> None:
-    """Keep the settings of the run so far: Hydra writes the new ones over them before anybody has checked them."""
-    if (folder / SETTINGS).is_dir() and not (folder / EARLIER).exists():  # else of a process killed while it checked
-        (folder / SETTINGS).rename(folder / EARLIER)
-
-
 def accept(folder: Path) -> None:
-    """The run goes on with the new settings, if Hydra was asked to write any."""
-    if (folder / SETTINGS).is_dir():
-        shutil.rmtree(folder / EARLIER, ignore_errors=True)
-
-
-def put_back(folder: Path) -> None:
-    """The settings of the run so far, if they are still aside."""
-    if (folder / EARLIER).is_dir():
-        shutil.rmtree(folder / SETTINGS, ignore_errors=True)
-        (folder / EARLIER).rename(folder / SETTINGS)
+    """The run in ``folder`` goes on with the settings given now: they take the place of those it had."""
+    if (folder / NEXT).is_dir():
+        for file in (folder / NEXT).iterdir():
+            file.replace(folder / SETTINGS / file.name)
 
 
 def is_first_process() -> bool:

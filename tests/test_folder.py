@@ -8,10 +8,20 @@ import sys
 from pathlib import Path
 
 import pytest
+from omegaconf import OmegaConf
 
 from src import folder as folders
 from src.errors import UserError
-from src.folder import alone_in, check_room, checkpoint_size, claim, goes_on, is_first_process, release, set_aside
+from src.folder import (
+    OneRunAFolder,
+    alone_in,
+    check_room,
+    checkpoint_size,
+    claim,
+    goes_on,
+    is_first_process,
+    release,
+)
 from src.runs import Run
 from tests.conftest import ROOT, TINY, train
 from tests.tiny import tiny_module
@@ -152,25 +162,31 @@ def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> N
     done = train(*TINY, "loss=focal", "loss.gamma=3", "ckpt_path=last", f"hydra.run.dir={run}")
     assert done.returncode == 2 and "loss" in done.stderr
     assert {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()} == before
-    assert not (run / ".hydra.earlier").exists()
+    assert not (run / ".hydra.next").exists()
 
 
 def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> None:
-    def written(text: str) -> None:
-        set_aside(tmp_path)
-        (tmp_path / ".hydra").mkdir(exist_ok=True)
-        (tmp_path / ".hydra" / "config.yaml").write_text(text)
+    def hydra_writes(text: str) -> None:
+        config = OmegaConf.create(
+            {"ckpt_path": "last", "hydra": {"run": {"dir": str(tmp_path)}, "output_subdir": ".hydra"}}
+        )
+        OmegaConf.set_readonly(config, True)
+        OneRunAFolder().on_run_start(config)
+        subdir = tmp_path / config.hydra.output_subdir
+        subdir.mkdir(exist_ok=True)
+        (subdir / "config.yaml").write_text(text)
 
     def there() -> str:
         return (tmp_path / ".hydra" / "config.yaml").read_text()
 
-    written("first")
-    written("killed while they were checked: nobody puts back")
+    hydra_writes("first")
+    hydra_writes("killed while it was checked")
+    assert there() == "first"
     with alone_in(tmp_path):
-        written("refused")
-        assert there() == "refused"
-    assert there() == "first" and not (tmp_path / ".hydra.earlier").exists()
+        hydra_writes("refused")
+    assert there() == "first" and not (tmp_path / ".hydra.next").exists()
     with alone_in(tmp_path):
-        written("taken")
+        hydra_writes("taken")
         Run(tmp_path).begin()
-    assert there() == "taken" and not (tmp_path / ".hydra.earlier").exists()
+        assert there() == "taken"
+    assert there() == "taken" and not (tmp_path / ".hydra.next").exists()
