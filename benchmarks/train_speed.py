@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Training speed of this project, one way in one process: train_speed.py ENCODER_DIR CSV --way lightning|bare|stock
 
-``lightning`` is what ``python train.py experiment=seed`` does in an epoch, without its validation and its checkpoints;
-``bare`` takes the same batches, module and optimizer through a loop in plain torch; ``stock`` is ``lightning`` with
-transformers' own attention, torch's own dropout, and padding. ENCODER_DIR may be ``mini``. Prints one JSON object. One
-step over the longest batch comes before the clock starts; the epoch is then timed whole.
+``lightning`` is an epoch of ``python train.py experiment=seed``, or with ``mini`` as ENCODER_DIR of ``model=mini``,
+without its validation and checkpoints; ``bare`` takes the same batches, module and optimizer through a loop in plain
+torch; ``stock`` is ``lightning`` with transformers' own attention, torch's own dropout, and padding. Prints one JSON
+object. One step over the longest batch comes before the clock starts; the epoch is then timed whole.
 """
 
 import time
@@ -39,9 +39,9 @@ from src.runs import Run
 
 
 def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The recipe of experiment=seed on ``csv``, as plain values, without validation and checkpoints."""
-    given = ["experiment=seed", f"data.train={csv}", f"data.val={csv}", "data.test=null", "data.dir=null"]
-    given += ["model=mini"] if encoder == "mini" else [f"model.encoder={encoder}"]
+    """The recipe of experiment=seed, or model=mini with its own, on ``csv``: without validation and checkpoints."""
+    given = ["data=table", "model=mini"] if encoder == "mini" else ["experiment=seed", f"model.encoder={encoder}"]
+    given += [f"data.train={csv}", f"data.val={csv}", "data.test=null", "data.dir=null"]
     given += ["trainer.max_epochs=1", "trainer.accumulate_grad_batches=1", "trainer.accelerator=cpu", *overrides]
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
         config = compose("config", given, return_hydra_config=True)

@@ -68,7 +68,8 @@ def plain_attention(
     drops = partial(drop, p=dropout, training=module.training)
     if packing is None:
         return _weigh(query, key, value, attention_mask, scale, drops).contiguous(), None
-    grid = packing.grid if torch.compiler.is_compiling() else packing.tiles  # each number of tiles would be a program
+    # compiled: one grid, or every number of tiles would be compiled anew
+    grid = packing.grid if torch.compiler.is_compiling() else packing.tiles
     tiles = zip(*(_tiles(x, grid) for x in (query, key, value)), grid.masks, strict=True)
     said = [_weigh(q, k, v, mask, scale, drops) for q, k, v, mask in tiles]
     return unpad(said, grid).unsqueeze(0), None

@@ -16,4 +16,4 @@ class UserError(Exception):
 
 
 class NoRoom(UserError):
-    """A disk that is full or cannot be written: whatever runs next would fail as well."""
+    """A disk that is full or cannot be written: what runs next would most likely fail as well."""

@@ -75,7 +75,7 @@ def test_padding_and_packing_are_inverse_and_gradients_follow() -> None:
 # --- tiles ---
 
 
-@pytest.mark.parametrize("lengths", [[64] * 4 + [8] * 28, [250, 9, 200, 60, 61, 3, 9], [90] * 28 + [1]])
+@pytest.mark.parametrize("lengths", [[64] * 4 + [8] * 28, [250, 9, 200, 60, 61, 3, 9], [90] * 28 + [1], [64] * 8 + [7]])
 def test_tiles_hold_the_reviews_in_order(lengths, monkeypatch) -> None:
     monkeypatch.setattr(packing, "TILE_COST", 50)
     lengths = np.array(lengths)
@@ -100,13 +100,13 @@ def tile_cost(lengths: np.ndarray, bounds: list[int]) -> int:
 
 
 @pytest.mark.parametrize("longest", [60, 120, 250])
-def test_tiles_cost_at_most_some_twice_the_least(longest) -> None:
+def test_tiles_cost_little_more_than_the_least(longest) -> None:
     rng = np.random.default_rng(longest)
     for _ in range(30):
         lengths = -np.sort(-rng.integers(3, longest + 1, 32))
         cuts = (c for k in range(8) for c in combinations(range(4, 32, 4), k))  # every way to cut
         least = min(tile_cost(lengths, [0, *c, 32]) for c in cuts)
-        assert tile_cost(lengths, tile_bounds(lengths)) <= 2 * least
+        assert tile_cost(lengths, tile_bounds(lengths)) <= 1.3 * least
 
 
 def test_like_lengths_are_not_cut_nor_is_a_graphics_card_s_batch() -> None:
@@ -269,7 +269,8 @@ def test_every_tensor_is_made_where_the_batch_is_wanted(packed) -> None:
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_a_layer_in_training_is_one_graph(packed) -> None:
+def test_a_layer_in_training_is_one_graph(packed, monkeypatch) -> None:
+    monkeypatch.setattr(packing, "TILE_COST", 50)
     module = tiny_module().train()
     module.classifier.encoder.set_attn_implementation(PLAIN)
     for layer in module.classifier.encoder.encoder.layer:
