@@ -122,8 +122,9 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
     before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
-    keys = [key for key in now if key not in ("total_steps", "threshold") and earlier.get(key) != now[key]]
-    faults = [f"ckpt_path={path}: {key} was {_short(earlier.get(key))}, is {_short(now[key])}" for key in keys]
+    keys = [key for key in now if key not in ("total_steps", "threshold")]
+    told = [text for key in keys for text in _told(_leaves(key, earlier.get(key), now[key]))]
+    faults = [f"ckpt_path={path}: {text}" for text in told]
     if checkpoint["tokenizer"] != module.tokenizer_json:
         faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
     if faults:
@@ -184,9 +185,12 @@ def _differences(run: Path, config: DictConfig) -> list[str]:
         pairs = [(key, *(_plain(OmegaConf.select(c, key)) for c in (theirs, config))) for key in SHARED]
     except Exception as error:  # a file that is anything: no YAML, no text, other keys
         return [f"its .hydra/config.yaml cannot be read ({_short(error)})"]
-    return [
-        f"{key} was {_short(was)}, is {_short(now)}" for pair in pairs for key, was, now in _leaves(*pair) if was != now
-    ]
+    return [text for pair in pairs for text in _told(_leaves(*pair))]
+
+
+def _told(leaves: list[tuple[str, Any, Any]]) -> list[str]:
+    """What differs, in words, and bounded: a checkpoint from elsewhere may hold keys without end."""
+    return [f"{_short(key)} was {_short(was)}, is {_short(now)}" for key, was, now in leaves if was != now][:5]
 
 
 def _leaves(key: str, was: Any, now: Any) -> list[tuple[str, Any, Any]]:

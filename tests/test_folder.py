@@ -160,7 +160,8 @@ def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> N
     shutil.copytree(trained[0], run)
     before = {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()}
     done = train(*TINY, "loss=focal", "loss.gamma=3", "ckpt_path=last", f"hydra.run.dir={run}")
-    assert done.returncode == 2 and "loss" in done.stderr
+    assert done.returncode == 2 and "loss.gamma was 2, is 3" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
     assert {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()} == before
     assert not (run / ".hydra.next").exists()
 
