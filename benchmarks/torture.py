@@ -324,10 +324,11 @@ def damaged(file: Path) -> bool:
 
 
 def corruption(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """Bits flipped in, and ends cut off, every file of a finished run, one at a time."""
-    result, rng = Result("a flipped bit or a cut end in any file of a finished run"), random.Random(11)
+    """Bits flipped in, and ends cut off, every file of a finished run but its log, one at a time."""
+    result, rng = Result("a flipped bit or a cut end in any file of a finished run but its log"), random.Random(11)
     run, silent = t.folder / "reference", 0
-    for path in sorted(p for p in run.rglob("*") if p.is_file() and p.stat().st_size and p.name != ".lock"):
+    files = (p for p in run.rglob("*") if p.is_file() and p.stat().st_size)
+    for path in sorted(p for p in files if p.name != ".lock" and p.suffix != ".log"):
         whole, name = path.read_bytes(), str(path.relative_to(run))
         for i in range(2 if short else 20):
             content = bytearray(whole)

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import IO, Any
 
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig, read_write
+from omegaconf import DictConfig
 
 from src.errors import NoRoom, UserError
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
-SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and what it writes for a run that is to go on
+SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and the one for a run that has begun before
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 _held: dict[Path, IO[str]] = {}  # locks of this process
 
@@ -33,11 +33,7 @@ class OneRunAFolder(Callback):
         folder = Path(str(config.hydra.run.dir))
         try:
             if is_first_process():
-                on = goes_on(config.ckpt_path, folder)
-                claim(folder, fresh=not on)
-                if on and (folder / SETTINGS).is_dir() and config.hydra.output_subdir == SETTINGS:
-                    with read_write(config):  # nobody has checked the new settings yet: accept() does it
-                        config.hydra.output_subdir = NEXT
+                claim(folder, fresh=not goes_on(config.ckpt_path, folder))
         except UserError as error:
             print(f"error: {error}", file=sys.stderr)
             raise SystemExit(2) from None  # Hydra makes a warning of anything else
@@ -74,6 +70,11 @@ def alone_in(folder: str | Path) -> Iterator[None]:
         release(Path(folder))
 
 
+def settings_folder(folder: str | Path) -> str:
+    """Where below a run's ``folder`` Hydra writes the settings: beside those of before, until :func:`accept`."""
+    return NEXT if (Path(folder) / SETTINGS).is_dir() else SETTINGS
+
+
 def accept(folder: Path) -> None:
     """The run in ``folder`` goes on with the settings given now: they take the place of those it had."""
     if (folder / NEXT).is_dir():
@@ -86,8 +87,8 @@ def is_first_process() -> bool:
     return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
 
 
-def claim(folder: Path, fresh: bool = False) -> None:
-    """Make ``folder`` and lock it until :func:`release` or the process's end, a kill included.
+def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None:
+    """Make ``folder``, which ``key`` names, and lock it until :func:`release` or the process's end, a kill included.
 
     Raises UserError if it cannot be written, if another process holds it, or if it is to be ``fresh`` and holds a run.
     """
@@ -98,7 +99,7 @@ def claim(folder: Path, fresh: bool = False) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+", encoding="utf-8")
     except OSError as error:
-        raise UserError(f"{folder}: cannot be written ({error.strerror}); give another hydra.run.dir") from error
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -106,7 +107,7 @@ def claim(folder: Path, fresh: bool = False) -> None:
         holder = lock.read(200).strip()
         lock.close()
         raise UserError(
-            f"{folder}: another run is writing there ({holder}); wait for it, or give another hydra.run.dir"
+            f"{folder}: another run is writing there ({holder}); wait for it, or give another {key}"
         ) from None
     except OSError:  # a file system without locks; one run a folder is then the user's care
         pass

@@ -16,6 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from src.errors import UserError
+from src.folder import settings_folder
 from src.judge.settings import differing, known_settings
 from src.runs import Run
 
@@ -105,3 +106,4 @@ def _lines(file: Path) -> list[str]:
 # replace=True: the jobs of a multirun share one process
 OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replace=True)
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("settings_folder", settings_folder, replace=True)

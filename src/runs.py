@@ -69,8 +69,11 @@ class Run:
         io.save_checkpoint(io.load_checkpoint(self.best) | values, self.best)
 
     def seal(self) -> None:
-        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later."""
-        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix != ".ckpt"]
+        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later.
+
+        But of the log: a sweep that meets the run again says so there.
+        """
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".ckpt", ".log")]
         names = sorted(str(path.relative_to(self.folder)) for path in files if path.name not in (SUMS, ".lock"))
         text = f"# {len(names)} files\n" + "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
         temporary = self.folder / f".{SUMS}.tmp"

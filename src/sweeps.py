@@ -20,6 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from src.errors import UserError
+from src.folder import claim, release
 from src.jobs import lock
 from src.judge.writing import write_whole
 from src.runs import Run
@@ -42,6 +43,12 @@ class Sweep(Callback):
         self.workers = 1  # processes of this machine that run jobs side by side
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the process with status 2 where another sweep is writing: they would take each other's numbers."""
+        try:
+            claim(Path(config.hydra.sweep.dir), key="hydra.sweep.dir")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None  # Hydra makes a warning of anything else
         for note in Path(config.hydra.sweep.dir).glob("*/failed.json"):
             note.unlink()
         if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
@@ -74,6 +81,7 @@ class Sweep(Callback):
         sweep = Path(config.hydra.sweep.dir)
         print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
         failed = {note.parent.name: json.loads(note.read_text("utf-8")) for note in sweep.glob("*/failed.json")}
+        release(sweep)
         if failed:
             lines = [f"  {name}: {failed[name]['error'].splitlines()[0]}" for name in sorted(failed, key=_by_number)]
             print(f"Jobs that failed, {len(failed)}:", *lines, sep="\n", file=sys.stderr)
@@ -124,7 +132,7 @@ def _take_place(folder: Path, workers: int) -> int:
         if (held := lock(folder / f"{place}.lock")) is not None:
             _held.append(held)
             return place
-    return 0  # another sweep in the same folder holds them
+    return 0  # processes of an earlier sweep in the same folder, which was killed, hold them for a moment
 
 
 def cores() -> int:

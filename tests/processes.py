@@ -1,11 +1,16 @@
-"""Some processes that train together, forked from this one: no second import of torch, which takes longer than a test."""
+"""Other processes: some that train together, forked from this one, as a second import of torch takes longer than a test."""
 
 import multiprocessing
 import os
 import socket
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from tests.conftest import ROOT
 
 
 def in_processes(n: int, function: Callable[[int], Any], timeout: float = 25) -> list[Any]:
@@ -44,3 +49,13 @@ def _answer(pipe: Any, timeout: float) -> tuple[Any, str | None]:
     except EOFError:
         return None, "crashed"
     return answer
+
+
+def held_elsewhere(folder: Path) -> subprocess.Popen:
+    """Another process that holds the folder until its input is closed."""
+    code = "import sys; from pathlib import Path; from src.folder import claim; claim(Path(sys.argv[1]))"
+    code += "; print('held', flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", code, str(folder)]
+    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process

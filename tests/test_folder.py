@@ -3,17 +3,13 @@
 import errno
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
-from omegaconf import OmegaConf
 
 from src import folder as folders
 from src.errors import UserError
 from src.folder import (
-    OneRunAFolder,
     alone_in,
     check_room,
     checkpoint_size,
@@ -21,22 +17,15 @@ from src.folder import (
     goes_on,
     is_first_process,
     release,
+    settings_folder,
 )
 from src.runs import Run
-from tests.conftest import ROOT, TINY, train
+from tests.conftest import TINY, train
+from tests.processes import held_elsewhere
 from tests.tiny import tiny_module
 
 # /proc takes no new files from anybody, root included; a file is no folder for anybody either
 NOWHERE = [Path("/proc/visobert"), Path("/dev/null/run")]
-
-
-def held_elsewhere(folder: Path) -> subprocess.Popen:
-    """Another process that holds the folder until its input is closed."""
-    code = "import sys; from pathlib import Path; from src.folder import claim; claim(Path(sys.argv[1])); print('held', flush=True); sys.stdin.read()"
-    command = [sys.executable, "-c", code, str(folder)]
-    process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout.readline() == "held\n"
-    return process
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path) -> None:
@@ -168,12 +157,7 @@ def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> N
 
 def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> None:
     def hydra_writes(text: str) -> None:
-        config = OmegaConf.create(
-            {"ckpt_path": "last", "hydra": {"run": {"dir": str(tmp_path)}, "output_subdir": ".hydra"}}
-        )
-        OmegaConf.set_readonly(config, True)
-        OneRunAFolder().on_run_start(config)
-        subdir = tmp_path / config.hydra.output_subdir
+        subdir = tmp_path / settings_folder(tmp_path)
         subdir.mkdir(exist_ok=True)
         (subdir / "config.yaml").write_text(text)
 

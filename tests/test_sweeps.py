@@ -20,6 +20,7 @@ from src.runs import Run
 from src.sweeps import check_launcher, leaderboard, take_share
 from tests.conftest import train as run_script
 from tests.many import call, killed, side_by_side, small_data
+from tests.processes import held_elsewhere
 
 SEEDS = ["trainer.max_epochs=4", "model.threshold=0.2"]
 
@@ -77,6 +78,9 @@ def test_a_folder_keeps_its_job_when_numbers_shift(swept, data) -> None:
     words = ["-m", *data, *SEEDS[::-1], "seed=2,3,1", f"hydra.sweep.dir={swept}"]
     assert call(train.main, *words, *NOTED) == 0
     assert [Note.returned[0], Note.returned[2]] == best
+    for name in ("0", "1"):  # what it was trained with is what is written there, though numbers and order differ now
+        Run(swept / name).check()
+        assert not (swept / name / ".hydra.next").exists()
     assert Run(swept / "1.2").read_summary()["config"]["seed"] == 3, "job 1, beside the folder 1 of another job"
     assert Run(swept / "0").read_summary()["config"]["seed"] == 1
     shutil.rmtree(swept / "1.2")
@@ -112,6 +116,21 @@ def test_job_folders(tmp_path) -> None:
     assert [made(0, "seed=3"), made(0, "seed=4"), made(1, "seed=3")] == ["0.2", "0.3", "0.2"]
     assert made(2, "a=1", "b=2") == made(7, "b=2", "a=1") == "2"
     assert job_folder(tmp_path / "none", 5, []) == "5"
+
+
+def test_a_second_sweep_in_the_folder_is_refused(data, tmp_path, capfd) -> None:
+    """They would take each other's numbers, and forget each other's failures."""
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "failed.json").write_text("{}")
+    other = held_elsewhere(tmp_path)
+    try:
+        assert call(train.main, "-m", *data, "seed=1,2", f"hydra.sweep.dir={tmp_path}") == 2
+    finally:
+        other.kill()
+        other.wait()
+    said = capfd.readouterr().err
+    assert f"error: {tmp_path}: another run is writing there" in said and "another hydra.sweep.dir" in said
+    assert {f.name for f in tmp_path.iterdir()} == {"0", ".lock"} and (tmp_path / "0" / "failed.json").exists()
 
 
 # --- the leaderboard -------------------------------------------------------------------------------------------------
