@@ -12,14 +12,17 @@ from omegaconf import DictConfig
 
 from src.errors import UserError
 from src.folder import alone_in
+from src.scripts import exit_status
 from train import plain
 
 log = logging.getLogger("pretrain")
+jobs: list[DictConfig] = []  # begun in this process
 
 
 @hydra.main(config_path="conf", config_name="pretrain", version_base="1.3")
 def job(config: DictConfig) -> None:
     """One run; it leaves ``encoder/`` (for ``model.encoder=``) and ``summary.json`` in its folder."""
+    jobs.append(config)
     try:
         with alone_in(HydraConfig.get().runtime.output_dir):
             pretrain(config)
@@ -146,7 +149,7 @@ def main() -> None:
     try:
         job()
     except SystemExit as end:
-        raise SystemExit(2 if end.code == 1 else end.code) from None
+        raise SystemExit(exit_status(end, begun=bool(jobs))) from None
 
 
 if __name__ == "__main__":

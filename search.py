@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
+from src.disk import is_full
 from src.errors import UserError
 from src.jobs import ROOT, command_again, searching
 from train import plain, train
@@ -42,6 +43,11 @@ def main() -> None:
             status = search(words)
     except (UserError, HydraException, OmegaConfBaseException) as error:
         print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except Exception as error:
+        if not is_full(error):
+            raise
+        print(f"error: {error}\nMake room; then go on with {command_again()}", file=sys.stderr)
         status = 2
     finally:
         searching.clear()

@@ -14,15 +14,14 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 from src.folder import alone_in
 from src.jobs import command_again, take_up
 from src.ranks import follow, leave, rank, together, total
+from src.scripts import exit_status
 from src.sweeps import check_launcher
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
@@ -249,9 +248,8 @@ def main() -> None:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
-    except SystemExit as end:  # Hydra leaves with 1 whatever happened; an override it cannot apply is a user's mistake
-        mistake = not jobs and isinstance(end.__context__, HydraException | OmegaConfBaseException)
-        raise SystemExit(2 if end.code == 1 and mistake else end.code) from None
+    except SystemExit as end:
+        raise SystemExit(exit_status(end, begun=bool(jobs))) from None
 
 
 if __name__ == "__main__":

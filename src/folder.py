@@ -1,6 +1,5 @@
 """A run's folder before anything is written into it: free of other runs, writable, with room for the checkpoints."""
 
-import errno
 import fcntl
 import os
 import resource
@@ -15,13 +14,14 @@ from typing import IO, Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from src.disk import is_full
 from src.errors import NoRoom, UserError
 
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
 SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and the one for a run that has begun before
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
+LEAST = 1_000_000  # bytes; settings, a lock, a study: what is written before a run is known well enough for check_room
 _held: dict[Path, IO[str]] = {}  # locks of this process
 
 
@@ -61,7 +61,7 @@ def alone_in(folder: str | Path) -> Iterator[None]:
             if is_first_process():
                 shutil.rmtree(Path(folder) / NEXT, ignore_errors=True)
     except OSError as error:
-        if error.errno not in FULL:
+        if not is_full(error):
             raise
         where = f"{error.filename}: " if error.filename else ""
         said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
@@ -95,8 +95,8 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
     folder = folder.resolve()
     if folder in _held:
         return
+    make(folder, key)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         lock = (folder / ".lock").open("a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
@@ -121,6 +121,16 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
     lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
     lock.flush()
     _held[folder] = lock
+
+
+def make(folder: Path, key: str) -> None:
+    """Make ``folder``, which ``key`` names. Raises UserError if that cannot be, NoRoom on a disk without any room."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
+    if (free := _free(folder)) is not None and free < LEAST:
+        raise NoRoom(f"{folder}: {_size(free)} free. Make room, or give another {key}")
 
 
 def release(folder: Path) -> None:

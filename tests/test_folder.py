@@ -3,12 +3,15 @@
 import errno
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+from hydra.errors import ConfigCompositionException
 
 from src import folder as folders
-from src.errors import UserError
+from src.disk import is_full
+from src.errors import NoRoom, UserError
 from src.folder import (
     alone_in,
     check_room,
@@ -20,6 +23,7 @@ from src.folder import (
     settings_folder,
 )
 from src.runs import Run
+from src.scripts import exit_status
 from tests.conftest import TINY, train
 from tests.processes import held_elsewhere
 from tests.tiny import tiny_module
@@ -118,6 +122,35 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_no_bug(tmp_path, number) -> N
     with pytest.raises(FileNotFoundError), alone_in(tmp_path):
         raise FileNotFoundError(2, "that is a bug")
     assert not folders._held, "the folder is given back"
+
+
+def test_nothing_is_begun_on_a_disk_without_any_room(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(folders, "_free", lambda folder: 4096)
+    with pytest.raises(NoRoom, match=r"run: 0.00 MB free. Make room, or give another hydra.run.dir"):
+        claim(tmp_path / "run")
+    assert not folders._held and not list((tmp_path / "run").iterdir())
+
+
+def test_a_disk_that_is_full_where_hydra_writes_ends_in_words_and_status_2(capsys) -> None:
+    """And what it is not: a bug within a job, an override that Hydra cannot apply, SQLite's words."""
+
+    def status(why: Exception, begun: bool = False) -> object:
+        try:
+            try:
+                raise why
+            except Exception:
+                sys.exit(1)  # as Hydra does, the traceback printed
+        except SystemExit as end:
+            return exit_status(end, begun)
+
+    assert status(OSError(errno.ENOSPC, "No space left on device", "multirun.yaml")) == 2
+    assert "'multirun.yaml'. Make room; then the same command goes on" in capsys.readouterr().err
+    assert status(ConfigCompositionException("no such key")) == 2
+    assert status(ConfigCompositionException("no such key"), begun=True) == 1
+    assert status(ValueError("a bug"), begun=True) == 1 and status(FileNotFoundError(2, "a bug")) == 1
+    wrapped = RuntimeError("An exception is raised during the commit")  # Optuna's, of SQLAlchemy's, of SQLite's
+    wrapped.__cause__ = ValueError("(sqlite3.OperationalError) database or disk is full")
+    assert is_full(wrapped) and not is_full(RuntimeError("full"))
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])

@@ -1,5 +1,6 @@
 """Searches: spaces in Hydra's words, studies that are killed and go on, several processes, pruning, the page."""
 
+import gc
 import json
 import multiprocessing
 import re
@@ -12,6 +13,7 @@ from pathlib import Path
 import optuna
 import pytest
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+from optuna.exceptions import StorageInternalError
 from optuna.pruners import MedianPruner, NopPruner
 from optuna.samplers import TPESampler
 from optuna.storages import RDBStorage
@@ -287,6 +289,24 @@ def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypa
     assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.COMPLETE, TrialState.RUNNING]
     assert call(search.main, *words) == 0
     assert {state for _, state, *_ in results(tmp_path / "s")} == {TrialState.COMPLETE}
+
+
+def test_a_disk_that_fills_up_while_the_study_is_written_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
+    """In SQLite's words, from within a trial's report of an epoch and from the study itself."""
+    words = [*data, *SPACE, "sweep.trials=1", f"sweep.dir={tmp_path}/s"]
+
+    def full(*_: object, **__: object) -> None:
+        raise StorageInternalError from sqlite3.OperationalError("database or disk is full")
+
+    with monkeypatch.context() as patched:
+        for name in ("set_trial_intermediate_value", "set_trial_state_values", "set_trial_user_attr"):
+            patched.setattr(RDBStorage, name, full)
+        assert call(search.main, *words) == 2
+    assert "Make room; then go on with python search.py" in capfd.readouterr().err
+    assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.RUNNING]
+    gc.collect()  # a process that ends gives the trial back
+    assert call(search.main, *words) == 0
+    assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.COMPLETE]
 
 
 def test_a_trial_is_an_ordinary_run(found, data) -> None:

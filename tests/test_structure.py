@@ -60,6 +60,7 @@ ORDER = [
         "checks",
         "progress",
         "folder",
+        "scripts",
         "runs",
         "summary",
         "judge",

@@ -18,6 +18,7 @@ from optuna.storages import RDBStorage
 from optuna.trial import TrialState
 
 from src.errors import UserError
+from src.folder import make
 from src.jobs import lock
 from src.search.space import Space, noted, suggest
 
@@ -44,7 +45,7 @@ class Search:
         """
         self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
         self.trials, self.seed, self._sampler = trials, seed, sampler
-        folder.mkdir(parents=True, exist_ok=True)
+        make(folder, "sweep.dir")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self._alone():
             if not self.file.exists():
