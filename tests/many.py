@@ -1,6 +1,7 @@
 """Sweeps and searches in the test's own process, on a data set of a hundred reviews: importing torch takes longer."""
 
 import csv
+import logging
 import multiprocessing
 import os
 import signal
@@ -34,6 +35,7 @@ def small_data(folder: Path) -> list[str]:
 def call(program: Callable[[], None], *words: str) -> int:
     """The exit status of a program's ``main`` with these words as its command line."""
     before, sys.argv = sys.argv, [f"{program.__module__}.py", *words]
+    handlers = logging.root.handlers[:]
     os.environ["HYDRA_MAIN_MODULE"] = "__main__"  # the configuration is found beside the file
     try:
         program()
@@ -41,6 +43,7 @@ def call(program: Callable[[], None], *words: str) -> int:
         return end.code or 0
     finally:
         sys.argv = before
+        logging.root.handlers[:] = handlers  # Hydra's write to what pytest shows of this test alone
         del os.environ["HYDRA_MAIN_MODULE"]
     return 0
 
