@@ -8,11 +8,12 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from src.errors import UserError
 from src.folder import alone_in
-from src.scripts import exit_status
+from src.scripts import exit_status, user_error
 from train import plain
 
 log = logging.getLogger("pretrain")
@@ -26,8 +27,8 @@ def job(config: DictConfig) -> None:
     try:
         with alone_in(HydraConfig.get().runtime.output_dir):
             pretrain(config)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (UserError, InstantiationException) as error:
+        print(f"error: {user_error(error)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 

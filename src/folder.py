@@ -20,6 +20,11 @@ from src.errors import NoRoom, UserError
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
 SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and the one for a run that has begun before
+KINDS = {  # by the setting that names a folder: what it is for, and what shows that it has been used for that
+    "hydra.run.dir": ("a run", RUN_FILES),
+    "hydra.sweep.dir": ("a sweep", ("multirun.yaml",)),
+    "sweep.dir": ("a search", ("study.db",)),
+}
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 LEAST = 1_000_000  # bytes; settings, a lock, a study: what is written before a run is known well enough for check_room
 _held: dict[Path, IO[str]] = {}  # locks of this process
@@ -124,7 +129,13 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
 
 
 def make(folder: Path, key: str) -> None:
-    """Make ``folder``, which ``key`` names. Raises UserError if that cannot be, NoRoom on a disk without any room."""
+    """Make ``folder``, which ``key`` names.
+
+    Raises UserError if that cannot be or it is of another kind, NoRoom on a disk without any room.
+    """
+    for other, (kind, files) in KINDS.items():
+        if other != key and (there := [name for name in files if (folder / name).exists()]):
+            raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -24,6 +24,9 @@ class EpochLine(Callback):
         self._best = -math.inf
         self._start = 0.0
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = time.monotonic()  # resumed within an epoch, that does not start again
+
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start = time.monotonic()
 

@@ -118,7 +118,14 @@ class Run:
 
     @property
     def labels(self) -> Labels:
-        labels = self.read_summary()["labels"]
+        """Raises UserError when the folder is not that of a finished run that has some."""
+        summary = self.read_summary()
+        if "labels" not in summary:
+            again = f"python train.py model=mini model.encoder={self.folder}/encoder"
+            raise UserError(
+                f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
+            )
+        labels = summary["labels"]
         return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
 
 

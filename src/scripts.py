@@ -2,10 +2,19 @@
 
 import sys
 
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from src.disk import is_full
+from src.errors import UserError
+
+
+def user_error(error: BaseException) -> UserError:
+    """The mistake in an exception, which Hydra wraps where it makes an object. Raises ``error`` where there is none."""
+    inner = error.__cause__ if isinstance(error, InstantiationException) else error
+    if not isinstance(inner, UserError):
+        raise error
+    return inner
 
 
 def exit_status(end: SystemExit, begun: bool) -> object:

@@ -124,6 +124,18 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_no_bug(tmp_path, number) -> N
     assert not folders._held, "the folder is given back"
 
 
+@pytest.mark.parametrize("key", folders.KINDS)
+@pytest.mark.parametrize("there", ["summary.json", "multirun.yaml", "study.db"])
+def test_runs_sweeps_and_searches_do_not_share_a_folder(tmp_path, key, there) -> None:
+    """A leaderboard of both would show one and hide the others."""
+    (tmp_path / there).touch()
+    if there in folders.KINDS[key][1]:
+        folders.make(tmp_path, key)
+        return
+    with pytest.raises(UserError, match=rf"holds a \w+ \({there}\), not {folders.KINDS[key][0]}; give another {key}$"):
+        folders.make(tmp_path, key)
+
+
 def test_nothing_is_begun_on_a_disk_without_any_room(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(folders, "_free", lambda folder: 4096)
     with pytest.raises(NoRoom, match=r"run: 0.00 MB free. Make room, or give another hydra.run.dir"):

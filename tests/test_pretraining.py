@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+import pretrain as script
 from src.errors import UserError
 from src.labels import IGNORE
 from src.pretraining.corpus import read_corpus
@@ -18,6 +19,7 @@ from src.pretraining.data import PretrainingData
 from src.pretraining.masking import mask_words, vocabulary_of
 from src.tokenizer import MASK, train_tokenizer
 from tests.conftest import ROOT
+from tests.many import call
 
 SAMPLE = ROOT / "data" / "sample" / "train.csv"
 
@@ -253,6 +255,12 @@ def test_all_faults_of_settings_at_once() -> None:
     done = pretrain("data.mask=2", "+pretraining.lrr=3", "pretraining.save_as=int8", "data.texts=???")
     assert done.returncode == 2
     assert all(w in done.stderr for w in ("data.mask=2", "lrr", "save_as=int8", "data.texts: is missing")), done.stderr
+
+
+def test_a_mistake_in_the_texts_is_told_without_a_traceback(tmp_path, capsys) -> None:
+    words = ["data.texts=nothere.txt", "model.pretrained=false", f"hydra.run.dir={tmp_path}"]
+    assert call(script.main, *words) == 2
+    assert capsys.readouterr().err == "error: nothere.txt: there is no such file\n"
 
 
 def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:

@@ -6,6 +6,7 @@ import os
 import shutil
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import lightning.pytorch as L
 import pytest
@@ -24,6 +25,7 @@ from src.checkpoint import (
     TrainingStopped,
 )
 from src.errors import UserError
+from src.progress import EpochLine
 from src.resume import check_resume, find_last, open_checkpoint, outputs_below, take_over
 from src.torch_files import check_archive
 from tests.conftest import ROOT
@@ -424,3 +426,12 @@ def test_a_best_of_after_the_checkpoint_is_no_best_yet(tmp_path) -> None:
     assert first.values + second.values == whole.values
     best = [torch.load(tmp_path / run / "best.ckpt", weights_only=True)["state_dict"] for run in "ab"]
     assert all(map(torch.equal, best[0].values(), best[1].values()))
+
+
+def test_a_run_resumed_within_an_epoch_tells_the_seconds_since(caplog) -> None:
+    """That epoch does not start again; once it was told with the machine's uptime."""
+    line, fake = EpochLine("val/pair_f1"), SimpleNamespace(callback_metrics={}, current_epoch=5, max_epochs=9)
+    line.on_train_start(fake, None)
+    with caplog.at_level("INFO", logger="src.progress"):
+        line.on_train_epoch_end(fake, None)
+    assert caplog.messages == ["epoch  6/9  0.0 s"]

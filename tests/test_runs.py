@@ -45,6 +45,11 @@ def test_a_changed_file_is_not_read(run, name) -> None:
     run.predictions("val")
 
 
+def test_a_run_without_labels_says_what_it_is_good_for(run) -> None:
+    with pytest.raises(UserError, match=r"as of a run of pretrain.py.* model.encoder=.*run/encoder$"):
+        _ = run.labels
+
+
 def test_a_missing_file_and_a_damaged_list_are_found(run) -> None:
     listed = (run.folder / SUMS).read_bytes()
     for damage in (

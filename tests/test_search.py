@@ -280,6 +280,13 @@ def test_ctrl_c_leaves_a_search_that_goes_on(data, tmp_path, monkeypatch) -> Non
     assert [state for _, state, *_ in results(folder)] == [TrialState.RUNNING]
 
 
+def test_a_search_takes_no_multirun(capsys) -> None:
+    assert call(search.main, "-m", "model=mini", "--multirun") == 2
+    assert capsys.readouterr().err.startswith(
+        "error: -m: a search runs many trials by itself; leave it out\n--multirun"
+    )
+
+
 def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
     words = [*data, *SPACE, "sweep.trials=3", f"sweep.dir={tmp_path}/s"]
     with monkeypatch.context() as patched:

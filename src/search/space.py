@@ -27,6 +27,9 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
     """
     own, fixed, space, faults = [], [], {}, []
     for word in words:
+        if word in ("-m", "--multirun"):
+            faults.append(f"{word}: a search runs many trials by itself; leave it out")
+            continue
         try:
             [override] = OverridesParser.create().parse_overrides([word])
         except HydraException as error:
