@@ -9,6 +9,7 @@ import torch
 
 from src.classifier import parameter_count
 from src.labels import SENTIMENTS
+from src.losses import CrossEntropyLoss
 from src.runs import environment
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -54,6 +55,7 @@ def start_up(
     loss, aspects = settings["loss"], data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    gamma = "" if isinstance(module.loss, CrossEntropyLoss) else f", gamma {loss['gamma']:g}"
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
@@ -61,7 +63,7 @@ def start_up(
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts),
-            "Loss": f"{type(module.loss).__name__}, gamma {loss['gamma']:g}, alpha {alpha_line(alpha, loss['alpha'])}",
+            "Loss": f"{type(module.loss).__name__}{gamma}, alpha {alpha_line(alpha, loss['alpha'])}",
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",

@@ -59,7 +59,7 @@ def facts(summary: Mapping[str, Any]) -> dict[str, str]:
         "Task": TASKS[summary["task"]],
         "Encoder": f"{encoder['name']}: {encoder['weights']}" if encoder else None,
         "Parameters": f"{summary['parameters']:,}" if "parameters" in summary else None,
-        "Loss": f"{loss['_target_'].rpartition('.')[2]}, gamma {loss['gamma']:g}" if "_target_" in loss else None,
+        "Loss": _loss(loss) if "_target_" in loss else None,
         "Epochs": f"{epochs['run']} of {epochs['asked']}" if epochs else None,
         "Monitored figure": f"{summary['monitor']}, best {summary['best']:.4f}" if "best" in summary else None,
         "Training time": _duration(seconds["fit"]) if "fit" in seconds else None,
@@ -97,3 +97,8 @@ def _duration(seconds: float) -> str:
     if hours:
         return f"{hours} h {minutes} min"
     return f"{minutes} min {rest} s" if minutes else f"{seconds:.1f} s"
+
+
+def _loss(loss: Mapping[str, Any]) -> str:
+    name = loss["_target_"].rpartition(".")[2]
+    return name if name == "CrossEntropyLoss" else f"{name}, gamma {loss['gamma']:g}"
