@@ -76,8 +76,10 @@ def alone_in(folder: str | Path) -> Iterator[None]:
 
 
 def settings_folder(folder: str | Path) -> str:
-    """Where below a run's ``folder`` Hydra writes the settings: beside those of before, until :func:`accept`."""
-    return NEXT if (Path(folder) / SETTINGS).is_dir() else SETTINGS
+    """Where below a run's ``folder`` Hydra writes settings: beside those of what was trained, until :func:`accept`."""
+    path = Path(folder)
+    begun = (path / SETTINGS).is_dir() and any((path / name).exists() for name in RUN_FILES)
+    return NEXT if begun else SETTINGS
 
 
 def accept(folder: Path) -> None:
@@ -133,11 +135,11 @@ def make(folder: Path, key: str) -> None:
 
     Raises UserError if that cannot be or it is of another kind, NoRoom on a disk without any room.
     """
-    for other, (kind, files) in KINDS.items():
-        if other != key and (there := [name for name in files if (folder / name).exists()]):
-            raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        for other, (kind, files) in KINDS.items():
+            if other != key and (there := [name for name in files if (folder / name).exists()]):
+                raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
     if (free := _free(folder)) is not None and free < LEAST:

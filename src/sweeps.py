@@ -19,6 +19,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from src.disk import is_full
 from src.errors import UserError
 from src.folder import claim, release
 from src.jobs import lock
@@ -77,15 +78,23 @@ class Sweep(Callback):
         give_back_memory()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print and write the leaderboard; exit status 1 if jobs failed, 2 if by their settings or data alone."""
-        sweep = Path(config.hydra.sweep.dir)
-        print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
+        """Print and write the leaderboard; exit status 1 if jobs failed, 2 if by settings, data or a full disk."""
+        sweep, status = Path(config.hydra.sweep.dir), 0
+        try:
+            print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            print(f"error: there is no leaderboard: {error}. Make room; then the same command goes on", file=sys.stderr)
+            status = 2
         failed = {note.parent.name: json.loads(note.read_text("utf-8")) for note in sweep.glob("*/failed.json")}
         release(sweep)
         if failed:
             lines = [f"  {name}: {failed[name]['error'].splitlines()[0]}" for name in sorted(failed, key=_by_number)]
             print(f"Jobs that failed, {len(failed)}:", *lines, sep="\n", file=sys.stderr)
-            raise SystemExit(2 if all(note["mistake"] for note in failed.values()) else 1)
+            status = 2 if all(note["mistake"] for note in failed.values()) else 1
+        if status:
+            raise SystemExit(status)
 
 
 def leaderboard(sweep: Path) -> str:

@@ -29,7 +29,7 @@ from tests.processes import held_elsewhere
 from tests.tiny import tiny_module
 
 # /proc takes no new files from anybody, root included; a file is no folder for anybody either
-NOWHERE = [Path("/proc/visobert"), Path("/dev/null/run")]
+NOWHERE = [Path("/proc/visobert"), Path("/dev/null/run"), Path("/tmp", "long" * 75)]
 
 
 def test_two_runs_do_not_write_into_one_folder(tmp_path) -> None:
@@ -209,7 +209,10 @@ def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> 
     def there() -> str:
         return (tmp_path / ".hydra" / "config.yaml").read_text()
 
+    hydra_writes("refused before anything was trained")
     hydra_writes("first")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
     hydra_writes("killed while it was checked")
     assert there() == "first"
     with alone_in(tmp_path):

@@ -298,16 +298,16 @@ def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypa
     assert {state for _, state, *_ in results(tmp_path / "s")} == {TrialState.COMPLETE}
 
 
-def test_a_disk_that_fills_up_while_the_study_is_written_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
-    """In SQLite's words, from within a trial's report of an epoch and from the study itself."""
+@pytest.mark.parametrize("at", ["set_trial_intermediate_value", "set_trial_state_values"])
+def test_a_disk_that_fills_up_while_the_study_is_written_costs_no_trial(data, tmp_path, monkeypatch, capfd, at) -> None:
+    """In SQLite's words, from within a trial's report of an epoch alone, and where the study is told its result."""
     words = [*data, *SPACE, "sweep.trials=1", f"sweep.dir={tmp_path}/s"]
 
     def full(*_: object, **__: object) -> None:
         raise StorageInternalError from sqlite3.OperationalError("database or disk is full")
 
     with monkeypatch.context() as patched:
-        for name in ("set_trial_intermediate_value", "set_trial_state_values", "set_trial_user_attr"):
-            patched.setattr(RDBStorage, name, full)
+        patched.setattr(RDBStorage, at, full)
         assert call(search.main, *words) == 2
     assert "Make room; then go on with python search.py" in capfd.readouterr().err
     assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.RUNNING]

@@ -1,5 +1,6 @@
 """Sweeps: killed and taken up, jobs that fail, memory, shares of the machine, the leaderboard."""
 
+import errno
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 from hydra.experimental.callback import Callback
+from omegaconf import OmegaConf
 
 import train
 from src import sweeps
@@ -146,6 +148,22 @@ def test_the_leaderboard_is_printed_and_written(swept, data, capfd) -> None:
     assert row["figures"]["pair_f1"] == pytest.approx(sum(figures) / 2)
     assert row["sd"]["pair_f1"] == pytest.approx(abs(figures[0] - figures[1]) / 2**0.5)
     assert (swept / "leaderboard.md").read_text().split("```")[1].strip() in printed
+
+
+def test_a_disk_that_fills_up_at_the_leaderboard_is_told(tmp_path, monkeypatch, capsys) -> None:
+    """With the jobs that failed; Hydra would make a warning of it and end with 0."""
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "failed.json").write_text('{"mistake": true, "error": "data.max_length=-1"}')
+    config = OmegaConf.create({"hydra": {"sweep": {"dir": str(tmp_path)}}})
+
+    def full(_: Path) -> str:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(sweeps, "leaderboard", full)
+    with pytest.raises(SystemExit) as end:
+        sweeps.Sweep().on_multirun_end(config)
+    said = capsys.readouterr().err
+    assert end.value.code == 2 and "Make room" in said and "0: data.max_length=-1" in said
 
 
 def test_runs_that_do_not_compare_say_so(tmp_path) -> None:

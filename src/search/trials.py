@@ -20,6 +20,7 @@ from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
 from src.checks import check_config
+from src.disk import is_full
 from src.errors import NoRoom, UserError
 from src.folder import alone_in
 from src.search.page import write_page
@@ -80,7 +81,7 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
         search.study.tell(trial, state=TrialState.PRUNED)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a third of a gigabyte and more with ViSoBERT
         return f"Trial {trial.number}: pruned {result}"
-    if isinstance(result, NoRoom):
+    if isinstance(result, NoRoom) or is_full(result):
         raise result
     mistake = isinstance(result, UserError)
     log.error(f"Trial {trial.number} failed: {result}", exc_info=None if mistake else result)
