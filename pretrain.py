@@ -4,6 +4,7 @@ import logging
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import hydra
@@ -12,7 +13,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from src.errors import UserError
-from src.folder import alone_in
+from src.folder import alone_in, goes_on
 from src.scripts import exit_status, user_error
 from train import plain
 
@@ -24,8 +25,9 @@ jobs: list[DictConfig] = []  # begun in this process
 def job(config: DictConfig) -> None:
     """One run; it leaves ``encoder/`` (for ``model.encoder=``) and ``summary.json`` in its folder."""
     jobs.append(config)
+    folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        with alone_in(HydraConfig.get().runtime.output_dir):
+        with alone_in(folder, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs, too
             pretrain(config)
     except (UserError, InstantiationException) as error:
         print(f"error: {user_error(error)}", file=sys.stderr)

@@ -52,14 +52,14 @@ def goes_on(checkpoint: str | None, folder: Path) -> bool:
 
 
 @contextmanager
-def alone_in(folder: str | Path) -> Iterator[None]:
+def alone_in(folder: str | Path, fresh: bool = False) -> Iterator[None]:
     """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and NoRoom.
 
     Settings that nobody accepted (:func:`accept`) are gone afterwards: the run was refused.
     """
     try:
         if is_first_process():
-            claim(Path(folder))  # of a single run it was, before Hydra wrote there
+            claim(Path(folder), fresh)  # of a single run it was, before Hydra wrote there
         try:
             yield
         finally:

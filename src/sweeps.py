@@ -141,7 +141,7 @@ def _take_place(folder: Path, workers: int) -> int:
         if (held := lock(folder / f"{place}.lock")) is not None:
             _held.append(held)
             return place
-    return 0  # processes of an earlier sweep in the same folder, which was killed, hold them for a moment
+    return 0  # an earlier sweep in the same folder was killed, and its processes are not gone yet
 
 
 def cores() -> int:

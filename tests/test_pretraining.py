@@ -263,6 +263,15 @@ def test_a_mistake_in_the_texts_is_told_without_a_traceback(tmp_path, capsys) ->
     assert capsys.readouterr().err == "error: nothere.txt: there is no such file\n"
 
 
+def test_a_sweep_of_them_writes_over_no_earlier_one(tmp_path, capsys) -> None:
+    (tmp_path / "0").mkdir()
+    (tmp_path / "0" / "summary.json").write_text("{}")
+    words = [f"data.texts={SAMPLE}", "model.pretrained=false", "seed=1,2", f"hydra.sweep.dir={tmp_path}"]
+    assert call(script.main, "-m", *words) == 2
+    assert f"error: {tmp_path}/0: holds a run already (summary.json)" in capsys.readouterr().err
+    assert (tmp_path / "0" / "summary.json").read_text() == "{}" and not (tmp_path / "1").exists()
+
+
 def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:
     done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:05", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
