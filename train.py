@@ -113,8 +113,9 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     if trainer.world_size > 1:
         module = load_best(run)  # fsdp took the other one apart
 
-    figures = judge_best(settings["task"]["name"], data, module, trainer, run)
-    best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]
+    figure = settings["monitor"].removeprefix("val/")
+    figures = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
+    best: float = figures["best"]
     facts: dict[str, Any] = {
         "encoder": encoder.facts | {"why": why},
         "alpha": alpha,
@@ -123,9 +124,9 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     }
     facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "processes": trainer.world_size}
     facts |= {"tokens_per_second": tokens / seconds["fit"], "device": str(module.device)}
-    run.write_summary({"best": best, **figures, **summary(settings, data, module, trainer, facts)})
+    run.write_summary({**figures, **summary(settings, data, module, trainer, facts)})
     log_outcome(trainer.loggers, figures, trainer.global_step)
-    at = f" (threshold {module.threshold:g})" if module.task == "absa" else ""
+    at = f" (threshold {figures['thresholds']['global']:.3g})" if module.task == "absa" else ""
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
     )

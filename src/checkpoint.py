@@ -1,6 +1,7 @@
 """Checkpoint files that are whole or absent, hold all random state, and a stop that loses nothing."""
 
 import logging
+import math
 import os
 import random
 import shutil
@@ -14,6 +15,7 @@ import numpy as np
 import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from lightning.pytorch.plugins.io import TorchCheckpointIO
+from torch import Tensor
 
 from src.disk import flush
 from src.errors import NoRoom
@@ -125,37 +127,92 @@ class RandomState(L.Callback):
         self._state = None
 
 
+def better(figure: float, loss: float, than: tuple[float, float] | None, mode: str = "max") -> bool:
+    """Whether an epoch is better than another one, a pair of (figure, validation loss), or the first: None.
+
+    The monitored figure decides, and of equal figures the lower loss; a NaN is better than nothing else.
+    """
+    if than is None:
+        return True
+    sign = 1.0 if mode == "max" else -1.0
+    ours, theirs = (-math.inf if math.isnan(x) else sign * x for x in (figure, than[0]))
+    return ours > theirs or (ours == theirs and loss < than[1])
+
+
+def validation_loss(trainer: L.Trainer) -> float:
+    """The epoch's ``val/loss``; infinite where none was logged."""
+    return float(trainer.callback_metrics.get("val/loss", math.inf))
+
+
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the best across folders: Lightning's own forgets it when a run goes on in another one."""
+    """Keeps the epoch that :func:`better` prefers, across folders too, where Lightning's own forgets it."""
+
+    _loss = math.inf  # the validation loss of the best epoch
+
+    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
+        if current is None or not self.best_k_models:
+            is_best = super().check_monitor_top_k(trainer, current)
+        else:
+            best = float(self.best_k_models[self.kth_best_model_path])
+            is_best = better(float(current), validation_loss(trainer), (best, self._loss), self.mode)
+        if is_best:
+            self._loss = validation_loss(trainer)
+        return is_best
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"loss": self._loss}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over the figure of the earlier best if its file was brought here, see :mod:`src.resume`."""
+        """Restore the best score only if ``best.ckpt`` is here (see :mod:`src.resume`): a lost best cannot be beaten.
+
+        Without a score there was no epoch yet when the checkpoint was written.
+        """
         here = Path(str(self.dirpath)) / "best.ckpt"
         score = state["best_model_score"]
-        # A figure without its weights would keep every later epoch from being the best; without a figure there was no
-        # epoch yet when the checkpoint was written, and the file is of one that comes again.
         if here.is_file() and score is not None:
             paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(here))
             super().load_state_dict(state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}})
+            self._loss = state.get("loss", math.inf)
 
 
 class StopEarly(EarlyStopping):
-    """Early stopping that a resume neither forgets nor outstays.
+    """Early stopping that says so, that a resume neither forgets nor outstays, and that goes by :func:`better`.
 
-    Lightning's own trains one epoch more after a run that had stopped, and a checkpoint's patience replaces the one
-    that is set now.
+    Lightning's own counts an equal figure as no better, trains one epoch more after a run that had stopped, and lets a
+    checkpoint's patience replace the one that is set now.
     """
+
+    _loss = math.inf  # the validation loss of the best epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"loss": self._loss}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         super().load_state_dict(state | {"patience": self.patience})
+        self._loss = state.get("loss", math.inf)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wait_count >= self.patience:
-            log.info(
-                f"{self.wait_count} epochs brought no better {self.monitor}, so early stopping has ended this run; "
-                f"callbacks.early_stopping.patience={self.wait_count + 8} goes on"
-            )
             trainer.should_stop = True
+            self._say()
+
+    def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
+        """Where the figure equals the best one and the loss is lower, forget the best: any figure is better then."""
+        figure, loss = trainer.callback_metrics.get(self.monitor), validation_loss(trainer)
+        if figure is not None and float(figure) == float(self.best_score) and loss < self._loss:
+            self.best_score = torch.tensor(-math.inf if self.mode == "max" else math.inf)
+        super()._run_early_stopping_check(trainer)
+        if self.wait_count == 0:
+            self._loss = loss
+        if self.wait_count >= self.patience:
+            self._say()
+
+    def _say(self) -> None:
+        log.info(
+            f"Early stopping ends the run: {self.wait_count} epochs brought no better {self.monitor} than "
+            f"{float(self.best_score):.4f}. With callbacks.early_stopping.patience={self.wait_count + 8} "
+            "ckpt_path=last it goes on"
+        )
 
 
 class SaveEvery(L.Callback):

@@ -70,7 +70,8 @@ class AspectSentimentModule(L.LightningModule):
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
         self.train_loss = MeanMetric(nan_strategy="disable")  # a NaN is for EpochLine to find; no wait for a GPU
         for stage in ("val", "test"):
-            setattr(self, f"{stage}_figures", AspectFigures(self.labels, task))
+            # on validation at the best cut, too: nothing may be chosen on test
+            setattr(self, f"{stage}_figures", AspectFigures(self.labels, task, threshold, cut=stage == "val"))
             for head in self.heads:
                 setattr(self, f"{stage}_{head}_loss", MeanMetric())
 
@@ -173,9 +174,8 @@ class AspectSentimentModule(L.LightningModule):
         logits = self(batch["input_ids"], batch["attention_mask"])
         if batch.get("repeated"):
             return
-        detected = detect(logits["mentioned"], self.threshold) if self.task == "absa" else batch["mentioned"].bool()
         getattr(self, f"{stage}_figures").update(
-            detected, logits["sentiment"].argmax(-1), batch["mentioned"].bool(), batch["sentiment"]
+            logits.get("mentioned"), logits["sentiment"].argmax(-1), batch["mentioned"].bool(), batch["sentiment"]
         )
         if self.loss is None:
             return
@@ -198,11 +198,6 @@ class AspectSentimentModule(L.LightningModule):
             self.log(f"{stage}/loss", self._total({head: mean.compute() for head, mean in means.items()}))
             for mean in means.values():
                 mean.reset()
-
-
-def detect(logits: Tensor, threshold: float | Tensor) -> Tensor:
-    """Mentioned or not: probability above ``threshold``, compared as probabilities. float [B, A] -> bool [B, A]."""
-    return torch.sigmoid(logits.float()) > threshold
 
 
 def learning_rate_factor(schedule: str, total_steps: int, warmup: float) -> Callable[[int], float]:

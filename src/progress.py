@@ -10,6 +10,7 @@ from typing import Any, Literal
 import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
+from src.checkpoint import better
 from src.errors import UserError
 
 log = logging.getLogger(__name__)
@@ -19,9 +20,8 @@ class EpochLine(Callback):
     """Logs one line per epoch: losses, the monitored figure, whether it is the best so far (``mode``), seconds."""
 
     def __init__(self, monitor: str, mode: Literal["max", "min"] = "max") -> None:
-        self.monitor = monitor
-        self._sign = 1 if mode == "max" else -1
-        self._best = -math.inf
+        self.monitor, self.mode = monitor, mode
+        self._best: tuple[float, float] | None = None  # figure and validation loss
         self._start = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -40,10 +40,10 @@ class EpochLine(Callback):
             )
         names = dict.fromkeys(["train/loss", "val/loss", self.monitor])
         parts += [f"{name} {figures[name]:.4f}" for name in names if name in figures]
-        value = self._sign * figures.get(self.monitor, -self._sign * math.inf)
         parts.append(f"{time.monotonic() - self._start:.1f} s")
-        if value > self._best:
-            self._best = value
+        now = figures.get(self.monitor, math.nan), figures.get("val/loss", math.inf)
+        if self.monitor in figures and better(*now, self._best, self.mode):
+            self._best = now
             parts.append("best so far")
         log.info("  ".join(parts))
 
@@ -51,7 +51,8 @@ class EpochLine(Callback):
         return {"best": self._best}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._best = state["best"]
+        best = state["best"]
+        self._best = (best, math.inf) if isinstance(best, float) else best  # a figure alone: checkpoints of before
 
 
 def on_terminal() -> bool:

@@ -5,29 +5,33 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
+import numpy as np
 
 from src.checkpoint import AtomicCheckpointIO
 from src.datamodule import AspectDataModule
 from src.errors import UserError
-from src.figures import figures, per_aspect
+from src.figures import evaluate, figures, per_aspect, tally, total
+from src.judge.baselines import constant_answers
 from src.judge.calibration import fit_calibration
 from src.judge.inference import assemble
 from src.judge.thresholds import tune_thresholds
+from src.labels import C
 from src.lit_module import AspectSentimentModule
-from src.metrics import evaluate
 from src.predictions import Predictions, write_predictions
 from src.runs import Run
-from src.summary import aspect_table, figures_table
+from src.summary import aspect_table, figures_table, nothing_learned
 
 log = logging.getLogger(__name__)
+HARDLY = 0.01  # a model that is no more than this above a constant answer has learned nothing
 
 
 def judge_best(
-    task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run
+    task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run, monitor: str
 ) -> dict[str, Any]:
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
     Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
+    ``best`` is the figure that was monitored, taken as in training: on validation, at the one threshold that is best.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
@@ -37,6 +41,8 @@ def judge_best(
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
     decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
     run.amend_best(decisions)
+    values["best"] = float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor])
+    constant = _constant(predictions, data, task, monitor)
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue
@@ -51,7 +57,17 @@ def judge_best(
     shown = "test" if "test" in values["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(values['figures'], values['figures_untuned'], module.threshold, task)}\n")
+    if values["best"] < constant + HARDLY:
+        log.warning(nothing_learned(f"val/{monitor}", values["best"], constant))
     return values | decisions
+
+
+def _constant(predictions: Predictions, data: AspectDataModule, task: str, monitor: str) -> float:
+    """The figure of the best answer that does not look at the text."""
+    gold = predictions.mentioned, predictions.sentiment
+    answers = constant_answers(predictions, data.class_counts).values()
+    counts = [total(tally(a.detected, a.sentiment, *gold, np.arange(C))) for a in answers]
+    return max(float(figures(c, data.labels, task)[monitor]) for c in counts)
 
 
 def predict(

@@ -64,9 +64,8 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
     carries = np.array(labels.carries_sentiment)
     gold_pairs = int((predictions.sentiment[:, carries] >= 0).sum())
 
-    whole = _Cuts(logits[:, carries], right[:, carries])
-    global_ = whole.best(gold_pairs)
-    hit, said = whole.at(global_)
+    global_ = best_cut(logits, right, predictions.sentiment, labels)
+    hit, said = _Cuts(logits[:, carries], right[:, carries]).at(global_)
     pair_f1 = float(f1(hit, said, gold_pairs))
 
     chosen = np.full(a, global_)
@@ -81,6 +80,16 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
         if not lower_f1 and (not carries[i] or 2 * more_hit >= pair_f1 * more_said):
             chosen[i] = cut
     return Thresholds(float(sigmoid(np.array(global_))), tuple(map(float, sigmoid(chosen))))
+
+
+def best_cut(logits: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels) -> float:
+    """The logit that cuts all aspects alike with the highest ``pair_f1``; of equal ones the one nearest to 0.
+
+    Detection ``logits`` float [N, A]; ``right`` bool [N, A], whether the predicted sentiment is the gold one, False
+    where there is none; gold ``sentiment`` int [N, A] with IGNORE. Aspects that carry no sentiment have no part in it.
+    """
+    carries = np.array(labels.carries_sentiment)
+    return _Cuts(logits[:, carries], right[:, carries]).best(int((sentiment[:, carries] >= 0).sum()))
 
 
 class _Cuts:
