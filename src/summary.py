@@ -75,9 +75,9 @@ def start_up(
 def nothing_learned(monitor: str, best: float, constant: float) -> str:
     """The warning that the best epoch answers hardly better than a constant one does, and what to change."""
     return (
-        f"WARNING: the model has learned next to nothing: {monitor} is {best:.4f}, where one answer for every review has "
-        f"{constant:.4f}.\nTry higher rates (model.encoder_lr, model.head_lr), more steps (trainer.max_epochs, a smaller "
-        "data.batch_size)\nor model.pooling=label, and read what the data check said above."
+        f"WARNING: the model has learned next to nothing: {monitor} is {best:.4f}, one answer for every review has "
+        f"{constant:.4f}.\nTry higher rates (model.encoder_lr, model.head_lr), more steps (trainer.max_epochs, a "
+        "smaller data.batch_size)\nor model.pooling=label, and read what the data check said above."
     )
 
 

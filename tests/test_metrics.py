@@ -5,8 +5,10 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
+from src.figures import DETECTION, FIGURES, evaluate, figures, per_aspect, tally, total
+from src.judge.thresholds import tune_thresholds
 from src.labels import IGNORE, C, Labels
-from src.metrics import FIGURES, AspectFigures, count, evaluate, figures, per_aspect, to_numpy
+from src.metrics import UNTUNED, AspectFigures
 from src.predictions import Predictions
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
@@ -87,17 +89,50 @@ def test_per_aspect_rows_equal_scikit_learn() -> None:
         )
 
 
+def gathered(p: Predictions, size: int, **settings) -> AspectFigures:
+    metric = AspectFigures(LABELS, "absa", **settings)
+    arrays = (p.mentioned_logits, p.sentiment_said(), p.mentioned, p.sentiment)
+    tensors = [torch.from_numpy(x) for x in arrays]
+    for start in range(0, len(p.ids), size):
+        metric.update(*(x[start : start + size] for x in tensors))
+    return metric
+
+
 def test_accumulating_over_batches_changes_nothing() -> None:
     p = predictions(333)
-    arrays = [torch.from_numpy(x) for x in (p.detected(), p.sentiment_said(), p.mentioned, p.sentiment)]
     whole = figures(evaluate(p), LABELS, "absa")
     for size in (1, 7, 333):
-        metric = AspectFigures(LABELS, "absa")
-        for start in range(0, 333, size):
-            metric.update(*(x[start : start + size] for x in arrays))
+        metric = gathered(p, size)
         assert metric.compute() == whole
         metric.reset()
-        assert metric.compute()["pair_f1"] == 0
+        assert set(metric.compute().values()) == {0.0}, "and nothing is left of it"
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_an_epochs_pair_f1_is_that_of_the_best_of_all_cuts(seed) -> None:
+    """Against every cut tried one by one; logits on a grid, so that many are equal."""
+    p = predictions(60, seed=seed)
+    p.mentioned_logits = np.round(p.mentioned_logits * 3) / 3 - 4  # nothing reaches a probability of 0.5
+    carries = np.array(LABELS.carries_sentiment)
+    gold = triples(p, p.sentiment != IGNORE, p.sentiment, [0, 1, 2])
+    tried = []
+    for cut in np.unique(p.mentioned_logits) - 1e-3:
+        answer = triples(p, p.mentioned_logits > cut, p.sentiment_said(), np.flatnonzero(carries).tolist())
+        tried.append(2 * len(gold & answer) / (len(gold) + len(answer)))
+    for size in (1, 7, 60):
+        got = gathered(p, size, cut=True).compute()
+        assert got["pair_f1"] == pytest.approx(max(tried), abs=1e-12)
+        assert got["pair_f1" + UNTUNED] == pytest.approx(float(figures(evaluate(p), LABELS, "absa")["pair_f1"]))
+    tuned = figures(evaluate(p, tune_thresholds(p, LABELS).global_), LABELS, "absa")
+    assert {name: got[name] for name in FIGURES["absa"]} == {name: float(v) for name, v in tuned.items()}
+
+
+def test_a_model_that_ranks_well_and_is_not_sure_yet_does_not_score_nothing() -> None:
+    p = predictions()
+    p.mentioned_logits = (p.mentioned - 4.0) + 0.1 * p.mentioned_logits
+    got = gathered(p, 64, cut=True).compute()
+    assert got["pair_f1" + UNTUNED] == 0, "at 0.5 it is blind"
+    assert got["pair_f1"] > 0.5 and set(got) == {*FIGURES["absa"], *(name + UNTUNED for name in DETECTION)}
 
 
 def test_order_of_rows_changes_nothing() -> None:
@@ -125,8 +160,8 @@ def test_answering_neutral_for_everything_is_worth_nothing() -> None:
 
 
 def test_what_is_not_there_counts_zero_not_nan() -> None:
-    nothing = torch.zeros(5, A, dtype=torch.bool)
-    counts = to_numpy(count(nothing, torch.zeros(5, A, dtype=torch.int64), nothing, torch.full((5, A), IGNORE)))
+    nothing = np.zeros((5, A), bool)
+    counts = total(tally(nothing, np.zeros((5, A), int), nothing, np.full((5, A), IGNORE), np.arange(C)))
     assert {float(v) for v in figures(counts, LABELS, "absa").values()} == {0.0}
     p = predictions()
     p.mentioned[:, 0], p.sentiment[:, 0], p.mentioned_logits[:, 0] = False, IGNORE, -9.0
@@ -136,10 +171,9 @@ def test_what_is_not_there_counts_zero_not_nan() -> None:
 
 
 def test_a_mention_without_sentiment_is_a_false_pair_of_an_aspect_that_carries_sentiments() -> None:
-    mentioned = torch.tensor([[True, False, False, True]])
-    sentiment = torch.tensor([[IGNORE, IGNORE, IGNORE, IGNORE]])
-    said = torch.zeros(1, A, dtype=torch.int64)
-    counts = to_numpy(count(mentioned, said, mentioned, sentiment))
+    mentioned = np.array([[True, False, False, True]])
+    sentiment = np.full((1, A), IGNORE)
+    counts = total(tally(mentioned, np.zeros((1, A), int), mentioned, sentiment, np.arange(C)))
     assert counts.pair_said[0].sum() == 1
     assert figures(counts, LABELS, "absa")["pair_f1"] == 0
     assert figures(counts, LABELS, "absa")["aspect_f1_micro"] == 1

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import math
 import os
 import shutil
 import time
@@ -12,6 +13,7 @@ import lightning.pytorch as L
 import pytest
 import torch
 from hydra import compose, initialize_config_dir
+from lightning.pytorch.callbacks import ModelCheckpoint
 from omegaconf import OmegaConf
 
 import src.checkpoint
@@ -23,6 +25,7 @@ from src.checkpoint import (
     StopEarly,
     StopSafely,
     TrainingStopped,
+    better,
 )
 from src.errors import UserError
 from src.progress import EpochLine
@@ -307,7 +310,10 @@ def test_early_stopping_is_neither_forgotten_nor_outstayed(tmp_path, caplog) -> 
     third = Losses()
     _, again = fit_by_the_clock(tmp_path / "b", third, tmp_path / "b" / "last.ckpt", minutes=None, stop_early=2)
     assert third.values == [] and again.current_epoch == stopped
-    assert "early stopping has ended this run; callbacks.early_stopping.patience=10 goes on" in caplog.text
+    said = [
+        text for text in caplog.messages if text.startswith("Early stopping ends the run: 2 epochs brought no better")
+    ]
+    assert len(said) == 1 and "callbacks.early_stopping.patience=10" in said[0], "it says so at every start that ends"
     _, longer = fit_by_the_clock(tmp_path / "b", third, tmp_path / "b" / "last.ckpt", minutes=None, stop_early=4)
     assert longer.current_epoch > stopped, "the patience that is set now counts"
 
@@ -319,6 +325,75 @@ def test_lightnings_own_early_stopping_outstays(tmp_path, monkeypatch) -> None:
     more = Losses()
     fit_by_the_clock(tmp_path, more, tmp_path / "last.ckpt", minutes=None, stop_early=2)
     assert more.values != []
+
+
+class Figures(L.LightningModule):
+    """Logs the given (val/pair_f1, val/loss), an epoch each."""
+
+    def __init__(self, epochs: list[tuple[float, float]]) -> None:
+        super().__init__()
+        self.epochs, self.weight = epochs, torch.nn.Parameter(torch.zeros(1))
+
+    def training_step(self, batch, batch_idx):
+        return self.weight.sum()
+
+    def validation_step(self, batch, batch_idx) -> None:
+        for name, value in zip(("val/pair_f1", "val/loss"), self.epochs[self.current_epoch], strict=True):
+            self.log(name, value)
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), 0.1)
+
+
+def fit_figures(folder: Path, epochs: list[tuple[float, float]], patience: int = 50, most: int | None = None, **more):
+    best = BestCheckpoint(folder, "best", "val/pair_f1", mode="max", enable_version_counter=False)
+    last = ModelCheckpoint(folder, "last", save_on_train_epoch_end=True, enable_version_counter=False)
+    line, stop = EpochLine("val/pair_f1"), StopEarly("val/pair_f1", mode="max", patience=patience)
+    run = L.Trainer(
+        max_epochs=most or len(epochs),
+        callbacks=[best, stop, line, last],
+        plugins=[AtomicCheckpointIO()],
+        logger=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        accelerator="cpu",
+        num_sanity_val_steps=0,
+    )
+    batches = torch.utils.data.DataLoader(torch.zeros(1, 1))
+    run.fit(Figures(epochs), batches, batches, **more)
+    kept = AtomicCheckpointIO().load_checkpoint(folder / "best.ckpt")["epoch"] + 1
+    return kept, run.current_epoch
+
+
+TIES = [(0.0, 0.9), (0.0, 0.8), (0.0, 0.7), (0.0, 0.75), (0.0, 0.7)]
+
+
+def test_of_equal_figures_the_epoch_with_the_lower_loss_is_kept(tmp_path, caplog) -> None:
+    caplog.set_level(logging.INFO)
+    assert fit_figures(tmp_path / "ties", TIES) == (3, 5)
+    assert [text.endswith("best so far") for text in caplog.messages if text.startswith("epoch")] == [True] * 3 + [
+        False
+    ] * 2
+    assert fit_figures(tmp_path / "figure", [(0.1, 0.9), (0.2, 1.5), (0.15, 0.1)])[0] == 2, "the figure comes first"
+    assert better(0.0, 0.9, (math.nan, 0.1)) and not better(math.nan, 0.1, (0.0, 0.9))
+    assert better(0.1, 0.9, (0.2, 0.1), "min") and not better(0.1, math.inf, (0.1, math.inf))
+
+
+def test_a_resumed_run_knows_the_loss_of_its_best_epoch(tmp_path) -> None:
+    fit_figures(tmp_path, TIES[:3])
+    later = [*TIES[:3], (0.0, 0.75), (0.0, 0.6)]
+    assert fit_figures(tmp_path, later[:4], ckpt_path=tmp_path / "last.ckpt", weights_only=True)[0] == 3
+    assert fit_figures(tmp_path, later, ckpt_path=tmp_path / "last.ckpt", weights_only=True)[0] == 5
+
+
+def test_early_stopping_takes_a_lower_loss_for_better_where_the_figure_stays_and_says_when_it_ends(
+    tmp_path, caplog
+) -> None:
+    caplog.set_level(logging.INFO)
+    assert fit_figures(tmp_path / "falling", [(0.0, 1 - 0.1 * i) for i in range(6)], patience=2)[1] == 6
+    assert "Early stopping" not in caplog.text
+    assert fit_figures(tmp_path / "stuck", [(0.5, 0.3), *[(0.5, 0.4)] * 5], patience=2) == (1, 3)
+    assert "Early stopping ends the run: 2 epochs brought no better val/pair_f1 than 0.5000" in caplog.text
 
 
 # --- more epochs, fewer epochs, other runs ---
