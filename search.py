@@ -37,8 +37,8 @@ def main() -> None:
     setup_globals()
     simple_stdout_log_config()
     try:
-        if find_spec("optuna") is None:
-            raise UserError("optuna is not installed; pip install -c constraints.txt '.[search]'")
+        if missing := [name for name in ("optuna", "plotly") if find_spec(name) is None]:
+            raise UserError(f"{' and '.join(missing)} is not installed; pip install -c constraints.txt '.[search]'")
         with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
             status = search(words)
     except (UserError, HydraException, OmegaConfBaseException) as error:

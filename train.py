@@ -62,9 +62,7 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     from src.focal import resolve_alpha
     from src.folder import check_room
     from src.judge.best import judge_best
-    from src.judge.confusion import log_outcome
-    from src.judge.inference import load_best
-    from src.loggers import begin
+    from src.loggers import begin, log_outcome
     from src.progress import quiet
     from src.resume import find_checkpoint, go_on_from
     from src.runs import Run
@@ -110,8 +108,6 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     seconds["fit"] = time.monotonic() - started
     if not leave():
         return math.nan  # the first process judges, alone
-    if trainer.world_size > 1:
-        module = load_best(run)  # fsdp took the other one apart
 
     figures = judge_best(settings["task"]["name"], data, module, trainer, run)
     best: float = figures["figures_untuned"]["val"][settings["monitor"].removeprefix("val/")]

@@ -52,7 +52,7 @@ from src.runs import Run
 SETTINGS = [
     *("model=mini", "model.pretrained=false", "model.size.hidden_size=16", "model.size.layers=1", "model.size.heads=2"),
     *("model.size.intermediate_size=32", "model.size.vocab_size=1000", "trainer.precision=32-true"),
-    *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64", "data.cache=null"),
+    *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64"),
     "trainer.save_every_minutes=1e-6",  # after every step: a kill within a save is as likely as can be
 ]
 Before = Callable[[], None] | None

@@ -5,7 +5,7 @@ real tokens, random ones 2.6 to 3.2 times. The order is a pure function of (leng
 same run gives the same batches whatever else drew random numbers, and a resumed run can go on in the middle.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -197,9 +197,3 @@ class Batches:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self._epoch, self._resume_at = state["epoch"], state["done"]
-
-
-def padding_share(lengths: np.ndarray, batches: Sequence[np.ndarray]) -> float:
-    """Tokens computed per real token: 1.0 is no padding."""
-    computed = sum(len(rows) * int(lengths[rows].max()) for rows in batches)
-    return computed / max(1, int(sum(lengths[rows].sum() for rows in batches)))

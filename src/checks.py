@@ -16,13 +16,13 @@ import torch
 from src.datamodule import locate
 from src.devices import device_faults
 from src.errors import UserError
+from src.figures import FIGURES
 from src.focal import resolve_alpha
 from src.hardware import compiler_missing
 from src.hub import MINI
 from src.labels import C
 from src.lit_module import AspectSentimentModule
 from src.loggers import logger_faults
-from src.metrics import FIGURES
 from src.schema import fits, hints, shown, similar, words
 from src.targets import find_class, target_faults
 

@@ -45,8 +45,6 @@ class AspectClassifier(nn.Module):
         self.sentiment = nn.Linear(head_width, aspects * C)
         self.mentioned = nn.Linear(head_width, aspects) if detect else None
         replace_dropout(self)
-        # noted now: fsdp flattens what it shares out
-        self.matrices = {name for name, parameter in self.named_parameters() if parameter.ndim > 1}
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> dict[str, Tensor]:
         """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A].
@@ -106,6 +104,6 @@ def parameter_groups(
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in classifier.named_parameters():
         lr = encoder_lr if name.startswith("encoder.") else head_lr
-        decays = name.replace("_fsdp_wrapped_module.", "") in classifier.matrices
+        decays = parameter.ndim > 1
         groups.setdefault((lr, weight_decay if decays else 0.0), []).append(parameter)
     return [{"params": members, "lr": lr, "weight_decay": decay} for (lr, decay), members in groups.items()]

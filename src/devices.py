@@ -1,17 +1,16 @@
-"""Several devices, one process each: how many, which is whose, how a model is shared out, and what is refused."""
+"""Several devices, one process each: how many, which is whose, and what is refused."""
 
 import os
 from typing import Any
 
 import torch
-from lightning.pytorch.strategies import DDPStrategy, FSDPStrategy
-from transformers.modeling_layers import GradientCheckpointingLayer
+from lightning.pytorch.strategies import DDPStrategy
 
 from src.hardware import device_of
 from src.ranks import rank
 
 ALL = ("auto", -1, "-1")
-KNOWN = {None: None, "auto": None, "ddp": "ddp", "fsdp": "fsdp", "src.devices.ddp": "ddp", "src.devices.fsdp": "fsdp"}
+KNOWN = {None: None, "auto": None, "ddp": "ddp", "src.devices.ddp": "ddp"}
 
 
 def ddp() -> DDPStrategy:
@@ -20,14 +19,6 @@ def ddp() -> DDPStrategy:
     No buffer changes in training, so none is broadcast; every parameter has a part in every loss: none is looked for.
     """
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True)
-
-
-def fsdp(strategy: type[FSDPStrategy] = FSDPStrategy, **settings: Any) -> FSDPStrategy:
-    """Every device holds a share of parameters, gradients and optimizer states, and brings together a layer at a time.
-
-    ``full``: a checkpoint is one file, the same as that of any other run.
-    """
-    return strategy(auto_wrap_policy={GradientCheckpointingLayer}, state_dict_type="full", **settings)
 
 
 def processes(trainer: dict[str, Any]) -> int:
@@ -50,7 +41,7 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
     strategy, devices = trainer.get("strategy"), trainer.get("devices", 1)
     name = strategy.get("_target_") if isinstance(strategy, dict) else strategy
     if name not in KNOWN:
-        return [f"trainer.strategy={name}: expected trainer=ddp, trainer=fsdp or trainer=default"]
+        return [f"trainer.strategy={name}: expected trainer=ddp or trainer=default"]
     kind = KNOWN[name]
     faults = []
     if trainer.get("num_nodes", 1) != 1:
@@ -74,7 +65,7 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
     if kind is None and str(devices) != "1":
         faults.append(
             f"trainer.devices={devices}: trainer=default trains on one device; trainer=ddp trainer.devices={devices} "
-            "on several, each with the whole model (trainer=fsdp: each with a share of it)"
+            "on several"
         )
     on = device_of(str(trainer.get("accelerator", "auto")))
     there = torch.cuda.device_count()
@@ -82,9 +73,4 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         faults.append(f"trainer.devices={devices}: torch finds {there} GPU{'s' if there > 1 else ''} here")
     if on == "mps" and devices not in ALL and int(devices) > 1:
         faults.append(f"trainer.devices={devices}: MPS is one device; set trainer.devices=1")
-    if kind == "fsdp" and on != "cuda":
-        faults.append(
-            "trainer=fsdp: shares a model out over GPUs, and torch finds none; "
-            "trainer=ddp trainer.accelerator=cpu trainer.devices=2 trains in processes on the processor"
-        )
     return faults

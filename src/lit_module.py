@@ -129,11 +129,8 @@ class AspectSentimentModule(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
-        of_all_shards = getattr(getattr(self._trainer, "model", None), "clip_grad_norm_", None)  # fsdp's own
         if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val and of_all_shards:
-            of_all_shards(gradient_clip_val)
         elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 

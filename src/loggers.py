@@ -1,20 +1,21 @@
-"""Loggers beside the CSV: what they need, and what each is told before the training begins."""
+"""Loggers beside the CSV: what they need, and what each is told before and after the training."""
 
 import os
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
-from lightning.pytorch.loggers import CSVLogger, Logger
+from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from src.errors import UserError
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports its use to its makers
 
 PACKAGES = {  # what a logger of Lightning's imports, and the extra of this project that brings it
-    "TensorBoardLogger": ("tensorboard", ("tensorboard", "PIL")),
-    "WandbLogger": ("wandb", ("wandb", "PIL")),
-    "MLFlowLogger": ("mlflow", ("mlflow", "sqlalchemy", "alembic", "PIL")),
+    "TensorBoardLogger": ("tensorboard", ("tensorboard",)),
+    "WandbLogger": ("wandb", ("wandb",)),
+    "MLFlowLogger": ("mlflow", ("mlflow", "sqlalchemy", "alembic")),
 }
 
 
@@ -52,3 +53,18 @@ def begin(loggers: list[Logger], settings: dict[str, Any]) -> None:
             hint = "; `wandb login`, or WANDB_MODE=offline for none" if name == "Wandb" else ""
             reason = str(error).strip().split("\n")[0]
             raise UserError(f"logger: {name} cannot be written to ({reason}){hint}") from error
+
+
+def log_outcome(loggers: list[Logger], judged: Mapping[str, Any], step: int) -> None:
+    """Log the figures of the best checkpoint as ``best/val/NAME`` and ``best/test/NAME``, and close the loggers.
+
+    ``judged`` is what :func:`src.judge.best.judge_best` returned.
+    """
+    figures = judged["figures"]
+    values = {f"best/{split}/{name}": value for split, of in figures.items() for name, value in of.items()}
+    for logger in beside_the_csv(loggers):
+        logger.log_metrics(values, step=step)
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.close()
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()  # else the next job of this process would go on in it

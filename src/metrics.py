@@ -7,10 +7,8 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from src.figures import FIGURES, Counts, evaluate, f1, figures, per_aspect, tally, total
+from src.figures import Counts, figures, tally, total
 from src.labels import C, Labels
-
-__all__ = ["FIGURES", "AspectFigures", "Counts", "count", "evaluate", "f1", "figures", "per_aspect", "to_numpy"]
 
 
 def count(mentioned_said: Tensor, sentiment_said: Tensor, mentioned: Tensor, sentiment: Tensor) -> Counts:

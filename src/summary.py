@@ -129,7 +129,7 @@ def banner(text: str) -> str:
 
 
 def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
-    """The per-aspect figures of :func:`src.metrics.per_aspect`, for a terminal of 100 columns."""
+    """The per-aspect figures of :func:`src.figures.per_aspect`, for a terminal of 100 columns."""
     columns = {"aspect": "aspect", "mentioned": "gold"}
     if task == "absa":
         columns |= {"predicted": "said", "precision": "prec.", "recall": "recall", "f1": "F1", "pair_f1": "pair F1"}

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 ALLOWED = ("src", "torch.nn", "torch.optim", "lightning.pytorch")
-FUNCTIONS = ("src.devices.ddp", "src.devices.fsdp")  # all else that may be named is a class
+FUNCTIONS = ("src.devices.ddp",)  # all else that may be named is a class
 TARGET = "_target_"
 
 

@@ -7,6 +7,7 @@ cannot differ.
 """
 
 import json
+import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -159,6 +160,34 @@ def encode(
     return np.asarray(ids), np.asarray(offsets)
 
 
+def spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
+    """Where each token but the special ones begins and ends, in characters of the text's NFC form.
+
+    Raises UserError as :func:`check_texts` does.
+    """
+    check_texts([text])
+    text = unicodedata.normalize("NFC", text)
+    encoding = tokenizer.encode(text)
+    found = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
+    return [_trimmed(text, *span) for span, special in found if not special]
+
+
+def check_texts(texts: Sequence[str]) -> None:
+    """Raises UserError for every item that is no text, or holds half a surrogate pair, which no encoding can carry."""
+    faults = []
+    for i, text in enumerate(texts):
+        if not isinstance(text, str):
+            faults.append(f"text {i}: expected a text, got {type(text).__name__}")
+            continue
+        try:
+            text.encode("utf-8")
+        except UnicodeEncodeError as error:
+            code = ord(text[error.start])
+            faults.append(f"text {i}: not valid Unicode (half a surrogate pair, U+{code:04X}, at {error.start})")
+    if faults:
+        raise UserError(faults)
+
+
 def sentencepiece_ids(model_file: Path, texts: Iterable[str]) -> Iterator[list[int]]:
     """The oracle: fairseq's ids of SentencePiece's own pieces, ``[0] + [piece + 1, with piece 0 -> 3] + [2]``."""
     from sentencepiece import SentencePieceProcessor
@@ -205,3 +234,8 @@ def _add_special(tokenizer: Tokenizer) -> None:
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>", pair="<s> $A </s> </s> $B </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
+
+
+def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
+    """A token's span without the spaces that it begins with; empty where it is nothing else."""
+    return end - len(text[start:end].lstrip()), end

@@ -29,7 +29,7 @@ def small_data(folder: Path) -> list[str]:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows[: size + 1])
     files = [f"data.{key}={name}.csv" for key, name in (("train", "train"), ("val", "validation"), ("test", "test"))]
-    return [*TINY, "data=table", f"data.dir={folder}", *files, "data.cache=null", "data.leaks=warn"]
+    return [*TINY, "data=table", f"data.dir={folder}", *files, "data.leaks=warn"]
 
 
 def call(program: Callable[[], None], *words: str) -> int:

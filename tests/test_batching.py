@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from src.batching import Batches, BatchPlan, TokenisedSplit, padding_share
+from src.batching import Batches, BatchPlan, TokenisedSplit
 from src.labels import IGNORE
 
 RNG = np.random.default_rng(0)
@@ -54,11 +54,15 @@ def test_same_seed_same_batches_other_epoch_other_batches(mode) -> None:
     assert {frozenset(b.tolist()) for b in BatchPlan(LENGTHS, mode=mode, seed=8).batches(3)} != as_sets[0]
 
 
+def padding_share(lengths: np.ndarray, batches: list[np.ndarray]) -> float:
+    """Tokens computed per real token: 1.0 is no padding."""
+    return sum(len(rows) * int(lengths[rows].max()) for rows in batches) / int(lengths.sum())
+
+
 def test_buckets_save_what_they_promise() -> None:
     bucketed, random = (padding_share(LENGTHS, BatchPlan(LENGTHS, mode=m).batches(0)) for m in ("bucketed", "random"))
     assert bucketed < 1.1
     assert random > 2
-    assert padding_share(np.array([4, 4]), [np.array([0, 1])]) == 1.0
 
 
 @pytest.mark.parametrize("mode", ["bucketed", "random", "sequential"])

@@ -9,9 +9,9 @@ import pytest
 
 from src.cli import main
 from src.errors import UserError
+from src.figures import evaluate, figures
 from src.judge.inference import predict_file
 from src.judge.thresholds import Thresholds
-from src.metrics import evaluate, figures
 from src.predictions import read_predictions
 from src.runs import Run
 from tests.conftest import ROOT

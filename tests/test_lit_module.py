@@ -9,11 +9,11 @@ import torch
 
 from src.batching import Batches, BatchPlan
 from src.checkpoint import AtomicCheckpointIO
+from src.figures import FIGURES, evaluate, figures
 from src.focal import FocalLoss
 from src.labels import IGNORE
 from src.lit_module import AspectSentimentModule, learning_rate_factor
 from src.losses import CrossEntropyLoss
-from src.metrics import FIGURES, evaluate, figures
 from src.predictions import Predictions
 from tests.tiny import ASPECTS, CONFIG, tiny_module, tiny_split
 

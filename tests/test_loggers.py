@@ -5,7 +5,6 @@ TensorBoard: end to end, in tests/test_devices.py.
 
 from importlib.util import find_spec
 
-import numpy as np
 import pytest
 from hydra.utils import instantiate
 from lightning.pytorch.loggers import TensorBoardLogger
@@ -13,17 +12,12 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from src import loggers
 from src.checks import check_config
 from src.errors import UserError
-from src.judge.confusion import log_outcome, picture
-from src.loggers import begin
+from src.loggers import begin, log_outcome
 from tests.test_config import composed
 from tests.test_lit_module import loader, trainer
 from tests.tiny import tiny_module, tiny_split
 
-CONFUSION = [[50, 3, 2], [4, 30, 6], [1, 0, 0]]
-JUDGED = {
-    "figures": {"val": {"pair_f1": 0.5}, "test": {"pair_f1": 0.25}},
-    "confusion": {"val": CONFUSION, "test": CONFUSION},
-}
+JUDGED = {"figures": {"val": {"pair_f1": 0.5}, "test": {"pair_f1": 0.25}}}
 SETTINGS = {"seed": 42, "loss": {"gamma": 2.0, "alpha": "auto"}, "data": {"aspects": None}}
 
 
@@ -39,7 +33,7 @@ def logged(tmp_path, monkeypatch, name: str) -> list:
     return made
 
 
-def test_mlflows_store_holds_figures_config_and_pictures(tmp_path, monkeypatch) -> None:
+def test_mlflows_store_holds_figures_and_config(tmp_path, monkeypatch) -> None:
     made = logged(tmp_path, monkeypatch, "mlflow")
     from mlflow.tracking import MlflowClient
 
@@ -49,9 +43,6 @@ def test_mlflows_store_holds_figures_config_and_pictures(tmp_path, monkeypatch) 
     assert run.data.metrics["best/test/pair_f1"] == 0.25 and run.data.metrics["best/val/pair_f1"] == 0.5
     assert {"val/pair_f1", "val/sentiment_f1", "train/loss"} <= run.data.metrics.keys()
     assert run.data.params["seed"] == "42" and run.data.params["loss/gamma"] == "2.0"
-    assert {f.path for f in client.list_artifacts(run.info.run_id, "confusion")} == {
-        f"confusion/{split}.png" for split in ("val", "test")
-    }
     assert not (tmp_path / "mlruns").exists()
 
 
@@ -71,16 +62,6 @@ def test_wandb_writes_its_folder_without_account_or_network(tmp_path, monkeypatc
     written = journal.read_bytes()
     for word in (b"best/test/pair_f1", b"val/sentiment_f1", b"train/loss", b"gamma", b"visobert-absa"):
         assert word in written
-    pictures = sorted(p.name.rpartition("_")[0].rpartition("_")[0] for p in folder.rglob("*.png"))
-    assert pictures == ["test", "val"]
-
-
-def test_the_picture_is_dark_where_most_are() -> None:
-    image = np.asarray(picture(CONFUSION, "sentiments, test")).astype(int)
-    corners = np.array([[image[80 + 110 * i + 6, 80 + 110 * j + 6].sum() for j in range(3)] for i in range(3)])
-    shares = np.array(CONFUSION) / np.array(CONFUSION).sum(1, keepdims=True)
-    assert (np.argsort(-corners.ravel(), kind="stable") == np.argsort(shares.ravel(), kind="stable")).all()
-    assert np.asarray(picture(np.zeros((3, 3), int), "nothing")).shape == image.shape
 
 
 @pytest.mark.parametrize("name", ["tensorboard", "wandb", "mlflow"])

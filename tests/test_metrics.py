@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
+from src.figures import FIGURES, evaluate, figures, per_aspect
 from src.labels import IGNORE, C, Labels
-from src.metrics import FIGURES, AspectFigures, count, evaluate, figures, per_aspect, to_numpy
+from src.metrics import AspectFigures, count, to_numpy
 from src.predictions import Predictions
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from src.errors import UserError
+from src.figures import evaluate, figures
 from src.labels import Labels
-from src.metrics import evaluate, figures
 from src.predictions import read_predictions, sigmoid, write_predictions
 from tests.test_metrics import LABELS, predictions
 

@@ -11,12 +11,10 @@ import lightning.pytorch as L
 import numpy as np
 import pytest
 import torch
-from lightning.pytorch.strategies import FSDPStrategy
-from torch.distributed.fsdp import FullStateDictConfig, FullyShardedDataParallel, StateDictType
 
 from src.batching import Batches, BatchPlan
 from src.checkpoint import AtomicCheckpointIO, RandomState, StopSafely, TrainingStopped
-from src.devices import ddp, fsdp
+from src.devices import ddp
 from src.focal import FocalLoss
 from src.lit_module import AspectSentimentModule
 from tests.conftest import ROOT
@@ -135,30 +133,6 @@ def test_two_processes_train_what_one_does_with_the_same_batches(one, two) -> No
     first, second = two
     assert first[0] == second[0], "every process sees the same figures, early stopping and best.ckpt go by them"
     assert all((first[3][name] == second[3][name]).all() for name in first[3])
-
-
-class OnProcessor(FSDPStrategy):
-    """Lightning refuses FSDP without a GPU, and torch does unless it is given the processor by name."""
-
-    def _setup_model(self, model):
-        return FullyShardedDataParallel(model, device_id=torch.device("cpu"), **self.kwargs)
-
-    def lightning_module_state_dict(self):
-        """The same without moving it to the processor, where it is: torch crashes on that."""
-        kept = FullStateDictConfig(offload_to_cpu=False, rank0_only=False)
-        with FullyShardedDataParallel.state_dict_type(self.model, StateDictType.FULL_STATE_DICT, kept):
-            return self.model.state_dict()
-
-
-def test_a_model_shared_out_trains_the_same_into_one_file(one, tmp_path) -> None:
-    got = in_two(tmp_path, lambda: fsdp(OnProcessor), tmp_path / "last.ckpt")
-    figures, steps, rates, module = one
-    for its_figures, its_steps, its_rates, _ in got:
-        assert (its_steps, its_rates) == (steps, rates[1::2])
-        assert its_figures == pytest.approx(figures, rel=1e-4)
-    loaded = AspectSentimentModule.load_from_checkpoint(tmp_path / "last.ckpt", weights_only=True)
-    for name, value in loaded.state_dict().items():
-        torch.testing.assert_close(value, module.state_dict()[name], atol=2e-5, rtol=0, msg=name)
 
 
 class StopOne(Losses):

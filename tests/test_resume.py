@@ -371,7 +371,7 @@ def test_last_is_the_newest_run_with_these_settings(tmp_path, caplog) -> None:
     other = begun(root / "d" / "3", "loss.gamma=3", age=100)
     mine = begun(root / "d" / "2", "loss.gamma=1", "trainer.max_epochs=2", "callbacks.early_stopping=null", age=200)
     (root / "d" / "4").mkdir()  # begun, and no checkpoint yet
-    asked = composed("loss.gamma=1", "ckpt_path=last", "trainer.max_epochs=9", "data.cache=null")
+    asked = composed("loss.gamma=1", "ckpt_path=last", "trainer.max_epochs=9")
     assert find_last(asked, root / "d" / "4", root) == mine
     assert f"the newest run with these settings, {mine} of " in caplog.text and "1 newer have other" in caplog.text
     mine.rename(mine.with_name("previous.ckpt"))  # no last.ckpt, as a kill can leave it without hard links

@@ -1,7 +1,6 @@
 """Searches: spaces in Hydra's words, studies that are killed and go on, several processes, pruning, the page."""
 
 import gc
-import json
 import multiprocessing
 import re
 import shlex
@@ -368,7 +367,7 @@ def test_a_trial_that_fails_does_not_end_the_search(data, tmp_path, monkeypatch,
     assert call(search.main, *data, *SPACE, "sweep.trials=2", f"sweep.dir={tmp_path}") == 0
     assert [state for _, state, *_ in results(tmp_path)] == [TrialState.FAIL, TrialState.COMPLETE]
     assert "Trial 0 failed: no more" in capfd.readouterr().out
-    assert "MemoryError: no more" in (tmp_path / "report.html").read_text()
+    assert "1 complete, 1 fail, of 2" in (tmp_path / "report.html").read_text(encoding="utf-8")
 
 
 def test_what_is_wrong_with_all_trials_ends_the_search(data, tmp_path, capfd) -> None:
@@ -437,21 +436,17 @@ def test_the_page_shows_the_study(tmp_path) -> None:
         else:
             search.study.tell(trial, values["x"])
     search.claim()
-    page = write_page(search).read_text()
+    page = write_page(search).read_text(encoding="utf-8")
     best = search.study.best_trial
-    assert f'<data value="{best.value}">' in page
     assert f"python train.py model=mini x={best.params['x']} model.head_lr=" in page
-    assert "9 complete, 2 pruned, 1 failed, 1 running or left, of 20 trials" in page
-    assert page.count('<svg class="chart slice"') == 3 and 'class="chart importance"' in page
-    assert page.count('class="half"') - 1 == 2 * 4, "pruned trials in each chart"
-    assert "&lt;script&gt;" in page and "<script" not in page
-    assert not re.search(r"(src|href)=\"(?!#)", page) and "http" not in re.sub(r"http-equiv", "", page)
-    assert json.loads(re.search(r"<desc>(\d+) trials", page)[1]) == 11
+    assert "1 running, 9 complete, 2 pruned, 1 fail, of 20 asked for" in page
+    assert page.count("Plotly.newPlot(") == 3
+    assert not re.search(r"<(script|link)[^>]*(src|href)=", page), "nothing from outside"
 
 
 def test_a_page_of_nothing_and_of_one(tmp_path) -> None:
     search = opened(tmp_path)
-    assert "No trial is complete yet" in write_page(search).read_text()
+    assert "no trial, of 20 asked for. Best: none is complete" in write_page(search).read_text(encoding="utf-8")
     trial, values = search.claim()
     search.study.tell(trial, values["x"])
-    assert "Not enough complete trials" in write_page(search).read_text()
+    assert write_page(search).read_text(encoding="utf-8").count("Plotly.newPlot(") == 1

@@ -29,7 +29,6 @@ ORDER = [
     *(
         "data_report",
         "tokenizer",
-        "token_cache",
         "packing",
         "batching",
         "datamodule",

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
+from src.figures import evaluate, figures
 from src.judge.calibration import fit_calibration
 from src.judge.thresholds import Thresholds, tune_thresholds
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
-from src.metrics import evaluate, figures
 from src.predictions import read_predictions
 from src.runs import Run
 from tests.conftest import ROOT, TINY, train

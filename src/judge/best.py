@@ -9,12 +9,11 @@ import lightning.pytorch as L
 from src.checkpoint import AtomicCheckpointIO
 from src.datamodule import AspectDataModule
 from src.errors import UserError
-from src.figures import figures, per_aspect
+from src.figures import evaluate, figures, per_aspect
 from src.judge.calibration import fit_calibration
 from src.judge.inference import assemble
 from src.judge.thresholds import tune_thresholds
 from src.lit_module import AspectSentimentModule
-from src.metrics import evaluate
 from src.predictions import Predictions, write_predictions
 from src.runs import Run
 from src.summary import aspect_table, figures_table

@@ -100,7 +100,7 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
 
 
 def error_data(
-    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, attributions: Mapping[int, np.ndarray]
+    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, weights: Mapping[int, np.ndarray]
 ) -> dict[str, Any]:
     """The mistakes as the page's script reads them: reviews once each, as words; shades -4 to 4 of each word."""
     place: dict[int, int] = {}
@@ -113,16 +113,19 @@ def error_data(
         review = reviews[place[m.row]]
         error: dict[str, Any] = {"r": place[m.row], "a": m.aspect, "k": KINDS.index(m.kind), "g": m.gold, "s": m.said}
         error |= {"c": round(m.confidence, 4)} | ({"q": 1} if m.suspect else {})
-        if i in attributions:
-            error["x"] = shades(attributions[i])[: len(review["w"])]
+        if i in weights:
+            error["x"] = shades(weights[i])[: len(review["w"])]
         errors.append(error)
     return {"aspects": list(map(printable, labels.aspects)), "kinds": KINDS, "reviews": reviews, "errors": errors}
 
 
 def shades(values: np.ndarray) -> list[int]:
-    """Attributions float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4."""
-    most = np.abs(values).max(initial=0.0)
-    return [int(v) for v in np.rint(STRONGEST * values / most)] if most else [0] * len(values)
+    """Weights float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4.
+
+    As on the service's page, a text whose words all weigh less than a tenth has no strong shade.
+    """
+    most = np.abs(values).max(initial=0.1)
+    return [int(v) for v in np.rint(STRONGEST * values / most)]
 
 
 def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:

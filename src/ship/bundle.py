@@ -30,11 +30,6 @@ PRECISIONS = ("fp32", "int8")
 CHANGED = "is not the file that was exported (its SHA-256 differs)"
 
 
-def read_bundle(folder: str | Path) -> dict[str, Any]:
-    """The content of ``bundle.json``, checked as :func:`read_whole` does."""
-    return read_whole(folder)[0]
-
-
 def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The content of ``bundle.json`` and the bytes of the other files by name, each read once and checked as read.
 

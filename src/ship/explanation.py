@@ -31,10 +31,7 @@ class Explanation:
         aspects: how far an answer's log-probability falls when the word is left out. Words are what lies between
         spaces; a word beyond the model's reach weighs 0.
         """
-        said = self._decisions.predictions(mentioned, sentiment).sentiment_said()[0]
-        log = self._decisions.log_confidence(mentioned, sentiment, said)  # [1 + words in reach, A]
-        drops = np.zeros((len(self._words), log.shape[1]))
-        drops[: len(log) - 1] = log[0] - log[1:]
+        drops = self.drops(mentioned, sentiment)
         answer = self._decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
         aspects = self._decisions.labels.aspects
         return {
@@ -42,3 +39,14 @@ class Explanation:
             "words": [{"start": a, "end": b} for a, b in self._words],
             "weights": {name: np.round(drops[:, aspects.index(name)], 4).tolist() for name in answer["aspects"]},
         }
+
+    def drops(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> np.ndarray:
+        """Float64 [words, A]: how far each aspect's log-probability falls without the word, mentioned or not.
+
+        The logits are those of ``texts``, as for :meth:`answer`.
+        """
+        said = self._decisions.predictions(mentioned, sentiment).sentiment_said()[0]
+        log = self._decisions.log_confidence(mentioned, sentiment, said)  # [1 + words in reach, A]
+        drops = np.zeros((len(self._words), log.shape[1]))
+        drops[: len(log) - 1] = log[0] - log[1:]
+        return drops

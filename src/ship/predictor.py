@@ -23,10 +23,10 @@ from src.labels import C, Labels
 from src.ship.answers import Decisions
 from src.ship.bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
 from src.ship.explanation import Explanation
-from src.tokenizer import encode, from_json
+from src.tokenizer import check_texts, encode, from_json, spans
 
 if TYPE_CHECKING:
-    from src.ship.run_predictor import RunPredictor
+    from src.judge.inference import RunPredictor
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two it replaces
 
@@ -107,11 +107,7 @@ class Predictor:
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """Where each token but the special ones begins and ends, in characters of the text's NFC form."""
-        check_texts([text])
-        text = unicodedata.normalize("NFC", text)
-        encoding = self._tokenizer.encode(text)
-        spans = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
-        return [_trimmed(text, *span) for span, special in spans if not special]
+        return spans(self._tokenizer, text)
 
     def explain(self, text: str) -> dict[str, Any]:
         """What each word contributes to each answer, as :class:`src.ship.explanation.Explanation` describes it."""
@@ -134,7 +130,7 @@ def open_predictor(path: str | Path, threads: int | None = None) -> "Predictor |
     """A predictor for a bundle, or for a run's folder (which needs torch). Raises UserError if ``path`` is neither."""
     path = Path(path)
     if not (path / INFO).is_file() and (path / "summary.json").is_file():
-        from src.ship.run_predictor import RunPredictor  # brings torch
+        from src.judge.inference import RunPredictor  # brings torch
 
         return RunPredictor.load(path, threads)
     if not (path / INFO).is_file():
@@ -153,24 +149,3 @@ def cores() -> int:
         return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
     except (OSError, ValueError):
         return available
-
-
-def check_texts(texts: Sequence[str]) -> None:
-    """Raises UserError for every item that is no text, or holds half a surrogate pair, which no encoding can carry."""
-    faults = []
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            faults.append(f"text {i}: expected a text, got {type(text).__name__}")
-            continue
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            code = ord(text[error.start])
-            faults.append(f"text {i}: not valid Unicode (half a surrogate pair, U+{code:04X}, at {error.start})")
-    if faults:
-        raise UserError(faults)
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A token's span without the spaces that it begins with; empty where it is nothing else."""
-    return end - len(text[start:end].lstrip()), end

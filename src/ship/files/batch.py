@@ -17,8 +17,8 @@ from src.ship.files.rows import Place, Row, Source
 from src.ship.files.writers import dumps, json_line
 
 if TYPE_CHECKING:
+    from src.judge.inference import RunPredictor
     from src.ship.predictor import Predictor
-    from src.ship.run_predictor import RunPredictor
 
 ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first; characters of all its cells
 AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy

@@ -24,8 +24,8 @@ from src.ship.files.target import Target
 from src.ship.files.writers import Table
 
 if TYPE_CHECKING:
+    from src.judge.inference import RunPredictor
     from src.ship.predictor import Predictor
-    from src.ship.run_predictor import RunPredictor
 
 
 def predict_file(
