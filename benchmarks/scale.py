@@ -48,11 +48,11 @@ def write_rows(target: Path, count: int) -> Path:
 
 def take_stages(file: Path) -> dict[str, Any]:
     """Seconds (wall and processor) of each stage, and MiB at most until its end."""
-    from src.batching import Batches, BatchPlan, TokenisedSplit
-    from src.encoder import some_of
-    from src.findings import compare, text_keys
-    from src.reviews import read_reviews
-    from src.tokenizer import encode, train_tokenizer
+    from src.data.findings import compare, text_keys
+    from src.data.reviews import read_reviews
+    from src.model.encoder import some_of
+    from src.tokens.batching import Batches, BatchPlan, TokenisedSplit
+    from src.tokens.tokenizer import encode, train_tokenizer
 
     seconds: dict[str, float] = {}
     cpu: dict[str, float] = {}

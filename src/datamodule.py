@@ -9,12 +9,12 @@ import lightning.pytorch as L
 import numpy as np
 from tokenizers import Tokenizer
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.findings import Findings
-from src.labels import NEUTRAL, Labels
-from src.reviews import Reviews
-from src.splits import Splits, read_splits
-from src.tokenizer import encode
+from .data.findings import Findings
+from .data.reviews import Reviews
+from .data.splits import Splits, read_splits
+from .labels import NEUTRAL, Labels
+from .tokens.batching import Batches, BatchPlan, TokenisedSplit
+from .tokens.tokenizer import encode
 
 
 class AspectDataModule(L.LightningDataModule):
@@ -22,7 +22,7 @@ class AspectDataModule(L.LightningDataModule):
 
     ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
-    :func:`src.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
+    :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
     scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the encoder
     allows it. Raises UserError with every fault of the files at once.
     """

@@ -1,6 +1,5 @@
 """Training, validation and prediction of an :class:`AspectClassifier`, as a LightningModule."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -9,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from src.classifier import AspectClassifier, Pooling, parameter_groups
-from src.encoder import from_config
-from src.labels import IGNORE, Batch, Labels
-from src.losses import DETECTION_LOSSES, divergence
-from src.metrics import AspectFigures
-from src.packing import Packing
+from .labels import IGNORE, Batch, Labels
+from .losses import DETECTION_LOSSES, divergence
+from .model.classifier import AspectClassifier, Pooling
+from .model.encoder import from_config
+from .model.metrics import AspectFigures
+from .model.optim import parameter_groups
+from .tokens.packing import Packing
 
 
 class AspectSentimentModule(L.LightningModule):
@@ -200,21 +200,3 @@ class AspectSentimentModule(L.LightningModule):
 def detect(logits: Tensor, threshold: float | Tensor) -> Tensor:
     """Mentioned or not: probability above ``threshold``, compared as probabilities. float [B, A] -> bool [B, A]."""
     return torch.sigmoid(logits.float()) > threshold
-
-
-def learning_rate_factor(schedule: str, total_steps: int, warmup: float) -> Callable[[int], float]:
-    """Step -> factor on the learning rate: linear warm-up, then cosine or linear to 0 at ``total_steps``.
-
-    No step has a rate of 0, so a run of one step learns too.
-    """
-    warm = int(warmup * total_steps)
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        if schedule == "constant" or total_steps <= warm:
-            return 1.0
-        progress = min(1.0, (step - warm) / (total_steps - warm))
-        return 0.5 * (1 + math.cos(math.pi * progress)) if schedule == "cosine" else 1 - progress
-
-    return factor

@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import src.checks
-import src.encoder
 import src.judge.best  # noqa: F401  what a training imports, before any process is forked
 from tests.conftest import ROOT, TINY
 

@@ -8,8 +8,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf, open_dict
 
 import train
-from src.checks import check_config
 from src.errors import UserError
+from src.training.checks import check_config
 from tests.conftest import ROOT
 
 FILES = sorted((ROOT / "conf").rglob("*.yaml"))

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.checkpoint import AtomicCheckpointIO
-from src.encoder import from_config, load_encoder
 from src.errors import UserError
 from src.judge.inference import load_best
-from src.runs import Run
+from src.model.encoder import from_config, load_encoder
+from src.runs.run import Run
 from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_whole
-from src.tokenizer import PROBES, train_tokenizer
+from src.tokens.tokenizer import PROBES, train_tokenizer
+from src.training.checkpoint import AtomicCheckpointIO
 from tests.test_ship_bundle import fill
 from tests.tiny import CONFIG, tiny_module
 

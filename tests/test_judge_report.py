@@ -18,17 +18,17 @@ from sklearn.metrics import (
     recall_score,
 )
 
+from src.answers.calibration import Calibration
+from src.answers.predictions import Predictions, read_predictions, sigmoid
 from src.errors import UserError
 from src.judge import page
-from src.judge.calibration import Calibration
-from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
+from src.judge.html import pieces, printable
 from src.judge.inference import RunPredictor
 from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
+from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
-from src.judge.writing import pieces, printable
 from src.labels import IGNORE, SENTIMENTS, Labels
-from src.predictions import Predictions, read_predictions, sigmoid
-from src.runs import Run
+from src.runs.run import Run
 from tests.judging import LABELS, change_summary, make_run, predicted
 
 HOSTILE = '<script>alert(1)</script> "><img src=x onerror=alert(2)> </script><!-- {{ 7 * 7 }} \u202e😍 ' + "ư" * 300

@@ -10,12 +10,12 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from src.answers.figures import evaluate, figures
+from src.answers.predictions import read_predictions
 from src.cli import main
 from src.errors import UserError
-from src.figures import evaluate, figures
 from src.judge.inference import load_best
-from src.predictions import read_predictions
-from src.runs import Run
+from src.runs.run import Run
 from src.ship import export
 from src.ship.bundle import read_whole
 from src.ship.graph import to_onnx

@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.answers.calibration import Calibration
+from src.answers.decisions import Decisions
+from src.answers.predictions import read_predictions
 from src.cli import main
 from src.errors import UserError
-from src.judge.calibration import Calibration
 from src.labels import Labels
-from src.predictions import read_predictions
-from src.runs import Run
-from src.ship.answers import Decisions
+from src.runs.run import Run
 from src.ship.bundle import read_whole
 from src.ship.predictor import Predictor, cores, open_predictor
 from tests.conftest import ROOT

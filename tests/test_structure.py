@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from src.checks import check_config
+from src.training.checks import check_config
 from tests.conftest import ROOT
 from tests.test_config import composed
 
@@ -110,7 +110,7 @@ def test_every_training_command_of_the_readme_is_valid(command, tmp_path, monkey
     """Composed and checked as typed, with files where it names some."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("src.checks.compiler_missing", lambda accelerator: None)
+    monkeypatch.setattr("src.training.checks.compiler_missing", lambda accelerator: None)
     sample = ROOT / "data" / "sample"
     for name in ("train.csv", "val.csv", "test.csv", "all.csv", "last.ckpt", "Train.csv", "train_balanced.csv"):
         (tmp_path / name).write_bytes((sample / "train.csv").read_bytes())

@@ -6,17 +6,17 @@ from typing import Any
 
 import lightning.pytorch as L
 
-from src.checkpoint import AtomicCheckpointIO
-from src.datamodule import AspectDataModule
-from src.errors import UserError
-from src.figures import evaluate, figures, per_aspect
-from src.judge.calibration import fit_calibration
-from src.judge.inference import assemble
-from src.judge.thresholds import tune_thresholds
-from src.lit_module import AspectSentimentModule
-from src.predictions import Predictions, write_predictions
-from src.runs import Run
-from src.summary import aspect_table, figures_table
+from ..answers.calibration import fit_calibration
+from ..answers.figures import evaluate, figures, per_aspect
+from ..answers.predictions import Predictions, write_predictions
+from ..answers.thresholds import tune_thresholds
+from ..datamodule import AspectDataModule
+from ..errors import UserError
+from ..lit_module import AspectSentimentModule
+from ..runs.run import Run
+from ..training.checkpoint import AtomicCheckpointIO
+from ..training.summary import aspect_table, figures_table
+from .inference import assemble
 
 log = logging.getLogger(__name__)
 

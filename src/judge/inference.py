@@ -9,21 +9,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.checkpoint import AtomicCheckpointIO
-from src.encoder import bytes_of
-from src.errors import UserError
-from src.judge.calibration import Calibration
-from src.judge.thresholds import Thresholds
-from src.labels import C, Labels
-from src.lit_module import AspectSentimentModule
-from src.predictions import Predictions
-from src.reviews import Reviews, read_reviews
-from src.runs import Run
-from src.ship.answers import Decisions
-from src.ship.explanation import Explanation
-from src.tokenizer import PAD_ID, check_texts, encode, from_json, spans
-from src.torch_files import DamagedFile
+from ..answers.calibration import Calibration
+from ..answers.decisions import Decisions
+from ..answers.explanation import Explanation
+from ..answers.predictions import Predictions
+from ..answers.thresholds import Thresholds
+from ..data.reviews import Reviews, read_reviews
+from ..errors import UserError
+from ..labels import C, Labels
+from ..lit_module import AspectSentimentModule
+from ..model.encoder import bytes_of
+from ..model.torch_files import DamagedFile
+from ..runs.run import Run
+from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
+from ..tokens.tokenizer import PAD_ID, check_texts, encode, from_json, spans
+from ..training.checkpoint import AtomicCheckpointIO
 
 
 def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:

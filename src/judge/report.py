@@ -10,16 +10,16 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from src.errors import UserError
-from src.figures import SENTIMENT
-from src.judge import charts, page, words
-from src.judge.evaluation import decide, evaluation
-from src.judge.mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
-from src.judge.settings import known_settings
-from src.judge.writing import json_block, policy_hash, printable, write_whole
-from src.labels import SENTIMENTS
-from src.predictions import read_predictions
-from src.runs import Run
+from ..answers.figures import SENTIMENT
+from ..answers.predictions import read_predictions
+from ..errors import UserError
+from ..labels import SENTIMENTS
+from ..runs.run import Run
+from ..runs.settings import known_settings
+from . import charts, page, words
+from .evaluation import decide, evaluation
+from .html import json_block, policy_hash, printable, write_whole
+from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 
 TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
@@ -107,7 +107,7 @@ def _weights(
     """
     import torch
 
-    from src.judge.inference import RunPredictor  # brings torch
+    from .inference import RunPredictor  # brings torch
 
     if not mistakes:
         return {}, []

@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.pretraining.corpus import Corpus, read_corpus
-from src.pretraining.masking import Vocabulary, mask_of, mask_words, vocabulary_of
-from src.texts import Texts
-from src.tokenizer import encode
+from ..data.corpus import Corpus, read_corpus
+from ..data.texts import Texts
+from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
+from ..tokens.tokenizer import encode
+from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
 
 class MaskedBatches(Batches):
-    """:class:`src.batching.Batches` whose ``input_ids`` have words hidden and whose ``targets`` int64 [B, T] say which.
+    """:class:`src.tokens.batching.Batches` whose ``input_ids`` have words hidden and whose ``targets`` int64 [B, T] say which.
 
     What is hidden depends on seed, epoch and the batch's place in the epoch, so a resumed run hides the same;
     ``fixed`` hides the same in every epoch (validation).
@@ -39,7 +39,7 @@ class MaskedBatches(Batches):
 
 
 class PretrainingData(L.LightningDataModule):
-    """Reads ``texts`` (files of :func:`src.pretraining.corpus.read_corpus`) and yields masked batches.
+    """Reads ``texts`` (files of :func:`src.data.corpus.read_corpus`) and yields masked batches.
 
     ``mask`` is the share of words that is hidden; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
     of more than ``max_length`` tokens are cut. Raises UserError with every fault of the files at once.

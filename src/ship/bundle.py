@@ -15,12 +15,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from src.disk import flush
-from src.errors import UserError
-from src.figures import FIGURES
-from src.judge.calibration import Calibration
-from src.judge.thresholds import Thresholds
-from src.labels import SENTIMENTS, Labels
+from ..answers.calibration import Calibration
+from ..answers.figures import FIGURES
+from ..answers.thresholds import Thresholds
+from ..errors import UserError
+from ..labels import SENTIMENTS, Labels
+from ..runs.machine import flush
 
 FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
