@@ -216,10 +216,7 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=on_terminal(),
-        plugins=[
-            AtomicCheckpointIO(),
-            LightningEnvironment(),
-        ],  # whatever queue it runs in: src.training.ranks starts the rest
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever the queue: training/ranks starts the rest
     )
 
 

@@ -22,9 +22,9 @@ class AspectDataModule(L.LightningDataModule):
 
     ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
-    :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
-    scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the encoder
-    allows it. Raises UserError with every fault of the files at once.
+    :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
+    original scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the
+    encoder allows it. Raises UserError with every fault of the files at once.
     """
 
     def __init__(

@@ -13,7 +13,7 @@ from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
-from .model.optim import parameter_groups
+from .model.optim import learning_rate_factor, parameter_groups
 from .tokens.packing import Packing
 
 

@@ -16,8 +16,8 @@ DECIMALS = 4  # of a probability in an answer
 class Decisions:
     """What logits mean: the labels, the detection thresholds float64 [A] and the temperatures chosen on validation.
 
-    The logits pass through :class:`src.answers.predictions.Predictions`, as training's do, so that a bundle, a run and the
-    files in a run's folder decide alike.
+    The logits pass through :class:`src.answers.predictions.Predictions`, as training's do, so that a bundle, a run
+    and the files in a run's folder decide alike.
     """
 
     labels: Labels

@@ -14,7 +14,7 @@ from ..datamodule import AspectDataModule
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run
-from ..training.checkpoint import AtomicCheckpointIO
+from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
 from ..training.summary import aspect_table, figures_table
 from .inference import assemble
 
@@ -35,7 +35,7 @@ def judge_best(
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
     decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
-    run.amend_best(decisions)
+    amend_checkpoint(run.best, decisions)
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue

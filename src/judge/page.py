@@ -1,5 +1,6 @@
 """What the report's page shows, worked out of a run: plain data for its template."""
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,6 @@ from ..labels import IGNORE, SENTIMENTS, C, Labels
 from .evaluation import AT_HALF, MODEL
 from .html import json_block, pieces, printable
 from .mistakes import KINDS, Mistake
-from .page import average_precision, learning_curves, precision_recall, thinned
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it

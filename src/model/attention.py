@@ -1,9 +1,9 @@
 """Self-attention for training on short reviews, packed or padded. transformers knows the two kinds by their names.
 
 :data:`PLAIN`, for a processor: matrix products, as the backward pass of the fused kernel is several times slower there
-on short reviews; it drops attention weights by :func:`src.model.dropout.dropout`. :data:`VARLEN`, for a GPU: the kernel that
-takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it and no attention weights are dropped, else
-the fused one over a padded grid.
+on short reviews; it drops attention weights by :func:`src.model.dropout.dropout`. :data:`VARLEN`, for a GPU: the kernel
+that takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it and no attention weights are dropped,
+else the fused one over a padded grid.
 """
 
 from collections.abc import Callable

@@ -17,7 +17,7 @@ from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
 
 class MaskedBatches(Batches):
-    """:class:`src.tokens.batching.Batches` whose ``input_ids`` have words hidden and whose ``targets`` int64 [B, T] say which.
+    """:class:`src.tokens.batching.Batches` with words hidden in ``input_ids``; ``targets`` int64 [B, T] say which.
 
     What is hidden depends on seed, epoch and the batch's place in the epoch, so a resumed run hides the same;
     ``fixed`` hides the same in every epoch (validation).

@@ -15,7 +15,6 @@ from typing import Any
 
 from ..errors import UserError
 from ..labels import Labels
-from ..training.ranks import rank
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
@@ -47,9 +46,9 @@ class Run:
         ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes and the settings of before
         hold no longer.
         """
-        from .folder import accept  # brings Hydra, which reading a run does not need
+        from .folder import accept, is_first_process  # bring Hydra, which reading a run does not need
 
-        if rank():
+        if not is_first_process():
             return
         accept(self.folder)
         (self.folder / SUMS).unlink(missing_ok=True)
@@ -60,13 +59,6 @@ class Run:
         if current.exists():
             count = len(list(self.folder.glob("metrics.*.csv")))
             current.rename(self.folder / f"metrics.{count + 1}.csv")
-
-    def amend_best(self, values: dict[str, Any]) -> None:
-        """Add plain values, such as the detection thresholds, to the best checkpoint."""
-        from ..training.checkpoint import AtomicCheckpointIO  # brings torch, which reading a run does not need
-
-        io = AtomicCheckpointIO()
-        io.save_checkpoint(io.load_checkpoint(self.best) | values, self.best)
 
     def seal(self) -> None:
         """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later.

@@ -1,11 +1,13 @@
 """What runs were set to, and in what they differ."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
-# going on from a checkpoint, in other batches, or with token ids from elsewhere, is no other model
+# going on from a checkpoint or in other batches is no other model; runs of before 0.2 have data.cache
 HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
+MOVED = re.compile(r"(callbacks\..+|trainer\.strategy)\._target_")  # modules move from one version to the next
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -15,7 +17,8 @@ def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = summary["config"]
     folder = str(config.get("trainer", {}).get("default_root_dir") or "")
-    settings = {key: _without(value, folder) for key, value in _flat(config) if not key.startswith(COPIES + HARMLESS)}
+    flat = ((key, value) for key, value in _flat(config) if not key.startswith(COPIES + HARMLESS))
+    settings = {key: _without(value, folder) for key, value in flat if not MOVED.fullmatch(key)}
     splits = summary["data"]["splits"]
     return settings | {f"{name} file": splits[name]["sha256"][:12] for name in ("train", "val") if name in splits}
 

@@ -1,8 +1,8 @@
 """Batches without their padding: the tokens of all reviews in one row, padded only inside attention, if at all.
 
 Everything in an encoder but attention works token by token, so padding can be left out of it. Attention must not look
-from one review into the next: it pads for itself, or is told the bounds of the reviews (:mod:`src.model.attention`). On a
-processor it pads in tiles of like lengths: its cost grows with the square of the width.
+from one review into the next: it pads for itself, or is told the bounds of the reviews (:mod:`src.model.attention`). On
+a processor it pads in tiles of like lengths: its cost grows with the square of the width.
 """
 
 from collections.abc import Callable, Sequence

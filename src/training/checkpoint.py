@@ -57,7 +57,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
-        """Raises :class:`src.model.torch_files.DamagedFile` for what is not whole, or more than tensors and plain values."""
+        """Raises :class:`src.model.torch_files.DamagedFile` for what is not whole, or not tensors and plain values."""
         check_archive(Path(path))
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -234,3 +234,9 @@ class StopSafely(L.Callback):
         while self._before:
             number, handler = self._before.popitem()
             signal.signal(number, handler)
+
+
+def amend_checkpoint(path: Path, values: dict[str, Any]) -> None:
+    """Add plain values, such as the detection thresholds, to a checkpoint. Raises as saving and loading do."""
+    io = AtomicCheckpointIO()
+    io.save_checkpoint(io.load_checkpoint(path) | values, path)

@@ -33,7 +33,8 @@ SHARED = (
     "trainer.strategy",
     "trainer.limit_train_batches",
 )
-FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile")
+# data.cache: runs of before 0.2 have one; classes move from one version to the next
+FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile", "trainer.strategy._target_")
 
 
 def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path | None:
