@@ -13,8 +13,8 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
 from src.errors import UserError
-from src.folder import alone_in, goes_on
-from src.scripts import exit_status, user_error
+from src.runs.folder import alone_in, goes_on
+from src.training.scripts import exit_status, user_error
 from train import plain
 
 log = logging.getLogger("pretrain")
@@ -46,14 +46,14 @@ def pretrain(config: DictConfig) -> None:
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped
-    from src.classifier import parameter_count
-    from src.folder import check_room
-    from src.hardware import resolve_precision
+    from src.model.classifier import parameter_count
     from src.pretraining.masked_lm import write_encoder
-    from src.progress import EpochLine, on_terminal, progress_bar, quiet
-    from src.resume import find_checkpoint, go_on_from
-    from src.runs import Run, environment
+    from src.runs.folder import check_room
+    from src.runs.run import Run, environment
+    from src.training.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped
+    from src.training.hardware import resolve_precision
+    from src.training.progress import EpochLine, on_terminal, progress_bar, quiet
+    from src.training.resume import find_checkpoint, go_on_from
 
     quiet()
     L.seed_everything(settings["seed"], verbose=False)
@@ -117,11 +117,11 @@ def pretrain(config: DictConfig) -> None:
 
 def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
     """The LightningModule over the encoder that ``settings`` name, and that encoder; ``data`` is told its tokenizer."""
-    from src.checks import ENCODER_KEYS
-    from src.encoder import load_encoder
-    from src.hardware import attention_for, device_of
+    from src.model.encoder import load_encoder
     from src.pretraining.masked_lm import MaskedLanguageModel, language_model
     from src.pretraining.masking import mask_of
+    from src.training.checks import ENCODER_KEYS
+    from src.training.hardware import attention_for, device_of
 
     source = {key: settings["model"][key] for key in ENCODER_KEYS if key in settings["model"]}
     encoder = load_encoder(texts=data.corpus.train, max_length=data.max_length, **source)

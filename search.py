@@ -22,9 +22,9 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.disk import is_full
 from src.errors import UserError
-from src.jobs import ROOT, command_again, searching
+from src.runs.machine import is_full
+from src.sweeps.jobs import ROOT, command_again, searching
 from train import plain, train
 
 
@@ -37,8 +37,8 @@ def main() -> None:
     setup_globals()
     simple_stdout_log_config()
     try:
-        if find_spec("optuna") is None:
-            raise UserError("optuna is not installed; pip install -c constraints.txt '.[search]'")
+        if missing := [name for name in ("optuna", "plotly") if find_spec(name) is None]:
+            raise UserError(f"{' and '.join(missing)} is not installed; pip install -c constraints.txt '.[search]'")
         with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
             status = search(words)
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -56,11 +56,11 @@ def main() -> None:
 
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; 0 if any is complete."""
-    from src.search.page import best_command, write_page
-    from src.search.space import from_config, split
-    from src.search.study import Search
-    from src.search.trials import check, work
-    from src.targets import target_faults
+    from src.sweeps.space import from_config, split
+    from src.sweeps.study import Search
+    from src.sweeps.study_page import best_command, write_page
+    from src.sweeps.trials import check, work
+    from src.training.targets import target_faults
 
     own, fixed, space = split(words)
     settings: dict[str, Any] = plain(hydra.compose("search", own))["sweep"]

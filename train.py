@@ -18,11 +18,11 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
-from src.folder import alone_in
-from src.jobs import command_again, take_up
-from src.ranks import follow, leave, rank, together, total
-from src.scripts import exit_status
-from src.sweeps import check_launcher
+from src.runs.folder import alone_in
+from src.sweeps.jobs import command_again, take_up
+from src.sweeps.multirun import check_launcher
+from src.training.ranks import follow, leave, rank, together, total
+from src.training.scripts import exit_status
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -58,17 +58,15 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.checkpoint import TrainingStopped
     from src.focal import resolve_alpha
-    from src.folder import check_room
     from src.judge.best import judge_best
-    from src.judge.confusion import log_outcome
-    from src.judge.inference import load_best
-    from src.loggers import begin
-    from src.progress import quiet
-    from src.resume import find_checkpoint, go_on_from
-    from src.runs import Run
-    from src.summary import not_visobert, start_up, summary
+    from src.runs.folder import check_room
+    from src.runs.run import Run
+    from src.training.checkpoint import TrainingStopped
+    from src.training.loggers import begin, log_outcome
+    from src.training.progress import quiet
+    from src.training.resume import find_checkpoint, go_on_from
+    from src.training.summary import not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -110,8 +108,6 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     seconds["fit"] = time.monotonic() - started
     if not leave():
         return math.nan  # the first process judges, alone
-    if trainer.world_size > 1:
-        module = load_best(run)  # fsdp took the other one apart
 
     figure = settings["monitor"].removeprefix("val/")
     figures = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
@@ -136,8 +132,8 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
 
 def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
     """The checked settings as plain values, what of them names the encoder, and why that one."""
-    from src.checks import ENCODER_KEYS, check_config
-    from src.hub import choose
+    from src.model.hub import choose
+    from src.training.checks import ENCODER_KEYS, check_config
 
     check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
     why = "as configured"
@@ -154,8 +150,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -> Any:
     """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
-    from src.devices import take_part
-    from src.encoder import load_encoder
+    from src.model.encoder import load_encoder
+    from src.training.devices import take_part
 
     texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
     encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
@@ -170,8 +166,8 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     import torch
     from hydra.utils import instantiate
 
-    from src.hardware import attention_for
     from src.lit_module import AspectSentimentModule
+    from src.training.hardware import attention_for
 
     trainer = settings["trainer"]
     encoder.module.set_attn_implementation(attention_for(trainer["accelerator"], encoder.module))
@@ -208,9 +204,9 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     from hydra.utils import instantiate
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-    from src.checkpoint import AtomicCheckpointIO, StopSafely
-    from src.hardware import resolve_precision
-    from src.progress import EpochLine, on_terminal, progress_bar
+    from src.training.checkpoint import AtomicCheckpointIO, StopSafely
+    from src.training.hardware import resolve_precision
+    from src.training.progress import EpochLine, on_terminal, progress_bar
 
     run.begin()
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
@@ -221,7 +217,7 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=on_terminal(),
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever queue it runs in: src.ranks starts the rest
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever the queue: training/ranks starts the rest
     )
 
 

@@ -16,7 +16,7 @@ import tempfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-WAYS = {  # that packed rows give what padded ones give is tested to 1e-5: tests/test_packing.py
+WAYS = {  # that packed rows give what padded ones give is tested to 1e-5: tests/test_tokens_packing.py
     "bucketed, bfloat16": ["trainer.precision=bf16-mixed"],
     "random order, bfloat16": ["trainer.precision=bf16-mixed", "data.batching=random"],
     "bucketed, float32": ["trainer.precision=32-true"],

@@ -11,7 +11,7 @@ from transformers import AutoModel, XLMRobertaConfig
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from src.tokenizer import train_tokenizer
+from src.tokens.tokenizer import train_tokenizer
 
 SHAPE = {"vocab_size": 15004, "hidden_size": 768, "num_hidden_layers": 12, "num_attention_heads": 12}
 SHAPE |= {"intermediate_size": 3072, "max_position_embeddings": 514, "type_vocab_size": 1, "pad_token_id": 1}

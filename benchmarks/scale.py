@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.measuring import measure, own
 
-STAGES = ("read", "check", "train tokenizer", "tokenise", "store", "load", "batch")
+STAGES = ("read", "check", "train tokenizer", "tokenise", "batch")
 TINY = ("hidden_size=32", "layers=1", "heads=2", "intermediate_size=64")
 
 
@@ -48,12 +48,11 @@ def write_rows(target: Path, count: int) -> Path:
 
 def take_stages(file: Path) -> dict[str, Any]:
     """Seconds (wall and processor) of each stage, and MiB at most until its end."""
-    from src.batching import Batches, BatchPlan, TokenisedSplit
-    from src.encoder import some_of
-    from src.findings import compare, text_keys
-    from src.reviews import read_reviews
-    from src.token_cache import read_ids, write_ids
-    from src.tokenizer import encode, train_tokenizer
+    from src.data.findings import compare, text_keys
+    from src.data.reviews import read_reviews
+    from src.model.encoder import some_of
+    from src.tokens.batching import Batches, BatchPlan, TokenisedSplit
+    from src.tokens.tokenizer import encode, train_tokenizer
 
     seconds: dict[str, float] = {}
     cpu: dict[str, float] = {}
@@ -71,9 +70,6 @@ def take_stages(file: Path) -> dict[str, Any]:
     ids, offsets = timed("tokenise", lambda: encode(tokenizer, reviews.texts))
     split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, 1)
     timed("batch", lambda: sum(1 for _ in Batches(split, BatchPlan(split.lengths))))
-    stored = file.with_suffix(".tokens")
-    timed("store", lambda: write_ids(stored, ids, offsets))
-    timed("load", lambda: read_ids(stored))  # a second copy of the ids: not in the peak that counts
     return {"rows": len(reviews), "seconds": seconds, "cpu_seconds": cpu, "mib": mib}
 
 
@@ -84,7 +80,7 @@ def peak() -> float:
 
 def train(file: Path, folder: Path) -> dict[str, Any]:
     """A whole run of five steps: wall seconds, peak MiB, and the seconds until training begins."""
-    overrides = [f"data.train={file}", f"data.cache={folder / 'cache'}", f"hydra.run.dir={folder / 'run'}"]
+    overrides = [f"data.train={file}", f"hydra.run.dir={folder / 'run'}"]
     overrides += ["model=mini", "model.pretrained=false", *(f"model.size.{setting}" for setting in TINY)]
     overrides += ["trainer.limit_train_batches=5", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
     result = measure([sys.executable, "train.py", *overrides], 1200)
@@ -123,7 +119,7 @@ def table(sizes: list[dict[str, Any]]) -> str:
         line(f"{stage}: s (µs a review)", [f"{total:.2f} ({1e6 * total / rows:.1f})" for total, rows in seconds])
     line("`train.py`: s", [f"{size['train']['cpu']:.1f}" for size in sizes])
     for name, value in (
-        ("stages", lambda size: size["mib"]["store"]),
+        ("stages", lambda size: size["mib"]["batch"]),
         ("`train.py`", lambda size: size["train"]["mib"]),
     ):
         line(f"{name}, peak: MiB", [f"{value(size):.0f}" for size in sizes])
@@ -149,7 +145,7 @@ def plot(sizes: list[dict[str, Any]], target: Path) -> None:
     left.set(xlabel="reviews", ylabel="processor's seconds", title="each stage")
     left.legend(fontsize=8)
     right.semilogx(rows, [size["train"]["mib"] for size in sizes], marker="o", markersize=3, label="train.py")
-    right.semilogx(rows, [size["mib"]["store"] for size in sizes], marker="o", markersize=3, label="stages")
+    right.semilogx(rows, [size["mib"]["batch"] for size in sizes], marker="o", markersize=3, label="stages")
     base = sizes[0]["train"]["mib"]
     bound = [base + 400 * n / 2**20 for n in rows]
     right.semilogx(rows, bound, color="0.6", linestyle=":", label="400 bytes a review")

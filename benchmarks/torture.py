@@ -35,24 +35,24 @@ sys.path.insert(0, str(ROOT))
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-import src.checkpoint
-import src.files
-import src.folder
+import src.data.files
+import src.data.tables
 import src.judge.best
-import src.progress
-import src.resume
+import src.model.torch_files
 import src.runs
-import src.summary
-import src.tables
-import src.torch_files
-from src.checkpoint import AtomicCheckpointIO, RandomState
+import src.runs.folder
+import src.training.checkpoint
+import src.training.progress
+import src.training.resume
+import src.training.summary
 from src.errors import UserError
-from src.runs import Run
+from src.runs.run import Run
+from src.training.checkpoint import AtomicCheckpointIO, RandomState
 
 SETTINGS = [
     *("model=mini", "model.pretrained=false", "model.size.hidden_size=16", "model.size.layers=1", "model.size.heads=2"),
     *("model.size.intermediate_size=32", "model.size.vocab_size=1000", "trainer.precision=32-true"),
-    *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64", "data.cache=null"),
+    *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64"),
     "trainer.save_every_minutes=1e-6",  # after every step: a kill within a save is as likely as can be
 ]
 Before = Callable[[], None] | None
@@ -181,7 +181,7 @@ def outcome(run: Path) -> dict[str, Any]:
 
 def finished(outputs: Path) -> Path:
     """The run that came to its end."""
-    return next(f for f in outputs.iterdir() if (f / src.runs.SUMS).exists())
+    return next(f for f in outputs.iterdir() if (f / src.runs.run.SUMS).exists())
 
 
 def resumed(t: Trainings, run: Path, reference: dict[str, Any], result: Result, *words: str) -> None:
@@ -275,7 +275,7 @@ def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
             inside += any(outputs.glob("*/checkpoints/.*.partial"))
             for file in outputs.glob("*/checkpoints/*.ckpt"):
                 try:
-                    src.torch_files.check_archive(file)
+                    src.model.torch_files.check_archive(file)
                 except UserError as error:
                     result.notes.append(str(error))
             result.count(not result.notes, "a checkpoint is damaged")
@@ -317,7 +317,7 @@ def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
 def damaged(file: Path) -> bool:
     """Whether a checkpoint is not whole."""
     try:
-        src.torch_files.check_archive(file)
+        src.model.torch_files.check_archive(file)
     except UserError:
         return True
     return False
@@ -483,7 +483,7 @@ def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
 
     def trusting() -> None:
         set_back()
-        src.checkpoint.time = type("", (), {"monotonic": staticmethod(time.time)})  # type: ignore[assignment]
+        src.training.checkpoint.time = type("", (), {"monotonic": staticmethod(time.time)})  # type: ignore[assignment]
 
     def in_first_epoch(patch: Callable[[], None]) -> Before:
         def both() -> None:
@@ -534,7 +534,7 @@ def two_runs(t: Trainings, reference: dict[str, Any], short: bool, seconds: floa
         result.count(refused and kept and first.status == 0 and outcome(run) == reference, second.words)
 
     def unlocked() -> None:
-        src.folder.fcntl = type("", (), {"flock": staticmethod(lambda *_: None), "LOCK_EX": 0, "LOCK_NB": 0})  # type: ignore
+        src.runs.folder.fcntl = type("", (), {"flock": staticmethod(lambda *_: None), "LOCK_EX": 0, "LOCK_NB": 0})  # type: ignore
 
     run = t.folder / "two-control"
     first = t.start(run=run, before=unlocked)
@@ -553,7 +553,7 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
 
     def growing(checked: bool, path: Path, row: bytes) -> Before:
         def patch() -> None:
-            read = src.files.sha256_of
+            read = src.data.files.sha256_of
 
             def then_grow(name: str, *more: Any, **options: Any) -> str | None:
                 digest = read(name, *more, **options)
@@ -562,10 +562,10 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
                         file.write(row)
                 return digest
 
-            src.tables.sha256_of = then_grow  # type: ignore[attr-defined]
+            src.data.tables.sha256_of = then_grow  # type: ignore[attr-defined]
             if not checked:
-                lines = src.files.read_lines
-                src.tables.read_lines = lambda name, digest, faults: lines(name, sha256(name), faults)  # type: ignore
+                lines = src.data.files.read_lines
+                src.data.tables.read_lines = lambda name, digest, faults: lines(name, sha256(name), faults)  # type: ignore
 
         return patch
 

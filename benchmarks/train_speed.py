@@ -31,11 +31,11 @@ sys.path.insert(0, str(ROOT))
 import train
 from benchmarks.rows import sample_rows
 from benchmarks.where import shares
-from src.batching import Batches
-from src.checks import ENCODER_KEYS
-from src.dropout import Dropout
 from src.focal import resolve_alpha
-from src.runs import Run
+from src.model.dropout import Dropout
+from src.runs.run import Run
+from src.tokens.batching import Batches
+from src.training.checks import ENCODER_KEYS
 
 
 def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:

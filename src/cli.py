@@ -6,8 +6,8 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from src.errors import UserError
-from src.ship.http.limits import Limits
+from .errors import UserError
+from .ship.http.limits import Limits
 
 EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -180,53 +180,53 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     if file is None:
-        from src.judge.evaluation import evaluate_run
+        from .judge.evaluation import evaluate_run
 
         print(evaluate_run(run_folder, protocol=protocol))
         return
-    from src.judge.evaluation import evaluate_predictions
-    from src.judge.inference import predict_file
-    from src.runs import Run
+    from .judge.evaluation import evaluate_predictions
+    from .judge.inference import predict_file
+    from .runs.run import Run
 
     run = Run(run_folder)
     print(evaluate_predictions(run, predict_file(run, file), file, protocol))
 
 
 def _report(run_folder: str) -> None:
-    from src.judge.card import write_card
-    from src.judge.report import write_report
+    from .judge.card import write_card
+    from .judge.report import write_report
 
     print(write_report(run_folder))
     print(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
-    from src.judge.compare import compare_runs
+    from .judge.compare import compare_runs
 
     print(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
-    from src.ship.export import export_run
+    from .ship.export import export_run
 
     print(export_run(run_folder, out, int8, max_drop))
 
 
 def _predict(**options: Any) -> None:
-    from src.ship.files.command import predict_file
+    from .ship.predict.command import predict_file
 
     if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
         raise SystemExit(status)
 
 
 def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
-    from src.ship.http.server import serve
+    from .ship.http.server import serve
 
     serve(bundle, host, port, threads, log_texts, Limits(**bounds))
 
 
 def _check(files: list[str], **options: object) -> None:
-    from src.data_report import check_files
+    from .data.report import check_files
 
     print(check_files(files, **options))
 

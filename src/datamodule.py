@@ -9,12 +9,12 @@ import lightning.pytorch as L
 import numpy as np
 from tokenizers import Tokenizer
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.findings import Findings
-from src.labels import NEUTRAL, Labels
-from src.reviews import Reviews
-from src.splits import Splits, read_splits
-from src.token_cache import cache_folder, encode_cached
+from .data.findings import Findings
+from .data.reviews import Reviews
+from .data.splits import Splits, read_splits
+from .labels import NEUTRAL, Labels
+from .tokens.batching import Batches, BatchPlan, TokenisedSplit
+from .tokens.tokenizer import encode
 
 
 class AspectDataModule(L.LightningDataModule):
@@ -22,10 +22,9 @@ class AspectDataModule(L.LightningDataModule):
 
     ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
-    :func:`src.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the original
-    scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the encoder
-    allows it. ``cache`` is the folder where token ids of large splits are kept for the next run, "auto" for the user's,
-    None for none. Raises UserError with every fault of the files at once.
+    :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
+    original scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the
+    encoder allows it. Raises UserError with every fault of the files at once.
     """
 
     def __init__(
@@ -49,7 +48,6 @@ class AspectDataModule(L.LightningDataModule):
         eval_batch_size: int = 64,
         packed: bool = False,
         seed: int = 0,
-        cache: str | None = None,
         tokenizer: Tokenizer | None = None,
         pad_id: int = 1,
     ) -> None:
@@ -61,7 +59,6 @@ class AspectDataModule(L.LightningDataModule):
         self.tokenizer, self.pad_id = tokenizer, pad_id
         self.device = "cpu"  # where the batches are made
         self.rank, self.world_size = 0, 1  # of several processes, which take turns with the batches
-        self._cache = cache_folder(cache)
         self._files = {
             "train": locate(train, dir),
             "val": locate(val, dir),
@@ -134,7 +131,7 @@ class AspectDataModule(L.LightningDataModule):
         if split not in self._tokenised:
             if self.tokenizer is None:
                 raise RuntimeError("AspectDataModule needs a tokenizer before it can make batches")
-            ids, offsets = encode_cached(self.tokenizer, reviews.texts, self._cache)
+            ids, offsets = encode(self.tokenizer, reviews.texts)
             sentiment = reviews.sentiment
             if split == "train" and self.absent == "neutral":
                 sentiment = np.where(reviews.mentioned, sentiment, np.int8(NEUTRAL))

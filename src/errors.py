@@ -1,6 +1,9 @@
 """What a user did wrong, said once, without a traceback."""
 
+import difflib
+import json
 from collections.abc import Sequence
+from functools import lru_cache
 
 
 class UserError(Exception):
@@ -17,3 +20,59 @@ class UserError(Exception):
 
 class NoRoom(UserError):
     """A disk that is full or cannot be written: what runs next would most likely fail as well."""
+
+
+class Faults:
+    """What is wrong with the files of one read, gathered so that all of it is told at once."""
+
+    SHOWN = 20
+
+    def __init__(self) -> None:
+        self._found: list[tuple[str, int, str]] = []
+        self._untold = 0
+
+    def __len__(self) -> int:
+        return len(self._found) + self._untold
+
+    def add(self, path: str, message: str, line: int = 0) -> None:
+        """A fault at a line of a file, or of the whole file (line 0)."""
+        self._found.append((path, line, message))
+
+    def add_untold(self, count: int) -> None:
+        """More of the same, not worth their words: there are SHOWN of them already."""
+        self._untold += count
+
+    def raise_if_any(self) -> None:
+        """Raise UserError: whole files first, then in the order of files and lines, the first SHOWN in words."""
+        if not self._found:
+            return
+        order = {path: i for i, path in enumerate(dict.fromkeys(path for path, _, _ in self._found))}
+        found = sorted(self._found, key=lambda fault: (fault[1] > 0, order[fault[0]], fault[1]))
+        told = [f"{path}:{line}: {message}" if line else f"{path}: {message}" for path, line, message in found]
+        more = len(self) - min(len(told), self.SHOWN)
+        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []))
+
+
+def quoted(value: object, limit: int = 60) -> str:
+    """A value as an error message shows it: on one line, in double quotes, not too long."""
+    text = str(value)
+    return json.dumps(text if len(text) <= limit else text[: limit - 1] + "…", ensure_ascii=False)
+
+
+def listed(names: Sequence[str], limit: int = 15) -> str:
+    """Names as an error message shows them: on one line, not too many."""
+    shown = [name if name.isprintable() and 0 < len(name) <= 60 else quoted(name) for name in names[:limit]]
+    return ", ".join([*shown, *["..."] * (len(names) > limit)])
+
+
+@lru_cache(maxsize=1024)
+def did_you_mean(word: str, names: tuple[str, ...]) -> str:
+    """``; did you mean "Positive"?`` where one of the names is close to the word, else nothing."""
+    lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(word.strip().lower()[:100], lower, 1)
+    return f"; did you mean {quoted(lower[close[0]])}?" if close else ""
+
+
+def kind_of(value: object) -> str:
+    """What a cell holds, as an error message names it: its type, or the number or truth value itself."""
+    return f"a {type(value).__name__}" if isinstance(value, list | dict | bytes) else str(value)

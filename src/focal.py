@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from src.errors import UserError
-from src.labels import IGNORE, SENTIMENTS, C
+from .errors import UserError
+from .labels import IGNORE, SENTIMENTS, C
 
 
 def focal_loss(

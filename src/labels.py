@@ -25,7 +25,7 @@ class Batch(TypedDict):
     mentioned: "Tensor"  # float32 [B, A], 1.0 = the review talks about the aspect
     sentiment: "Tensor"  # int64 [B, A], 0..C-1 or IGNORE
     row: "Tensor"  # int64 [B], the review's position in its split
-    packing: NotRequired[Any]  # a src.packing.Packing, where the padding is to be left out
+    packing: NotRequired[Any]  # a src.tokens.packing.Packing, where the padding is to be left out
     repeated: NotRequired[bool]  # another rank counts this batch; here it only makes up the number of steps
 
 

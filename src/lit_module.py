@@ -1,6 +1,5 @@
 """Training, validation and prediction of an :class:`AspectClassifier`, as a LightningModule."""
 
-import math
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
@@ -9,12 +8,13 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from src.classifier import AspectClassifier, Pooling, parameter_groups
-from src.encoder import from_config
-from src.labels import IGNORE, Batch, Labels
-from src.losses import DETECTION_LOSSES, divergence
-from src.metrics import AspectFigures
-from src.packing import Packing
+from .labels import IGNORE, Batch, Labels
+from .losses import DETECTION_LOSSES, divergence
+from .model.classifier import AspectClassifier, Pooling
+from .model.encoder import from_config
+from .model.metrics import AspectFigures
+from .model.optim import learning_rate_factor, parameter_groups
+from .tokens.packing import Packing
 
 
 class AspectSentimentModule(L.LightningModule):
@@ -130,11 +130,8 @@ class AspectSentimentModule(L.LightningModule):
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
         """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
-        of_all_shards = getattr(getattr(self._trainer, "model", None), "clip_grad_norm_", None)  # fsdp's own
         if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
             torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val and of_all_shards:
-            of_all_shards(gradient_clip_val)
         elif gradient_clip_val:
             torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
 
@@ -198,21 +195,3 @@ class AspectSentimentModule(L.LightningModule):
             self.log(f"{stage}/loss", self._total({head: mean.compute() for head, mean in means.items()}))
             for mean in means.values():
                 mean.reset()
-
-
-def learning_rate_factor(schedule: str, total_steps: int, warmup: float) -> Callable[[int], float]:
-    """Step -> factor on the learning rate: linear warm-up, then cosine or linear to 0 at ``total_steps``.
-
-    No step has a rate of 0, so a run of one step learns too.
-    """
-    warm = int(warmup * total_steps)
-
-    def factor(step: int) -> float:
-        if step < warm:
-            return (step + 1) / (warm + 1)
-        if schedule == "constant" or total_steps <= warm:
-            return 1.0
-        progress = min(1.0, (step - warm) / (total_steps - warm))
-        return 0.5 * (1 + math.cos(math.pi * progress)) if schedule == "cosine" else 1 - progress
-
-    return factor

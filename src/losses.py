@@ -9,8 +9,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from src.focal import FocalLoss, focal_term
-from src.labels import IGNORE
+from .focal import FocalLoss, focal_term
+from .labels import IGNORE
 
 log = logging.getLogger(__name__)
 

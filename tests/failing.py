@@ -28,9 +28,9 @@ if os.environ.get("LOCAL_RANK", "0") == rank:
     if when == "step":
         AspectSentimentModule.training_step = fail_in_a_step
     else:
-        import src.checks
+        import src.training.checks
 
-        src.checks.check_config = fail_at_the_start
+        src.training.checks.check_config = fail_at_the_start
 
 script = ROOT / "train.py"
 exec(compile(script.read_text(encoding="utf-8"), script, "exec"), {"__name__": "__main__", "__file__": str(script)})

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from src.answers.predictions import Predictions, write_predictions
 from src.labels import IGNORE, SENTIMENTS, C, Labels
-from src.predictions import Predictions, write_predictions
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
 A = len(LABELS.aspects)

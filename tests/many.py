@@ -12,8 +12,6 @@ from pathlib import Path
 
 import pytest
 
-import src.checks
-import src.encoder
 import src.judge.best  # noqa: F401  what a training imports, before any process is forked
 from tests.conftest import ROOT, TINY
 
@@ -29,7 +27,7 @@ def small_data(folder: Path) -> list[str]:
         with (folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as file:
             csv.writer(file).writerows(rows[: size + 1])
     files = [f"data.{key}={name}.csv" for key, name in (("train", "train"), ("val", "validation"), ("test", "test"))]
-    return [*TINY, "data=table", f"data.dir={folder}", *files, "data.cache=null", "data.leaks=warn"]
+    return [*TINY, "data=table", f"data.dir={folder}", *files, "data.leaks=warn"]
 
 
 def call(program: Callable[[], None], *words: str) -> int:

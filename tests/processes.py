@@ -53,7 +53,7 @@ def _answer(pipe: Any, timeout: float) -> tuple[Any, str | None]:
 
 def held_elsewhere(folder: Path) -> subprocess.Popen:
     """Another process that holds the folder until its input is closed."""
-    code = "import sys; from pathlib import Path; from src.folder import claim; claim(Path(sys.argv[1]))"
+    code = "import sys; from pathlib import Path; from src.runs.folder import claim; claim(Path(sys.argv[1]))"
     code += "; print('held', flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", code, str(folder)]
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)

@@ -14,7 +14,7 @@ from benchmarks.rows import sample_rows
 from benchmarks.run import medians, show
 from benchmarks.scale import plot, table, write_rows
 from benchmarks.train_speed import products
-from src.reviews import read_reviews
+from src.data.reviews import read_reviews
 from tests.conftest import ROOT
 from tests.tiny import CONFIG, tiny_module, tiny_split
 

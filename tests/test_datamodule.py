@@ -11,7 +11,7 @@ from src.datamodule import AspectDataModule
 from src.errors import UserError
 from src.focal import resolve_alpha
 from src.labels import IGNORE, NEUTRAL
-from src.tokenizer import PROBES, train_tokenizer
+from src.tokens.tokenizer import PROBES, train_tokenizer
 from tests.tiny import tiny_module
 
 HEADER = ["data", "Battery", "Camera", "OTHERS"]

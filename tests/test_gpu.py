@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import torch
 
-from src.attention import VARLEN, takes_packed
-from src.batching import Batches, BatchPlan
-from src.encoder import set_attention_dropout
+from src.model.attention import VARLEN, takes_packed
+from src.model.encoder import set_attention_dropout
+from src.tokens.batching import Batches, BatchPlan
 from tests.conftest import TINY, train
-from tests.test_packing import assert_alike
+from tests.test_tokens_packing import assert_alike
 from tests.tiny import tiny_module, tiny_split
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs an NVIDIA GPU")

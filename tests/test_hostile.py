@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.checkpoint import AtomicCheckpointIO
-from src.encoder import from_config, load_encoder
 from src.errors import UserError
 from src.judge.inference import load_best
-from src.runs import Run
-from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_bundle
-from src.tokenizer import PROBES, train_tokenizer
+from src.model.encoder import from_config, load_encoder
+from src.runs.run import Run
+from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_whole
+from src.tokens.tokenizer import PROBES, train_tokenizer
+from src.training.checkpoint import AtomicCheckpointIO
 from tests.test_ship_bundle import fill
 from tests.tiny import CONFIG, tiny_module
 
@@ -135,15 +135,15 @@ def test_files_of_a_bundle_without_end_are_not_read(tmp_path, name) -> None:
     folder = fill(tmp_path / "b")
     os.truncate(folder / name, 100 * 10**9)
     with pytest.raises(UserError, match=rf"{name}: 100,000,000,000 bytes, and .* at most are read"):
-        read_bundle(folder)
+        read_whole(folder)
     (folder / name).unlink()
     os.mkfifo(folder / name)  # reading it would wait for ever
     with pytest.raises(UserError, match=rf"{name}: is no file"):
-        read_bundle(folder)
+        read_whole(folder)
     (folder / name).unlink()
     (folder / name).symlink_to("/dev/zero")
     with pytest.raises(UserError, match=rf"{name}: is no file"):
-        read_bundle(folder)
+        read_whole(folder)
 
 
 @pytest.mark.parametrize(
@@ -159,11 +159,11 @@ def test_json_bombs_end_in_a_few_words(tmp_path, text) -> None:
     folder = fill(tmp_path / "b")
     (folder / INFO).write_text(text)
     with pytest.raises(UserError) as error:
-        read_bundle(folder)
+        read_whole(folder)
     assert len(str(error.value)) < 1000
 
 
 def test_a_bundles_values_are_never_shown_whole(tmp_path) -> None:
     with pytest.raises(UserError) as error:
-        read_bundle(fill(tmp_path / "b", task=["x"] * 1_000_000, sentiments="y" * 1_000_000))
+        read_whole(fill(tmp_path / "b", task=["x"] * 1_000_000, sentiments="y" * 1_000_000))
     assert len(str(error.value)) < 1000

@@ -5,14 +5,14 @@ import time
 import numpy as np
 import pytest
 
+from src.answers.figures import figures, tally, total
+from src.answers.predictions import Predictions
+from src.data.splits import read_splits
 from src.errors import UserError
-from src.figures import figures, tally, total
 from src.judge import baselines
 from src.judge.baselines import answer_by_tfidf, constant_answers, tfidf_answer
 from src.labels import C, Labels
-from src.predictions import Predictions
-from src.runs import Run
-from src.splits import read_splits
+from src.runs.run import Run
 from tests.judging import LABELS, make_run, predicted
 
 VISFD = [

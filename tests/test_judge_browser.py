@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from src.answers.predictions import write_predictions
 from src.judge.report import write_report
-from src.predictions import write_predictions
 from tests.judging import LABELS, make_run, predicted
 from tests.test_judge_report import HOSTILE
 

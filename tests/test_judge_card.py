@@ -8,7 +8,7 @@ import yaml
 from huggingface_hub import ModelCard
 
 from src.judge.card import code, plain, write_card
-from src.runs import Run
+from src.runs.run import Run
 from tests.judging import change_summary, make_run
 
 

@@ -6,13 +6,13 @@ import shutil
 import numpy as np
 import pytest
 
+from src.answers.figures import evaluate, figures
+from src.answers.predictions import read_predictions
 from src.errors import UserError
-from src.figures import evaluate, figures
 from src.judge.compare import compare_runs, comparison
 from src.judge.evaluation import decide
-from src.judge.settings import differing, known_settings
-from src.predictions import read_predictions
-from src.runs import Run
+from src.runs.run import Run
+from src.runs.settings import differing, known_settings
 from tests.judging import LABELS, change_summary, make_run
 
 

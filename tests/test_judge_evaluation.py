@@ -8,18 +8,18 @@ import numpy as np
 import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, precision_score, recall_score
 
+from src.answers.calibration import fit_calibration
+from src.answers.figures import FIGURES, evaluate, figures
+from src.answers.predictions import Predictions, read_predictions
+from src.answers.thresholds import tune_thresholds
 from src.errors import UserError
-from src.figures import FIGURES, evaluate, figures
-from src.judge.calibration import fit_calibration
 from src.judge.evaluation import evaluate_predictions, evaluate_run, evaluation
 from src.judge.protocols import PROTOCOLS, VISFD, protocol_figures, protocol_named
-from src.judge.thresholds import tune_thresholds
 from src.labels import IGNORE, C, Labels
-from src.predictions import Predictions, read_predictions
-from src.runs import Run
+from src.runs.run import Run
 from tests.conftest import ROOT
 from tests.judging import LABELS, change_summary, make_run, predicted
-from tests.test_metrics import predictions
+from tests.test_model_metrics import predictions
 
 ANSWERS = ["model", "model at 0.5", "tf-idf", "all absent", "all mentioned"]
 

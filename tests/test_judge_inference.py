@@ -7,13 +7,13 @@ import shutil
 import numpy as np
 import pytest
 
+from src.answers.figures import evaluate, figures
+from src.answers.predictions import read_predictions
+from src.answers.thresholds import Thresholds
 from src.cli import main
 from src.errors import UserError
-from src.figures import evaluate, figures
 from src.judge.inference import predict_file
-from src.judge.thresholds import Thresholds
-from src.predictions import read_predictions
-from src.runs import Run
+from src.runs.run import Run
 from tests.conftest import ROOT
 
 TEST = ROOT / "data" / "sample" / "test.csv"

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from src.figures import Counts, figures, per_review, total
+from src.answers.figures import Counts, figures, per_review, total
+from src.answers.predictions import Predictions
 from src.judge.intervals import bootstrap, interval, p_value
-from src.predictions import Predictions
-from tests.test_metrics import LABELS, predictions
+from tests.test_model_metrics import LABELS, predictions
 
 
 def taken(p: Predictions, rows: np.ndarray) -> Predictions:

@@ -7,14 +7,15 @@ import numpy as np
 import pytest
 import torch
 
-from src.batching import Batches, BatchPlan
-from src.checkpoint import AtomicCheckpointIO
-from src.figures import FIGURES, evaluate, figures
+from src.answers.figures import FIGURES, evaluate, figures
+from src.answers.predictions import Predictions
 from src.focal import FocalLoss
 from src.labels import IGNORE
-from src.lit_module import AspectSentimentModule, learning_rate_factor
+from src.lit_module import AspectSentimentModule
 from src.losses import CrossEntropyLoss
-from src.predictions import Predictions
+from src.model.optim import learning_rate_factor
+from src.tokens.batching import Batches, BatchPlan
+from src.training.checkpoint import AtomicCheckpointIO
 from tests.tiny import ASPECTS, CONFIG, tiny_module, tiny_split
 
 
@@ -123,7 +124,7 @@ def test_dropout_is_on_while_training_and_off_while_judging(tmp_path) -> None:
 
     from transformers import XLMRobertaModel
 
-    from src.encoder import from_config
+    from src.model.encoder import from_config
 
     from_config(CONFIG, "cls").save_pretrained(tmp_path)
     encoder = XLMRobertaModel.from_pretrained(tmp_path, add_pooling_layer=False)  # comes in eval mode

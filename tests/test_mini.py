@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from src.checks import check_config
-from src.encoder import load_encoder
 from src.errors import UserError
-from src.hub import MINI
-from src.tokenizer import load_tokenizer
+from src.model.encoder import load_encoder
+from src.model.hub import MINI
+from src.tokens.tokenizer import load_tokenizer
+from src.training.checks import check_config
 from tests.conftest import ROOT, train
 from tests.test_config import composed
 

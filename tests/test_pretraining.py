@@ -12,12 +12,12 @@ import pytest
 import torch
 
 import pretrain as script
+from src.data.corpus import read_corpus
 from src.errors import UserError
 from src.labels import IGNORE
-from src.pretraining.corpus import read_corpus
 from src.pretraining.data import PretrainingData
 from src.pretraining.masking import mask_words, vocabulary_of
-from src.tokenizer import MASK, train_tokenizer
+from src.tokens.tokenizer import MASK, train_tokenizer
 from tests.conftest import ROOT
 from tests.many import call
 
@@ -84,7 +84,7 @@ def test_a_sign_is_a_word_of_its_own(tokenizer, vocabulary) -> None:
 
 
 def test_of_visobert_too(visobert_folder) -> None:
-    from src.tokenizer import load_tokenizer
+    from src.tokens.tokenizer import load_tokenizer
 
     tokenizer = load_tokenizer(visobert_folder, 64)
     vocabulary = vocabulary_of(tokenizer, MASK)
@@ -186,7 +186,7 @@ def pretrained(tmp_path_factory) -> tuple[Path, dict]:
 
 
 def test_it_learns_and_leaves_an_encoder_that_training_takes(pretrained, tmp_path) -> None:
-    from src.encoder import load_encoder
+    from src.model.encoder import load_encoder
 
     folder, summary = pretrained
     with (folder / "metrics.csv").open() as file:
@@ -203,7 +203,7 @@ def test_it_learns_and_leaves_an_encoder_that_training_takes(pretrained, tmp_pat
 
 def test_another_run_begins_where_the_last_one_ended(pretrained) -> None:
     """With the layers behind the encoder, too: a fresh head would have to be learned first."""
-    from src.encoder import load_encoder
+    from src.model.encoder import load_encoder
     from src.pretraining.masked_lm import language_model
 
     folder, _ = pretrained
@@ -214,7 +214,7 @@ def test_another_run_begins_where_the_last_one_ended(pretrained) -> None:
 
 
 def test_an_encoder_without_such_a_model_is_refused(tmp_path) -> None:
-    from src.encoder import Encoder, from_config
+    from src.model.encoder import Encoder, from_config
     from src.pretraining.masked_lm import language_model
 
     gpt = from_config({"model_type": "gpt2", "n_embd": 16, "n_layer": 1, "n_head": 2, "vocab_size": 50}, "mean")

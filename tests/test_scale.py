@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from benchmarks.scale import write_rows
-from src.batching import Batches, BatchPlan
+from src.data.texts import Texts
 from src.datamodule import AspectDataModule
 from src.judge.best import predict
 from src.judge.inference import load_best
 from src.lit_module import AspectSentimentModule
-from src.runs import Run
-from src.texts import Texts
-from src.tokenizer import from_json, train_tokenizer
+from src.runs.run import Run
+from src.tokens.batching import Batches, BatchPlan
+from src.tokens.tokenizer import from_json, train_tokenizer
 from tests.conftest import ROOT
 from tests.tiny import tiny_module, tiny_split
 

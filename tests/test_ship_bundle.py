@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.ship.bundle import CARD, FILES, INFO, MODEL, TOKENIZER, labels_of, read_bundle, write_info, written_whole
+from src.ship.bundle import CARD, FILES, INFO, MODEL, TOKENIZER, labels_of, read_whole, write_info, written_whole
 
 CONTENT = {
     "task": "absa",
@@ -34,7 +34,7 @@ def fill(folder: Path, **changes: object) -> Path:
 
 
 def test_what_is_written_is_read(tmp_path) -> None:
-    info = read_bundle(fill(tmp_path / "b"))
+    info = read_whole(fill(tmp_path / "b"))[0]
     assert {key: info[key] for key in CONTENT} == CONTENT
     assert info["format"] == 1
     assert set(info["files"]) == {MODEL, TOKENIZER, CARD}
@@ -46,7 +46,7 @@ def test_every_changed_or_missing_file_is_named(tmp_path) -> None:
     (folder / MODEL).write_text("content of model.onnX")
     (folder / TOKENIZER).unlink()
     with pytest.raises(UserError) as error:
-        read_bundle(folder)
+        read_whole(folder)
     assert len(error.value.faults) == 2
     assert "model.onnx: is not the file that was exported" in error.value.faults[0]
     assert "tokenizer.json: cannot be read" in error.value.faults[1]
@@ -66,29 +66,29 @@ def test_every_changed_or_missing_file_is_named(tmp_path) -> None:
 )
 def test_wrong_values_are_named_all_at_once(tmp_path, changes, said) -> None:
     with pytest.raises(UserError) as error:
-        read_bundle(fill(tmp_path / "b", **changes))
+        read_whole(fill(tmp_path / "b", **changes))
     assert len(error.value.faults) == len(said)
     assert all(part in fault for part, fault in zip(sorted(said), sorted(error.value.faults), strict=True))
 
 
 def test_what_is_no_bundle_is_refused_in_words(tmp_path) -> None:
     with pytest.raises(UserError, match="absa export"):
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     (tmp_path / INFO).write_text("{")
     with pytest.raises(UserError, match="not valid JSON"):
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     (tmp_path / INFO).write_text("[]")
     with pytest.raises(UserError, match="expected a JSON object"):
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     (tmp_path / INFO).write_text(json.dumps({"format": 2}))
     with pytest.raises(UserError, match="reads format 1"):
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     (tmp_path / INFO).write_text(json.dumps({"format": 1, "figure": float("nan")}))
     with pytest.raises(UserError, match=r"not valid JSON .NaN is no number"):
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     (tmp_path / INFO).write_text(json.dumps({"format": 1}))
     with pytest.raises(UserError) as error:
-        read_bundle(tmp_path)
+        read_whole(tmp_path)
     assert sum('"sha256" is missing; export again' in fault for fault in error.value.faults) == 1
     assert sum("cannot be read" in fault for fault in error.value.faults) == len(FILES)
 
@@ -96,7 +96,7 @@ def test_what_is_no_bundle_is_refused_in_words(tmp_path) -> None:
 def test_missing_keys_are_named_all_at_once(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr("tests.test_ship_bundle.CONTENT", {})
     with pytest.raises(UserError) as error:
-        read_bundle(fill(tmp_path / "b"))
+        read_whole(fill(tmp_path / "b"))
     assert sum("is missing" in fault for fault in error.value.faults) == len(error.value.faults) == 13
 
 
@@ -107,10 +107,10 @@ def test_what_bundle_json_says_is_hashed_too(tmp_path) -> None:
     for old, new in (("0.4", "0.001"), ('"Pin"', '"Pim"'), ("{", "{ "), ("{", '{"task": "sentiment",')):
         path.write_text(honest.replace(old, new, 1), encoding="utf-8")
         with pytest.raises(UserError, match=r"bundle\.json: is not the file that was exported") as error:
-            read_bundle(tmp_path / "b")
+            read_whole(tmp_path / "b")
         assert len(error.value.faults) == 1
     path.write_text(honest, encoding="utf-8")
-    read_bundle(tmp_path / "b")
+    read_whole(tmp_path / "b")
 
 
 def test_what_json_has_not_is_not_written(tmp_path) -> None:
@@ -128,7 +128,7 @@ def test_a_failure_leaves_nothing_and_the_earlier_bundle_as_it_was(tmp_path) -> 
     with pytest.raises(ZeroDivisionError):
         interrupted(out)
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
-    assert read_bundle(out)["precision"] == "fp32"
+    assert read_whole(out)[0]["precision"] == "fp32"
 
 
 def interrupted(out: Path) -> None:
@@ -143,7 +143,7 @@ def test_an_earlier_bundle_is_replaced_whole(tmp_path) -> None:
         fill(folder, precision="int8")
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
     assert {p.name for p in out.iterdir()} == {INFO, *FILES}
-    assert read_bundle(out)["precision"] == "int8"
+    assert read_whole(out)[0]["precision"] == "int8"
     assert out.stat().st_mode & 0o055  # others may read it, as any folder that one makes
 
 
@@ -166,7 +166,7 @@ def test_what_lies_beside_a_bundle_is_never_deleted(tmp_path) -> None:
     (out / "notes.txt").unlink()
     with pytest.raises(UserError, match=r"would delete notes\.txt"):
         disturbed(out)
-    assert (out / "notes.txt").exists() and read_bundle(out)["precision"] == "fp32"
+    assert (out / "notes.txt").exists() and read_whole(out)[0]["precision"] == "fp32"
     assert [p.name for p in tmp_path.iterdir()] == ["b"]
 
 
@@ -187,7 +187,7 @@ def test_a_rename_that_fails_brings_the_earlier_bundle_back(tmp_path, monkeypatc
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(UserError, match="Permission denied"), written_whole(out) as folder:
         fill(folder, precision="int8")
-    assert [p.name for p in tmp_path.iterdir()] == ["b"] and read_bundle(out)["precision"] == "fp32"
+    assert [p.name for p in tmp_path.iterdir()] == ["b"] and read_whole(out)[0]["precision"] == "fp32"
 
 
 def test_a_link_stays_and_leads_to_the_new_bundle(tmp_path) -> None:
@@ -195,5 +195,5 @@ def test_a_link_stays_and_leads_to_the_new_bundle(tmp_path) -> None:
     link.symlink_to(real)
     with written_whole(link) as folder:
         fill(folder, precision="int8")
-    assert link.is_symlink() and read_bundle(real)["precision"] == "int8"
+    assert link.is_symlink() and read_whole(real)[0]["precision"] == "int8"
     assert {p.name for p in tmp_path.iterdir()} == {"real", "link"}

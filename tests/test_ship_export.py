@@ -10,14 +10,14 @@ import onnxruntime as ort
 import pytest
 import torch
 
+from src.answers.figures import evaluate, figures
+from src.answers.predictions import read_predictions
 from src.cli import main
 from src.errors import UserError
-from src.figures import evaluate, figures
 from src.judge.inference import load_best
-from src.predictions import read_predictions
-from src.runs import Run
+from src.runs.run import Run
 from src.ship import export
-from src.ship.bundle import read_bundle
+from src.ship.bundle import read_whole
 from src.ship.graph import to_onnx
 from src.ship.predictor import Predictor
 from tests.conftest import ROOT
@@ -70,7 +70,7 @@ def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
 
 def test_what_a_bundle_holds(exported, trained) -> None:
     assert {p.name for p in exported.iterdir()} == {"model.onnx", "tokenizer.json", "bundle.json", "README.md"}
-    info, summary = read_bundle(exported), Run(trained[0]).read_summary()
+    info, summary = read_whole(exported)[0], Run(trained[0]).read_summary()
     for key in ("task", "labels", "thresholds", "calibration"):
         assert info[key] == summary[key]
     assert info["figures"]["test"] == summary["figures"]["test"]
@@ -123,7 +123,7 @@ def test_disagreement_writes_nothing(trained, tmp_path, monkeypatch, harm) -> No
 @pytest.mark.usefixtures("quick")
 def test_int8_comes_with_its_measured_change(trained, exported, tmp_path) -> None:
     out = export.export_run(trained[0], tmp_path / "bundle", int8=True, max_drop=100)
-    info, run = read_bundle(out), Run(trained[0])
+    info, run = read_whole(out)[0], Run(trained[0])
     assert info["precision"] == "int8"
     assert (out / "model.onnx").stat().st_size < 0.6 * (exported / "model.onnx").stat().st_size
     told = info["figures"]["int8"]

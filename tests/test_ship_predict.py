@@ -95,7 +95,7 @@ def test_tables(name, form, exported, predictor, tmp_path) -> None:
 
 def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
     from src.labels import Labels
-    from src.ship.files.writers import Table
+    from src.ship.predict.writers import Table
 
     table = Table(Labels(("Pin", "Khác"), ("Khác",)), "absa", True, ["Pin_sentiment"])
     assert [name for name, _ in table.fields] == [
@@ -179,7 +179,7 @@ def test_nested_and_broken_values_of_parquet(exported, tmp_path, capsys) -> None
 
 
 def test_large_rows_of_parquet_are_read_few_at_a_time(tmp_path) -> None:
-    from src.ship.files.parquet import batches, opened
+    from src.data.parquet import batches, opened
 
     rows = [{"text": "a", "x": f"{i}" + "x" * 2**20} for i in range(40)]
     parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "in.parquet", use_dictionary=False)
@@ -301,7 +301,7 @@ def test_a_full_disk_is_said_and_what_is_there_is_kept(exported, tmp_path) -> No
 
 # --- streams ---
 
-SMALL_STEPS = "import src.ship.files.batch as b; b.SAVE, b.ROWS = 0.01, 16; "
+SMALL_STEPS = "import src.ship.predict.batch as b; b.SAVE, b.ROWS = 0.01, 16; "
 
 
 def child(prepare: str, *words: object, **options: object) -> subprocess.CompletedProcess:
@@ -338,7 +338,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(exported, tmp_path) -> None:
 
     write_input(tmp_path / "in.jsonl", TEXTS[:2] * 200)
     theirs, ours = pty.openpty()
-    code = "import src.ship.files.progress as m; m.EVERY = 0; " + SMALL_STEPS
+    code = "import src.ship.predict.progress as m; m.EVERY = 0; " + SMALL_STEPS
     code += "import sys; from src.cli import main; main(['predict', *sys.argv[1:]])"
     words = [str(exported), str(tmp_path / "in.jsonl"), "-o", str(tmp_path / "out.jsonl")]
     done = subprocess.Popen([sys.executable, "-c", code, *words], cwd=ROOT, stderr=ours, stdout=subprocess.PIPE)

@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from src.answers.calibration import Calibration
+from src.answers.decisions import Decisions
+from src.answers.predictions import read_predictions
 from src.cli import main
 from src.errors import UserError
-from src.judge.calibration import Calibration
 from src.labels import Labels
-from src.predictions import read_predictions
-from src.runs import Run
-from src.ship.answers import Decisions
-from src.ship.bundle import read_bundle
+from src.runs.run import Run
+from src.ship.bundle import read_whole
 from src.ship.predictor import Predictor, cores, open_predictor
 from tests.conftest import ROOT
 
@@ -277,7 +277,7 @@ def test_what_was_hashed_is_what_is_loaded(exported, monkeypatch) -> None:
 def test_weights_in_other_files_are_refused(exported, tmp_path) -> None:
     import onnx
 
-    info, model = read_bundle(exported), onnx.load(exported / "model.onnx")
+    info, model = read_whole(exported)[0], onnx.load(exported / "model.onnx")
     onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights", size_threshold=0)
     with pytest.raises(UserError, match="keeps weights in other files"):
         Predictor(info, None, (tmp_path / "m.onnx").read_bytes())

@@ -3,95 +3,92 @@
 import ast
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from src.checks import check_config
+from src.training.checks import check_config
 from tests.conftest import ROOT
 from tests.test_config import composed
 
-ORDER = [
-    *(
-        "errors",
-        "disk",
-        "ranks",
-        "labels",
-        "texts",
-        "faults",
-        "files",
-        "tables",
-        "annotations",
-        "reviews",
-        "findings",
-        "splits",
-    ),
-    *(
-        "data_report",
-        "tokenizer",
-        "token_cache",
-        "packing",
-        "batching",
-        "datamodule",
-        "focal",
-        "losses",
-        "hub",
-        "torch_files",
-    ),
-    *(
-        "encoder",
-        "dropout",
-        "attention",
-        "last_layer",
-        "classifier",
-        "predictions",
-        "figures",
-        "metrics",
-        "lit_module",
-        "checkpoint",
-        "resume",
-    ),
-    *(
-        "hardware",
-        "devices",
-        "schema",
-        "targets",
-        "loggers",
-        "checks",
-        "progress",
-        "folder",
-        "scripts",
-        "runs",
-        "summary",
-        "judge",
-    ),
-    *("jobs", "sweeps", "search", "ship", "pretraining", "cli"),
-]
+ROOMS = (
+    *("errors", "labels", "data", "tokens", "answers", "runs", "focal", "losses", "model", "datamodule", "lit_module"),
+    *("training", "judge", "pretraining", "sweeps", "ship", "cli"),
+)
+LIGHT = ("data", "answers", "runs", "ship")  # rooms that bring no torch, but for what stands here
+HEAVY = {"ship.export", "ship.graph"}
 SOURCES = sorted(p for p in (ROOT / "src").rglob("*.py") if p.name != "__init__.py")
+NOT_WITHIN = ("src", "visobert_absa", "train", "pretrain", "search")
+PROGRAMS = [ROOT / name for name in ("train.py", "pretrain.py", "search.py")]
 
 
 def module(path: Path) -> str:
-    return path.relative_to(ROOT / "src").with_suffix("").parts[0]
+    return ".".join(path.relative_to(ROOT / "src").with_suffix("").parts)
 
 
-def imported(path: Path) -> set[str]:
-    found = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        names = [node.module] if isinstance(node, ast.ImportFrom) else []
-        names += [a.name for a in node.names] if isinstance(node, ast.Import) else []
-        found |= {n.split(".")[1] for n in names if n and n.startswith("src.")}
+def imported(path: Path, late: bool = True) -> set[str]:
+    """The project's modules that a file imports, without ``src.``; ``late``: also within its functions."""
+    tree, found = ast.parse(path.read_text(encoding="utf-8")), set()
+    package = list(path.relative_to(ROOT).parts[:-1])
+    for node in ast.walk(tree) if late else tree.body:
+        assert not isinstance(node, ast.Import) or not any(a.name.split(".")[0] == "src" for a in node.names)
+        if not isinstance(node, ast.ImportFrom):
+            continue
+        base = package[: len(package) - node.level + 1] if node.level else []
+        parts = [*base, *(node.module or "").split(".")] if node.module else base
+        if parts[0] == "src":
+            found |= {".".join(_module([*parts[1:], a.name])) for a in node.names}
     return found
 
 
-@pytest.mark.parametrize("path", SOURCES, ids=lambda p: str(p.relative_to(ROOT / "src")))
+def _module(parts: list[str]) -> list[str]:
+    """``parts`` name a module, or something in one."""
+    return parts if (ROOT / "src" / "/".join(parts)).with_suffix(".py").exists() else parts[:-1]
+
+
+def test_the_rooms_are_those() -> None:
+    assert {module(p).split(".")[0] for p in SOURCES} == set(ROOMS)
+    assert len([p for p in SOURCES if p.parent == ROOT / "src"]) <= 8
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module)
 def test_imports_go_one_way(path) -> None:
-    mine = ORDER.index(module(path))
-    assert {n for n in imported(path) if ORDER.index(n) > mine} == set()
+    mine = ROOMS.index(module(path).split(".")[0])
+    assert {n for n in imported(path) if ROOMS.index(n.split(".")[0]) > mine} == set()
 
 
-@pytest.mark.parametrize(
-    "path", [*SOURCES, ROOT / "train.py", ROOT / "pretrain.py"], ids=lambda p: str(p.relative_to(ROOT))
-)
+@pytest.mark.parametrize("path", SOURCES, ids=module)
+def test_imports_within_the_package_are_relative(path) -> None:
+    """Absolute ones would name the checkout's folder, which an installed package is not called by; none is a program's."""
+    nodes = [n for n in ast.walk(ast.parse(path.read_text(encoding="utf-8"))) if isinstance(n, ast.ImportFrom)]
+    assert not [n.module for n in nodes if not n.level and (n.module or "").split(".")[0] in NOT_WITHIN]
+
+
+def test_there_is_no_circle() -> None:
+    left = {module(p): imported(p) - {module(p)} for p in SOURCES}
+    assert sum(map(len, left.values())) > 200
+    while ready := [name for name, needs in left.items() if not needs & left.keys()]:
+        for name in ready:
+            del left[name]
+    assert left == {}
+
+
+def test_light_rooms_bring_no_torch() -> None:
+    """Looked at in a clean interpreter, in which torch and its company cannot be imported."""
+    names = [m for p in SOURCES if (m := module(p)).split(".")[0] in LIGHT and m not in HEAVY]
+    assert len(names) > 40
+    heavy = ["torch", "lightning", "transformers", "torchmetrics"]
+    code = (
+        f"import importlib, sys; sys.modules.update(dict.fromkeys({heavy}))\n"
+        f"for name in {names}: importlib.import_module(f'src.{{name}}')"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("path", [*SOURCES, *PROGRAMS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_has_one_job(path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 260
 
@@ -111,7 +108,7 @@ def test_every_training_command_of_the_readme_is_valid(command, tmp_path, monkey
     """Composed and checked as typed, with files where it names some."""
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
-    monkeypatch.setattr("src.checks.compiler_missing", lambda accelerator: None)
+    monkeypatch.setattr("src.training.checks.compiler_missing", lambda accelerator: None)
     sample = ROOT / "data" / "sample"
     for name in ("train.csv", "val.csv", "test.csv", "all.csv", "last.ckpt", "Train.csv", "train_balanced.csv"):
         (tmp_path / name).write_bytes((sample / "train.csv").read_bytes())

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 
-from src.figures import evaluate, figures
-from src.judge.calibration import fit_calibration
-from src.judge.thresholds import Thresholds, tune_thresholds
+from src.answers.calibration import fit_calibration
+from src.answers.figures import evaluate, figures
+from src.answers.predictions import read_predictions
+from src.answers.thresholds import Thresholds, tune_thresholds
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
-from src.predictions import read_predictions
-from src.runs import Run
+from src.runs.run import Run
 from tests.conftest import ROOT, TINY, train
 from tests.test_datamodule import ROWS, write
 
@@ -112,7 +112,7 @@ def test_a_checkpoint_loads_alone_offline(trained, tmp_path) -> None:
     folder, _ = trained
     shutil.copy(folder / "checkpoints" / "best.ckpt", tmp_path)
     module = AspectSentimentModule.load_from_checkpoint(tmp_path / "best.ckpt", weights_only=True).eval()
-    from src.tokenizer import from_json
+    from src.tokens.tokenizer import from_json
 
     tokenizer = from_json(module.tokenizer_json, 256)
     run = Run(folder)
@@ -197,8 +197,8 @@ def test_a_bad_job_does_not_end_the_sweep(tmp_path) -> None:
 
 def test_the_originals_recipe_runs(tmp_path) -> None:
     """experiment=seed on a small encoder with ViSoBERT's layout: pooler, absent as neutral, two batches a step."""
-    from src.encoder import from_config
-    from src.tokenizer import PROBES, train_tokenizer
+    from src.model.encoder import from_config
+    from src.tokens.tokenizer import PROBES, train_tokenizer
     from tests.tiny import CONFIG
 
     from_config(CONFIG | {"vocab_size": 600, "max_position_embeddings": 258}, "pooler").save_pretrained(

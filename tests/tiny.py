@@ -5,11 +5,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from src.batching import TokenisedSplit
-from src.encoder import from_config
 from src.focal import FocalLoss
 from src.labels import IGNORE
 from src.lit_module import AspectSentimentModule
+from src.model.encoder import from_config
+from src.tokens.batching import TokenisedSplit
 
 ASPECTS = ["Battery", "Camera", "OTHERS"]
 CONFIG: dict[str, Any] = {

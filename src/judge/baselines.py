@@ -13,12 +13,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.errors import UserError
-from src.judge.thresholds import tune_thresholds
-from src.labels import C, Labels
-from src.predictions import Predictions
-from src.runs import Run
-from src.splits import Splits, read_splits
+from ..answers.predictions import Predictions
+from ..answers.thresholds import tune_thresholds
+from ..data.splits import Splits, read_splits
+from ..errors import UserError
+from ..labels import C, Labels
+from ..runs.run import Run
 
 RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
 SURE = 20.0  # logit of what the training split says always or never

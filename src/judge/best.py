@@ -7,19 +7,19 @@ from typing import Any
 import lightning.pytorch as L
 import numpy as np
 
-from src.checkpoint import AtomicCheckpointIO
-from src.datamodule import AspectDataModule
-from src.errors import UserError
-from src.figures import evaluate, figures, per_aspect, tally, total
-from src.judge.baselines import constant_answers
-from src.judge.calibration import fit_calibration
-from src.judge.inference import assemble
-from src.judge.thresholds import tune_thresholds
-from src.labels import C
-from src.lit_module import AspectSentimentModule
-from src.predictions import Predictions, write_predictions
-from src.runs import Run
-from src.summary import aspect_table, figures_table, nothing_learned
+from ..answers.calibration import fit_calibration
+from ..answers.figures import evaluate, figures, per_aspect, tally, total
+from ..answers.predictions import Predictions, write_predictions
+from ..answers.thresholds import tune_thresholds
+from ..datamodule import AspectDataModule
+from ..errors import UserError
+from ..labels import C
+from ..lit_module import AspectSentimentModule
+from ..runs.run import Run
+from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
+from ..training.summary import aspect_table, figures_table, nothing_learned
+from .baselines import constant_answers
+from .inference import assemble
 
 log = logging.getLogger(__name__)
 HARDLY = 0.01  # a model that is no more than this above a constant answer has learned nothing
@@ -40,7 +40,7 @@ def judge_best(
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
     decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
-    run.amend_best(decisions)
+    amend_checkpoint(run.best, decisions)
     values["best"] = float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor])
     constant = _constant(predictions, data, task, monitor)
     for split in ("val", "test"):

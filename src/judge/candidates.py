@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-from src.figures import Counts, per_review
-from src.judge.evaluation import decide
-from src.judge.settings import known_settings
-from src.labels import IGNORE, Labels
-from src.predictions import Predictions, read_predictions
-from src.runs import Run
+from ..answers.figures import Counts, per_review
+from ..answers.predictions import Predictions, read_predictions
+from ..errors import UserError
+from ..labels import IGNORE, Labels
+from ..runs.run import Run
+from ..runs.settings import known_settings
+from .evaluation import decide
 
 
 @dataclass

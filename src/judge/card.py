@@ -7,14 +7,14 @@ from typing import Any
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from src.figures import FIGURES
-from src.judge import words
-from src.judge.evaluation import MODEL, evaluation
-from src.judge.report import TEMPLATES
-from src.judge.writing import printable, write_whole
-from src.labels import SENTIMENTS
-from src.predictions import read_predictions
-from src.runs import Run
+from ..answers.figures import FIGURES
+from ..answers.predictions import read_predictions
+from ..labels import SENTIMENTS
+from ..runs.run import Run
+from . import words
+from .evaluation import MODEL, evaluation
+from .html import printable, write_whole
+from .report import TEMPLATES
 
 
 def write_card(folder: str | Path) -> Path:

@@ -22,15 +22,14 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-from src.faults import did_you_mean, quoted
-from src.figures import FIGURES, figures, total
-from src.judge.candidates import Candidate, find_runs, read_candidate, refuse_other_tests
-from src.judge.evaluation import SEED
-from src.judge.intervals import DRAWS, bootstrap, interval, p_value
-from src.judge.settings import differing
-from src.judge.text import comparison_text
-from src.labels import IGNORE, SENTIMENTS, Labels
+from ..answers.figures import FIGURES, figures, total
+from ..errors import UserError, did_you_mean, quoted
+from ..labels import IGNORE, SENTIMENTS, Labels
+from ..runs.settings import differing
+from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests
+from .evaluation import SEED
+from .intervals import DRAWS, bootstrap, interval, p_value
+from .text import comparison_text
 
 SHOWN = 10  # reviews told of each kind of change
 

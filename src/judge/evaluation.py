@@ -6,11 +6,11 @@ An evaluation is a dict of dicts, lists, numbers and strings, printed by :mod:`s
     answers      names, in the order of the tables: "model", "model at 0.5", then the baselines
     all, mixed   sections: every review, and those that mix sentiments. A section has "reviews" (their number),
                  "figures" {answer: {figure: number or None}} and "intervals" {figure: [low, high]} of the model
-    per_aspect   {answer: rows of src.figures.per_aspect}, with "confusion" [C][C], the model's with "threshold"
+    per_aspect   {answer: rows of src.answers.figures.per_aspect}, with "confusion" [C][C], the model's with "threshold"
     confusion    [C][C] of the model over all gold pairs, gold x said, gold aspects given
     empty        aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
     thresholds   {"global", "per_aspect"}, on uncalibrated probabilities
-    calibration  {"temperatures", "before", "after"}; the latter two as src.judge.calibration.reliability gives them
+    calibration  {"temperatures", "before", "after"}; the latter two as src.answers.calibration.reliability gives them
     protocols    {name: {"words", "figures", "intervals", "published", "source"}}; empty for other data than UIT-ViSFD
     bootstrap    {"draws", "level", "seed"}
     notes        sentences a reader should see
@@ -22,17 +22,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from src.errors import UserError
-from src.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally, total
-from src.judge.baselines import Answer, constant_answers, tfidf_answer
-from src.judge.calibration import Calibration, fit_calibration, reliability
-from src.judge.intervals import DRAWS, LEVEL, bootstrap, interval
-from src.judge.protocols import PROTOCOLS, fits, protocol_figures, protocol_named
-from src.judge.text import evaluation_text
-from src.judge.thresholds import Thresholds, tune_thresholds
-from src.labels import NEUTRAL, C, Labels
-from src.predictions import Predictions, read_predictions
-from src.runs import Run
+from ..answers.calibration import Calibration, fit_calibration, reliability
+from ..answers.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally, total
+from ..answers.predictions import Predictions, read_predictions
+from ..answers.thresholds import Thresholds, tune_thresholds
+from ..errors import UserError
+from ..labels import NEUTRAL, C, Labels
+from ..runs.run import Run
+from .baselines import Answer, constant_answers, tfidf_answer
+from .intervals import DRAWS, LEVEL, bootstrap, interval
+from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
+from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
 MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"

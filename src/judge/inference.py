@@ -1,22 +1,29 @@
-"""Predictions of a run's best checkpoint for any labelled file."""
+"""Predictions of a run's best checkpoint: for a labelled file, and for texts as a bundle of it would answer them."""
 
+import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.checkpoint import AtomicCheckpointIO
-from src.encoder import bytes_of
-from src.errors import UserError
-from src.lit_module import AspectSentimentModule
-from src.predictions import Predictions
-from src.reviews import Reviews, read_reviews
-from src.runs import Run
-from src.tokenizer import PAD_ID, encode, from_json
-from src.torch_files import DamagedFile
+from ..answers.calibration import Calibration
+from ..answers.decisions import Decisions
+from ..answers.explanation import Explanation
+from ..answers.predictions import Predictions
+from ..answers.thresholds import Thresholds
+from ..data.reviews import Reviews, read_reviews
+from ..errors import UserError
+from ..labels import C, Labels
+from ..lit_module import AspectSentimentModule
+from ..model.encoder import bytes_of
+from ..model.torch_files import DamagedFile
+from ..runs.run import Run
+from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
+from ..tokens.tokenizer import PAD_ID, check_texts, encode, from_json, spans
+from ..training.checkpoint import AtomicCheckpointIO
 
 
 def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
@@ -67,3 +74,53 @@ def load_best(run: Run) -> AspectSentimentModule:
         run.best, map_location="cpu", weights_only=True
     )
     return module.eval()
+
+
+class RunPredictor:
+    """As :class:`src.ship.predictor.Predictor`, over torch, on the processor, in float32."""
+
+    def __init__(self, summary: dict[str, Any], labels: Labels, module: AspectSentimentModule) -> None:
+        self.info, self.labels, self.task = summary, labels, module.task
+        self.max_length: int = summary["config"]["data"]["max_length"]
+        self.module = module
+        self.decisions = Decisions(
+            labels,
+            module.task,
+            Thresholds.from_dict(summary["thresholds"]).array,
+            Calibration.from_dict(summary["calibration"]),
+        )
+        self._tokenizer = from_json(module.tokenizer_json or "", self.max_length)
+
+    @classmethod
+    def load(cls, folder: str | Path, threads: int | None = None) -> "RunPredictor":
+        """Read a finished run. Raises UserError when it is none, or has lost its best checkpoint."""
+        run = Run(folder)
+        summary = run.read_summary()
+        if threads:
+            torch.set_num_threads(threads)
+        return cls(summary, run.labels, load_best(run))
+
+    def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
+        """As :meth:`src.ship.predictor.Predictor.predict`."""
+        return self.decisions.answers(*self.logits(texts), all_aspects=all_aspects)
+
+    def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+        """As :meth:`src.ship.predictor.Predictor.logits`."""
+        check_texts(texts)
+        ids, offsets = encode(self._tokenizer, texts, compact=False)
+        a = len(self.labels.aspects)
+        sentiment = np.zeros((len(texts), a, C), np.float32)
+        mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
+        with torch.inference_mode():
+            for i in range(len(texts)):  # one at a time, as a bundle does: what comes along cannot change an answer
+                row = torch.from_numpy(ids[None, offsets[i] : offsets[i + 1]].astype(np.int64))
+                out = self.module(row, torch.ones_like(row))
+                sentiment[i] = out["sentiment"][0].numpy()
+                if mentioned is not None:
+                    mentioned[i] = out["mentioned"][0].numpy()
+        return mentioned, sentiment
+
+    def explanation(self, text: str) -> Explanation:
+        """As :meth:`src.ship.predictor.Predictor.explanation`."""
+        end = max((end for _, end in spans(self._tokenizer, text)), default=0)
+        return Explanation(unicodedata.normalize("NFC", text), end, self.decisions)

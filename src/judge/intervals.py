@@ -5,7 +5,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from src.figures import Counts
+from ..answers.figures import Counts
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -15,8 +15,9 @@ CELLS = 8_000_000  # of a matrix of weights, 64 MB
 def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list[Counts]:
     """Counts over ``draws`` samples with replacement of the same reviews for all of ``each``: float32 [draws, ...].
 
-    ``each`` holds per-review counts [N, ...] (:func:`src.figures.per_review`) of one or several runs. Reviews that add
-    the same to all counts are drawn together, in an order of their own: the draws do not depend on that of the rows.
+    ``each`` holds per-review counts [N, ...] (:func:`src.answers.figures.per_review`) of one or several runs. Reviews
+    that add the same to all counts are drawn together, in an order of their own: the draws do not depend on that of
+    the rows.
     """
     flat = [getattr(counts, f.name).reshape(len(counts.mentioned_hit), -1) for counts in each for f in fields(Counts)]
     kinds, size = _distinct(np.concatenate(flat, 1).astype(np.uint8))

@@ -8,10 +8,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from src.judge.calibration import Calibration
-from src.judge.writing import write_whole
-from src.labels import IGNORE, SENTIMENTS, C, Labels
-from src.predictions import Predictions
+from ..answers.calibration import Calibration
+from ..answers.predictions import Predictions
+from ..labels import IGNORE, SENTIMENTS, C, Labels
+from .html import write_whole
 
 MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
 KINDS = (MISSED, INVENTED, WRONG)

@@ -1,5 +1,6 @@
 """What the report's page shows, worked out of a run: plain data for its template."""
 
+import csv
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -7,14 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from src.findings import TOLD
-from src.judge.calibration import softmax
-from src.judge.curves import average_precision, learning_curves, precision_recall, thinned
-from src.judge.evaluation import AT_HALF, MODEL
-from src.judge.mistakes import KINDS, Mistake
-from src.judge.writing import json_block, pieces, printable
-from src.labels import IGNORE, SENTIMENTS, C, Labels
-from src.predictions import Predictions
+from ..answers.calibration import softmax
+from ..answers.predictions import Predictions
+from ..data.findings import TOLD
+from ..labels import IGNORE, SENTIMENTS, C, Labels
+from .evaluation import AT_HALF, MODEL
+from .html import json_block, pieces, printable
+from .mistakes import KINDS, Mistake
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
@@ -100,7 +100,7 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
 
 
 def error_data(
-    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, attributions: Mapping[int, np.ndarray]
+    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, weights: Mapping[int, np.ndarray]
 ) -> dict[str, Any]:
     """The mistakes as the page's script reads them: reviews once each, as words; shades -4 to 4 of each word."""
     place: dict[int, int] = {}
@@ -113,16 +113,19 @@ def error_data(
         review = reviews[place[m.row]]
         error: dict[str, Any] = {"r": place[m.row], "a": m.aspect, "k": KINDS.index(m.kind), "g": m.gold, "s": m.said}
         error |= {"c": round(m.confidence, 4)} | ({"q": 1} if m.suspect else {})
-        if i in attributions:
-            error["x"] = shades(attributions[i])[: len(review["w"])]
+        if i in weights:
+            error["x"] = shades(weights[i])[: len(review["w"])]
         errors.append(error)
     return {"aspects": list(map(printable, labels.aspects)), "kinds": KINDS, "reviews": reviews, "errors": errors}
 
 
 def shades(values: np.ndarray) -> list[int]:
-    """Attributions float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4."""
-    most = np.abs(values).max(initial=0.0)
-    return [int(v) for v in np.rint(STRONGEST * values / most)] if most else [0] * len(values)
+    """Weights float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4.
+
+    As on the service's page, a text whose words all weigh less than a tenth has no strong shade.
+    """
+    most = np.abs(values).max(initial=0.1)
+    return [int(v) for v in np.rint(STRONGEST * values / most)]
 
 
 def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:
@@ -139,3 +142,69 @@ def _review(name: str, text: str) -> dict[str, Any]:
     shown = text[:SHOWN_LETTERS]
     cut = len(text) - len(shown)
     return {"id": printable(name), "w": [printable(word) for word in pieces(shown)], **({"cut": cut} if cut else {})}
+
+
+def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(precision, recall), float64 [K], one for every way to cut ``scores`` [N], from the highest cut down.
+
+    ``gold`` bool [N] with at least one True.
+    """
+    order = np.argsort(-scores, kind="stable")
+    last = np.append(np.flatnonzero(np.diff(scores[order])), len(scores) - 1)  # equal scores are cut together
+    hit = np.cumsum(gold[order])[last]
+    return hit / (last + 1), hit / gold.sum()
+
+
+def average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
+    """The area as a sum of steps, sum over k of (R_k - R_{k-1}) P_k, as scikit-learn's average_precision_score."""
+    return float((np.diff(recall, prepend=0.0) * precision).sum())
+
+
+def thinned(precision: np.ndarray, recall: np.ndarray, most: int = 120) -> tuple[np.ndarray, np.ndarray]:
+    """At most about ``most`` points of a curve, evenly spread along it, both ends kept."""
+    if len(recall) <= most:
+        return precision, recall
+    way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(precision), np.diff(recall)))])
+    keep = np.unique(np.searchsorted(way, np.linspace(0, way[-1], most)).clip(max=len(way) - 1))
+    return precision[keep], recall[keep]
+
+
+def learning_curves(folder: Path) -> dict[str, Any]:
+    """``{"series": {column: {epoch: value}}, "resumed": [epochs]}`` from RUN/metrics.csv and those of before a resume.
+
+    Epochs count from 1. An epoch that a resumed training ran again counts as it ran last.
+    """
+    earlier = sorted(
+        folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:]) if p.suffixes[0][1:].isdigit() else 0
+    )
+    series: dict[str, dict[int, float]] = {}
+    resumed: list[int] = []
+    for number, path in enumerate([*earlier, folder / "metrics.csv"]):
+        if not path.exists():
+            continue
+        first = None
+        with path.open(encoding="utf-8", newline="") as file:
+            for row in csv.DictReader(file):
+                try:
+                    epoch = int(float(row["epoch"])) + 1
+                except (KeyError, TypeError, ValueError):
+                    continue
+                if first is None:
+                    first = epoch
+                    if epoch == 1:  # begun anew in this folder: what came before is another training
+                        series.clear()
+                        resumed.clear()
+                for column, cell in row.items():
+                    if column and "/" in column and (value := _finite(cell)) is not None:
+                        series.setdefault(column, {})[epoch] = value
+        if number and first is not None and first > 1:
+            resumed.append(first)
+    return {"series": series, "resumed": resumed}
+
+
+def _finite(cell: str | None) -> float | None:
+    try:
+        value = float(cell or "")
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None

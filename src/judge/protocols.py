@@ -5,10 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from src.errors import UserError
-from src.faults import did_you_mean, listed, quoted
-from src.figures import Counts, f1, ratio
-from src.labels import Labels
+from ..answers.figures import Counts, f1, ratio
+from ..errors import UserError, did_you_mean, listed, quoted
+from ..labels import Labels
 
 VISFD = frozenset(
     [

@@ -1,7 +1,7 @@
 """The report: one HTML file that shows all of a run, without anything from outside it."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -10,23 +10,24 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from src.errors import UserError
-from src.figures import SENTIMENT
-from src.judge import charts, page, words
-from src.judge.evaluation import decide, evaluation
-from src.judge.mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, write_suspects
-from src.judge.settings import known_settings
-from src.judge.writing import json_block, policy_hash, printable, write_whole
-from src.labels import SENTIMENTS
-from src.predictions import read_predictions
-from src.runs import Run
+from ..answers.figures import SENTIMENT
+from ..answers.predictions import read_predictions
+from ..errors import UserError
+from ..labels import SENTIMENTS
+from ..runs.run import Run
+from ..runs.settings import known_settings
+from . import charts, page, words
+from .evaluation import decide, evaluation
+from .html import json_block, policy_hash, printable, write_whole
+from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 
 TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
-SECONDS = 95.0  # for all but writing the page: the attributions get what is left of it ...
+SECONDS = 95.0  # for all but writing the page: colouring the words gets what is left of it ...
 LEAST, MOST = 10.0, 70.0  # ... but at least and at most so many
+MOST_REVIEWS = 400  # whose words are coloured
 
 
 def write_report(folder: str | Path) -> Path:
@@ -46,7 +47,7 @@ def write_report(folder: str | Path) -> Path:
     seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
     with ThreadPoolExecutor(1) as background:  # tf-idf trains there, while the words of the errors are coloured
         evaluating = background.submit(evaluation, run, predictions, split)
-        attributions, attribution_notes = _attributions(run, summary, predictions.texts, shown, seconds)
+        weights, notes = _weights(run, predictions.texts, shown, seconds)
         judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
     context = {
@@ -67,12 +68,12 @@ def write_report(folder: str | Path) -> Path:
         "sentiment_totals": np.sum(summary["class_counts"], axis=0).tolist(),
         "kinds": {kind: sum(m.kind == kind for m in mistakes) for kind in KINDS},
         "shown": len(shown),
-        "attribution_notes": attribution_notes,
+        "notes": notes,
         "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
         "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
         "sentiments": SENTIMENTS,
-        "data": json_block(page.error_data(shown, predictions, labels, attributions)),
+        "data": json_block(page.error_data(shown, predictions, labels, weights)),
     }
     write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
     path = run.folder / "report.html"
@@ -97,31 +98,36 @@ def render(context: dict[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(context | own)
 
 
-def _attributions(
-    run: Run, summary: Mapping[str, Any], texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
+def _weights(
+    run: Run, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
 ) -> tuple[dict[int, np.ndarray], list[str]]:
-    """Attributions by the mistake's position, and what a reader should know of them."""
+    """What each word weighs, float64 [words], by the mistake's position, and what a reader should know of it.
+
+    The words are explained as the service explains them, every aspect and kind in turn, until ``seconds`` are over.
+    """
     import torch
 
-    from src.judge.attribution import TOLERANCE, explain  # imports torch
-
-    torch.set_num_threads(max(1, torch.get_num_threads() - 1))  # leave tf-idf a core
+    from .inference import RunPredictor  # brings torch
 
     if not mistakes:
         return {}, []
+    end = time.monotonic() + seconds
     try:
-        found = explain(run, summary["config"]["data"].get("max_length", 256), texts, mistakes, seconds)
+        predictor = RunPredictor.load(run.folder, max(1, torch.get_num_threads() - 1))  # leaves tf-idf a core
     except UserError as error:
         return {}, [f"No word is coloured: {error}"]
-    notes = [
-        f"Words are coloured in {len(found.words):,} of these {len(mistakes):,} errors: "
+    drops: dict[int, np.ndarray] = {}  # [words, A] of a review
+    weights = {}
+    for i in taking_turns(mistakes):
+        m = mistakes[i]
+        if m.row not in drops:
+            if time.monotonic() > end or len(drops) == MOST_REVIEWS:
+                continue
+            asked = predictor.explanation(texts[m.row].encode("utf-8", "replace").decode())
+            drops[m.row] = asked.drops(*predictor.logits(asked.texts))
+        weights[i] = drops[m.row][:, m.aspect]
+    note = (
+        f"Words are coloured in {len(weights):,} of these {len(mistakes):,} errors: "
         "in every aspect and kind the most confident ones."
-    ]
-    if found.gaps:
-        notes.append(
-            f"Completeness: the attributions of a review have to add up to what they explain; "
-            f"the gap is {100 * np.median(found.gaps):.2f} % at the median and {100 * max(found.gaps):.2f} % at most."
-        )
-    if found.refused:
-        notes.append(f"{found.refused:,} more were left out, as their gap is above {100 * TOLERANCE:g} %.")
-    return found.words, notes
+    )
+    return weights, [note]

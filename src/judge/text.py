@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from src.labels import SENTIMENTS
+from ..labels import SENTIMENTS
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),

@@ -5,8 +5,9 @@ import math
 from pathlib import Path
 from typing import Any
 
-from src.checks import RANGES as TRAINING
-from src.checks import (
+from ..errors import UserError
+from ..training.checks import RANGES as TRAINING
+from ..training.checks import (
     _check_arguments,
     _check_compile,
     _check_device,
@@ -15,9 +16,8 @@ from src.checks import (
     faults_of_calls,
     refused,
 )
-from src.errors import UserError
-from src.pretraining.masked_lm import MaskedLanguageModel
-from src.schema import hints, similar
+from ..training.schema import hints, similar
+from .masked_lm import MaskedLanguageModel
 
 TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
 RANGES: tuple[tuple[str, float, float, str], ...] = (

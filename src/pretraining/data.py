@@ -9,15 +9,15 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from src.batching import Batches, BatchPlan, TokenisedSplit
-from src.pretraining.corpus import Corpus, read_corpus
-from src.pretraining.masking import Vocabulary, mask_of, mask_words, vocabulary_of
-from src.texts import Texts
-from src.token_cache import cache_folder, encode_cached
+from ..data.corpus import Corpus, read_corpus
+from ..data.texts import Texts
+from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
+from ..tokens.tokenizer import encode
+from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
 
 class MaskedBatches(Batches):
-    """:class:`src.batching.Batches` whose ``input_ids`` have words hidden and whose ``targets`` int64 [B, T] say which.
+    """:class:`src.tokens.batching.Batches` with words hidden in ``input_ids``; ``targets`` int64 [B, T] say which.
 
     What is hidden depends on seed, epoch and the batch's place in the epoch, so a resumed run hides the same;
     ``fixed`` hides the same in every epoch (validation).
@@ -39,7 +39,7 @@ class MaskedBatches(Batches):
 
 
 class PretrainingData(L.LightningDataModule):
-    """Reads ``texts`` (files of :func:`src.pretraining.corpus.read_corpus`) and yields masked batches.
+    """Reads ``texts`` (files of :func:`src.data.corpus.read_corpus`) and yields masked batches.
 
     ``mask`` is the share of words that is hidden; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
     of more than ``max_length`` tokens are cut. Raises UserError with every fault of the files at once.
@@ -56,14 +56,12 @@ class PretrainingData(L.LightningDataModule):
         tokens_per_batch: int = 4096,
         packed: bool = True,
         seed: int = 0,
-        cache: str | None = None,
     ) -> None:
         super().__init__()
         self.mask, self.max_length, self.tokens_per_batch = mask, max_length, tokens_per_batch
         self.packed, self.seed, self.device = packed, seed, "cpu"
         self.tokenizer: Tokenizer | None = None
         self.pad_id = 1
-        self._cache = cache_folder(cache)
         self.corpus: Corpus = read_corpus(texts, text_column, separator, val)
         self._splits: dict[str, TokenisedSplit] = {}
 
@@ -73,7 +71,7 @@ class PretrainingData(L.LightningDataModule):
             if self.tokenizer is None:
                 raise RuntimeError("PretrainingData needs a tokenizer before it can make batches")
             texts: Texts = getattr(self.corpus, split)
-            ids, offsets = encode_cached(self.tokenizer, texts, self._cache)
+            ids, offsets = encode(self.tokenizer, texts)
             none = np.empty((len(texts), 0))  # no aspects, so no labels
             self._splits[split] = TokenisedSplit(ids, offsets, none.astype(bool), none.astype(np.int8), self.pad_id)
         return self._splits[split]

@@ -12,13 +12,13 @@ from torch.nn import functional as F
 from torchmetrics import MeanMetric
 from transformers import AutoModelForMaskedLM, PreTrainedModel
 
-from src.attention import packed_states
-from src.dropout import replace_dropout
-from src.encoder import Encoder
-from src.errors import UserError
-from src.hub import locate
-from src.labels import IGNORE
-from src.lit_module import learning_rate_factor
+from ..errors import UserError
+from ..labels import IGNORE
+from ..model.attention import packed_states
+from ..model.dropout import replace_dropout
+from ..model.encoder import Encoder
+from ..model.hub import locate
+from ..model.optim import learning_rate_factor
 
 log = logging.getLogger(__name__)
 HEADS = ("lm_head", "cls")  # what the RoBERTa and the BERT families call the layers behind the encoder

@@ -7,9 +7,9 @@ import torch
 from tokenizers import Tokenizer
 from torch import Tensor
 
-from src.errors import UserError
-from src.labels import IGNORE
-from src.tokenizer import MASK
+from ..errors import UserError
+from ..labels import IGNORE
+from ..tokens.tokenizer import MASK
 
 MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays as it is (Devlin et al. 2019, section 3.1)
 MASKS = (MASK, "[MASK]")

@@ -15,12 +15,12 @@ from pathlib import Path
 from tempfile import mkdtemp
 from typing import Any
 
-from src.disk import flush
-from src.errors import UserError
-from src.figures import FIGURES
-from src.judge.calibration import Calibration
-from src.judge.thresholds import Thresholds
-from src.labels import SENTIMENTS, Labels
+from ..answers.calibration import Calibration
+from ..answers.figures import FIGURES
+from ..answers.thresholds import Thresholds
+from ..errors import UserError
+from ..labels import SENTIMENTS, Labels
+from ..runs.machine import flush
 
 FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
@@ -28,11 +28,6 @@ FILES = (MODEL, TOKENIZER, CARD)
 MOST = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, MODEL: 2**31}  # bytes; an ONNX file cannot have more than 2 GiB
 PRECISIONS = ("fp32", "int8")
 CHANGED = "is not the file that was exported (its SHA-256 differs)"
-
-
-def read_bundle(folder: str | Path) -> dict[str, Any]:
-    """The content of ``bundle.json``, checked as :func:`read_whole` does."""
-    return read_whole(folder)[0]
 
 
 def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:

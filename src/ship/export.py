@@ -10,17 +10,17 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from src.errors import UserError
-from src.figures import evaluate, figures
-from src.judge.inference import load_best
-from src.labels import SENTIMENTS, Labels
-from src.lit_module import AspectSentimentModule
-from src.predictions import Predictions, read_predictions
-from src.runs import Run, environment
-from src.ship.bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
-from src.ship.graph import quantise, to_onnx
-from src.ship.predictor import Predictor
-from src.tokenizer import PAD_ID, from_json
+from ..answers.figures import evaluate, figures
+from ..answers.predictions import Predictions, read_predictions
+from ..errors import UserError
+from ..judge.inference import load_best
+from ..labels import SENTIMENTS, Labels
+from ..lit_module import AspectSentimentModule
+from ..runs.run import Run, environment
+from ..tokens.tokenizer import PAD_ID, from_json
+from .bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
+from .graph import quantise, to_onnx
+from .predictor import Predictor
 
 TEXTS = 64  # on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # of a logit
@@ -167,7 +167,7 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
 
 def card(run: Run, info: dict[str, Any]) -> str:
     """The run's model card, and what is particular to this bundle."""
-    from src.judge.card import card_of
+    from ..judge.card import card_of
 
     path = run.folder / CARD
     fresh = path.is_file() and path.stat().st_mtime >= (run.folder / "summary.json").stat().st_mtime

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import bidirectional_mask_function, eager_mask
 
-from src.attention import plain_attention
-from src.lit_module import AspectSentimentModule
-from src.tokenizer import PAD_ID
+from ..lit_module import AspectSentimentModule
+from ..model.attention import plain_attention
+from ..tokens.tokenizer import PAD_ID
 
 EXPORTED = "exported"  # plain products, which make the smallest graph, and the mask of :func:`row_mask`
 

@@ -16,17 +16,17 @@ import numpy as np
 import onnxruntime as ort
 from tokenizers import Tokenizer
 
-from src.errors import UserError
-from src.judge.calibration import Calibration
-from src.judge.thresholds import Thresholds
-from src.labels import C, Labels
-from src.ship.answers import Decisions
-from src.ship.bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
-from src.ship.explanation import Explanation
-from src.tokenizer import encode, from_json
+from ..answers.calibration import Calibration
+from ..answers.decisions import Decisions
+from ..answers.explanation import Explanation
+from ..answers.thresholds import Thresholds
+from ..errors import UserError
+from ..labels import C, Labels
+from ..tokens.tokenizer import check_texts, encode, from_json, spans
+from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
 
 if TYPE_CHECKING:
-    from src.ship.run_predictor import RunPredictor
+    from ..judge.inference import RunPredictor
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two it replaces
 
@@ -77,7 +77,7 @@ class Predictor:
             raise UserError(f"{folder}: cannot be loaded ({error})") from error
 
     def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
-        """An answer per text, in the order given, as :meth:`src.ship.answers.Decisions.answers` describes it.
+        """An answer per text, in the order given, as :meth:`src.answers.decisions.Decisions.answers` describes it.
 
         Raises UserError, which names the texts by their number from 0 on, for what is no valid Unicode text.
         """
@@ -107,14 +107,10 @@ class Predictor:
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
         """Where each token but the special ones begins and ends, in characters of the text's NFC form."""
-        check_texts([text])
-        text = unicodedata.normalize("NFC", text)
-        encoding = self._tokenizer.encode(text)
-        spans = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
-        return [_trimmed(text, *span) for span, special in spans if not special]
+        return spans(self._tokenizer, text)
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What each word contributes to each answer, as :class:`src.ship.explanation.Explanation` describes it."""
+        """What each word contributes to each answer, as :class:`src.answers.explanation.Explanation` describes it."""
         asked = self.explanation(text)
         return asked.answer(*self.logits(asked.texts))
 
@@ -134,7 +130,7 @@ def open_predictor(path: str | Path, threads: int | None = None) -> "Predictor |
     """A predictor for a bundle, or for a run's folder (which needs torch). Raises UserError if ``path`` is neither."""
     path = Path(path)
     if not (path / INFO).is_file() and (path / "summary.json").is_file():
-        from src.ship.run_predictor import RunPredictor  # brings torch
+        from ..judge.inference import RunPredictor  # brings torch
 
         return RunPredictor.load(path, threads)
     if not (path / INFO).is_file():
@@ -153,24 +149,3 @@ def cores() -> int:
         return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
     except (OSError, ValueError):
         return available
-
-
-def check_texts(texts: Sequence[str]) -> None:
-    """Raises UserError for every item that is no text, or holds half a surrogate pair, which no encoding can carry."""
-    faults = []
-    for i, text in enumerate(texts):
-        if not isinstance(text, str):
-            faults.append(f"text {i}: expected a text, got {type(text).__name__}")
-            continue
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError as error:
-            code = ord(text[error.start])
-            faults.append(f"text {i}: not valid Unicode (half a surrogate pair, U+{code:04X}, at {error.start})")
-    if faults:
-        raise UserError(faults)
-
-
-def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A token's span without the spaces that it begins with; empty where it is nothing else."""
-    return end - len(text[start:end].lstrip()), end

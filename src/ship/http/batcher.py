@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from src.ship.explanation import Explanation
-from src.ship.predictor import Predictor
+from ...answers.explanation import Explanation
+from ..predictor import Predictor
 
 WINDOW = 0.002  # seconds that an idle model waits for company
 BATCH_SECONDS = 0.1  # what a batch should take at most: as long a newcomer waits for the model to be free

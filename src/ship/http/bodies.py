@@ -7,10 +7,10 @@ from typing import Any
 
 from starlette.requests import Request
 
-from src.errors import UserError
-from src.ship.http.limits import Limits
-from src.ship.http.refusals import Refusal
-from src.ship.predictor import check_texts
+from ...errors import UserError
+from ...tokens.tokenizer import check_texts
+from .limits import Limits
+from .refusals import Refusal
 
 HELD = 64  # bodies of the largest size that may be in reading at once
 CLOSE = {"Connection": "close"}

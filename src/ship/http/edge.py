@@ -11,8 +11,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from src.ship.http.meters import OTHER, PATHS, Meters
-from src.ship.http.refusals import Refusal
+from .meters import OTHER, PATHS, Meters
+from .refusals import Refusal
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",

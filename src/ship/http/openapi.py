@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
-from src.labels import SENTIMENTS, Labels
+from ...labels import SENTIMENTS, Labels
 
 try:
     VERSION = version("visobert-absa")

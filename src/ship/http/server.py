@@ -13,11 +13,11 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from src.errors import UserError
-from src.ship.http.limits import Limits
-from src.ship.http.protocol import TimedProtocol
-from src.ship.http.service import Service, create_app
-from src.ship.predictor import Predictor
+from ...errors import UserError
+from ..predictor import Predictor
+from .limits import Limits
+from .protocol import TimedProtocol
+from .service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
 

@@ -12,17 +12,17 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from src.labels import SENTIMENTS
-from src.ship.explanation import Explanation
-from src.ship.http import openapi
-from src.ship.http.batcher import Batcher, Full, Job
-from src.ship.http.bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
-from src.ship.http.edge import Edge
-from src.ship.http.limits import Limits
-from src.ship.http.meters import Meters
-from src.ship.http.page import demo_page
-from src.ship.http.refusals import Json, Refusal
-from src.ship.predictor import Predictor
+from ...answers.explanation import Explanation
+from ...labels import SENTIMENTS
+from ..predictor import Predictor
+from . import openapi
+from .batcher import Batcher, Full, Job
+from .bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
+from .edge import Edge
+from .limits import Limits
+from .meters import Meters
+from .page import demo_page
+from .refusals import Json, Refusal
 
 CODES = {404: "not_found", 405: "method_not_allowed"}
 

@@ -1,0 +1,52 @@
+"""What each word of a text contributes to its answers: what leaving the word out costs."""
+
+import re
+from typing import Any
+
+import numpy as np
+
+from .decisions import Decisions
+
+BEYOND = 1_000  # characters behind the last token that may still decide where it ends
+
+
+class Explanation:
+    """``texts`` are what the model has to be asked: the text (in NFC), then the text without each word in reach.
+
+    ``end`` is where the model's reach ends. What lies beyond it is not moved in when a word is left out, so no call
+    reads more than the reach: what a word weighs does not depend on what the model never saw.
+    """
+
+    def __init__(self, text: str, end: int, decisions: Decisions) -> None:
+        self._text, self._decisions = text, decisions
+        self._words = [match.span() for match in re.finditer(r"\S+", text)]
+        near = [span for span in self._words if span[0] < end]
+        seen = text[: min(near[-1][1], end + BEYOND)] if near else ""
+        self.texts = [text, *(seen[:a] + seen[b:] for a, b in near)]
+
+    def answer(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> dict[str, Any]:
+        """From the logits of ``texts``, [N, A] (None for the task "sentiment") and [N, A, C].
+
+        ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}}``, for the mentioned
+        aspects: how far an answer's log-probability falls when the word is left out. Words are what lies between
+        spaces; a word beyond the model's reach weighs 0.
+        """
+        drops = self.drops(mentioned, sentiment)
+        answer = self._decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
+        aspects = self._decisions.labels.aspects
+        return {
+            "text": self._text,
+            "words": [{"start": a, "end": b} for a, b in self._words],
+            "weights": {name: np.round(drops[:, aspects.index(name)], 4).tolist() for name in answer["aspects"]},
+        }
+
+    def drops(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> np.ndarray:
+        """Float64 [words, A]: how far each aspect's log-probability falls without the word, mentioned or not.
+
+        The logits are those of ``texts``, as for :meth:`answer`.
+        """
+        said = self._decisions.predictions(mentioned, sentiment).sentiment_said()[0]
+        log = self._decisions.log_confidence(mentioned, sentiment, said)  # [1 + words in reach, A]
+        drops = np.zeros((len(self._words), log.shape[1]))
+        drops[: len(log) - 1] = log[0] - log[1:]
+        return drops

@@ -1,0 +1,127 @@
+"""The predictions file: what a model said of each review, from which every figure can be computed again.
+
+One JSON object a line, in the order of the data file::
+
+    {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
+     "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
+
+``null`` is "mentioned, without a sentiment"; lists follow the run's order of aspects; sentiments are in the order
+positive, negative, neutral. Task ``sentiment`` has no ``mentioned_logits``.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import UserError
+from ..labels import IGNORE, SENTIMENTS, C, Labels
+
+DECIMALS = 5  # of a logit, in the file and in every figure: both are computed from the same numbers
+
+
+@dataclass
+class Predictions:
+    """Gold labels and logits of one split, in the order of its file."""
+
+    ids: Sequence[str]
+    texts: Sequence[str]
+    mentioned: np.ndarray  # bool [N, A], gold
+    sentiment: np.ndarray  # int64 [N, A], gold, 0..C-1 or IGNORE
+    sentiment_logits: np.ndarray  # float64 [N, A, C]
+    mentioned_logits: np.ndarray | None  # float64 [N, A]; None for task "sentiment"
+
+    def __post_init__(self) -> None:
+        self.sentiment_logits = np.round(self.sentiment_logits.astype(np.float64), DECIMALS)
+        if self.mentioned_logits is not None:
+            self.mentioned_logits = np.round(self.mentioned_logits.astype(np.float64), DECIMALS)
+
+    def detected(self, threshold: float | np.ndarray = 0.5) -> np.ndarray:
+        """bool [N, A]: probability above ``threshold`` (one, or [A]); for task ``sentiment`` the gold mentions."""
+        if self.mentioned_logits is None:
+            return self.mentioned
+        said: np.ndarray = sigmoid(self.mentioned_logits) > threshold
+        return said
+
+    def sentiment_said(self) -> np.ndarray:
+        """int64 [N, A]: the sentiment of every aspect, mentioned or not."""
+        said: np.ndarray = self.sentiment_logits.argmax(-1)
+        return said
+
+
+def write_predictions(
+    path: Path, predictions: Predictions, labels: Labels, threshold: float | np.ndarray = 0.5
+) -> None:
+    """Write the file whole: a reader never sees half of it."""
+    found, said = predictions.detected(threshold), predictions.sentiment_said()
+    carries = np.array(labels.carries_sentiment)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.tmp")
+    with temporary.open("w", encoding="utf-8") as file:
+        for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
+            row: dict[str, Any] = {
+                "id": id_,
+                "text": text,
+                "gold": _named(labels, predictions.mentioned[i], predictions.sentiment[i]),
+                "predicted": _named(labels, found[i], np.where(carries, said[i], IGNORE)),
+            }
+            if predictions.mentioned_logits is not None:
+                row["mentioned_logits"] = predictions.mentioned_logits[i].tolist()
+            row["sentiment_logits"] = predictions.sentiment_logits[i].tolist()
+            file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    temporary.replace(path)
+
+
+def read_predictions(path: Path, labels: Labels) -> Predictions:
+    """Read the file back. Raises UserError, with the line, when it is not such a file or has other aspects."""
+    ids, texts, mentioned, sentiment, sentiment_logits, mentioned_logits = [], [], [], [], [], []
+    a = len(labels.aspects)
+    try:
+        lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # not splitlines: a text may hold U+2028
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
+    for number, line in enumerate(lines, 1):
+        try:
+            row = json.loads(line)
+            gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
+            for aspect, name in row["gold"].items():
+                j = labels.aspects.index(aspect)
+                gold_mentioned[j] = True
+                if name is not None:
+                    gold_sentiment[j] = SENTIMENTS.index(name)
+            logits = np.array(row["sentiment_logits"], float).reshape(a, C)
+            if "mentioned_logits" in row:
+                mentioned_logits.append(np.array(row["mentioned_logits"], float).reshape(a))
+            ids.append(str(row["id"]))
+            texts.append(str(row["text"]))
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f"{path}:{number}: not a prediction over these {a} aspects ({error})") from error
+        mentioned.append(gold_mentioned)
+        sentiment.append(gold_sentiment)
+        sentiment_logits.append(logits)
+    if not ids:
+        raise UserError(f"{path}: holds no predictions")
+    return Predictions(
+        ids,
+        texts,
+        np.array(mentioned),
+        np.array(sentiment),
+        np.array(sentiment_logits),
+        np.array(mentioned_logits) if mentioned_logits else None,
+    )
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-x)), without overflow."""
+    positive: np.ndarray = 0.5 * (1 + np.tanh(0.5 * x))
+    return positive
+
+
+def _named(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> dict[str, str | None]:
+    return {
+        labels.aspects[j]: SENTIMENTS[sentiment[j]] if sentiment[j] != IGNORE else None
+        for j in np.flatnonzero(mentioned)
+    }

@@ -1,0 +1,161 @@
+"""What the labels of a table say of its aspects: cells and columns judged one by one, gathered into arrays."""
+
+import re
+from array import array
+from collections import Counter, defaultdict
+from collections.abc import Mapping
+from functools import lru_cache
+from itertools import combinations
+
+import numpy as np
+
+from ..errors import Faults, did_you_mean, kind_of, listed, quoted
+from ..labels import IGNORE, SENTIMENTS, C
+from .tables import Table, clean_name
+
+MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
+SPOKEN = tuple(name.capitalize() for name in SENTIMENTS)
+CODES = {name: code for code, name in enumerate(SENTIMENTS)} | {"mentioned": MENTIONED, "": BLANK}
+AT_ONCE = 1 << 16  # rows turned into arrays at once: what indexes them takes many times their own memory
+BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
+
+
+class Annotations:
+    """What the rows of one table say of the aspects: judged one by one, gathered into arrays.
+
+    ``label`` is the column of braces; None is the wide layout, where all columns but ``others`` are aspects.
+    """
+
+    def __init__(
+        self,
+        table: Table,
+        label: str | None,
+        others: frozenset[str],
+        declared: tuple[str, ...] | None,
+        faults: Faults,
+    ) -> None:
+        self.table, self.label, self.others, self.declared, self.faults = table, label, others, declared, faults
+        self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
+        self.well_said: set[str] = set()
+        self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> its first bad cells
+        self.bad_counts: Counter[str] = Counter()
+        self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of a row; then pair by pair
+
+    def read(self, line: int, cells: Mapping[str, object]) -> dict[str, int]:
+        """What a row says: aspect -> sentiment or MENTIONED; nothing if some of it is wrong, which is then a fault."""
+        wide, declared = self.label is None, self.declared
+        if self.label is None:
+            others = self.others
+            pairs = [(name, cell) for name, cell in cells.items() if cell not in ("", None) and name not in others]
+        else:
+            try:
+                pairs = _pairs(cells.get(self.label), self.label, not self.table.header)
+            except ValueError as error:
+                self.faults.add(self.table.path, str(error), line)
+                return {}
+        said: dict[str, int] = {}
+        right = True
+        for aspect, cell in pairs:
+            code = _code(cell) if isinstance(cell, str) else BAD
+            if wide and code == BLANK:
+                continue
+            if declared is not None and aspect not in self.place:
+                right = False
+                if not wide:  # in the wide layout it is told once, of the column
+                    unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
+                    self.faults.add(self.table.path, unknown + did_you_mean(aspect, declared), line)
+            elif code >= BLANK:
+                right = False
+                self.bad_counts[aspect] += 1
+                if self.bad_counts[aspect] <= Faults.SHOWN:
+                    self.bad[aspect].append((line, cell))
+            elif said.setdefault(aspect, code) != code:
+                right = False
+                both = " and as ".join((*SENTIMENTS, "mentioned")[c] for c in (said[aspect], code))
+                self.faults.add(self.table.path, f"aspect {quoted(aspect)} is there twice, as {both}", line)
+        self.well_said.update(said)
+        return said if right else {}
+
+    def keep(self, said: Mapping[str, int]) -> None:
+        """Make what was read the next row of the arrays."""
+        place = self.place
+        self.pairs.append(len(said))
+        self.columns.extend([place.setdefault(aspect, len(place)) for aspect in said])
+        self.codes.extend(said.values())
+
+    def finish(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
+        """The aspects, ``mentioned`` bool [N, A] and ``sentiment`` int8 [N, A]; faults of whole columns are told."""
+        aspects = self._aspects()
+        self._tell_bad_cells()
+        order = np.array([aspects.index(name) for name in self.place], dtype=np.int64)
+        pairs, columns, codes = np.asarray(self.pairs), np.asarray(self.columns), np.asarray(self.codes)
+        mentioned = np.zeros((len(pairs), len(aspects)), dtype=bool)
+        sentiment = np.full((len(pairs), len(aspects)), IGNORE, dtype=np.int8)
+        done = 0  # pairs
+        for start in range(0, len(pairs), AT_ONCE):
+            counts = pairs[start : start + AT_ONCE]
+            rows = np.repeat(np.arange(start, start + len(counts)), counts)
+            these = slice(done, done := done + len(rows))
+            mentioned[rows, order[columns[these]]] = True
+            sentiment[rows, order[columns[these]]] = np.where(codes[these] < C, codes[these], np.int8(IGNORE))
+        return aspects, mentioned, sentiment
+
+    def _aspects(self) -> tuple[str, ...]:
+        table, wide = self.table, self.label is None
+        columns = list(dict.fromkeys(name for name in table.columns if wide and name not in self.others))
+        if self.declared is None:
+            names = columns if wide and table.header else sorted({*columns, *self.place})
+            for a, b in combinations(names, 2):
+                if a.casefold() == b.casefold():
+                    alike = "differ in case only; write them alike"
+                    self.faults.add(table.path, f"the aspects {quoted(a)} and {quoted(b)} {alike}")
+            return tuple(names)
+        for name in columns:
+            if name not in self.place:
+                unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
+                remedy = f"{did_you_mean(name, self.declared)}; data.ignore_columns=[{listed([name])}] leaves it out"
+                self.faults.add(table.path, unknown + remedy)
+        for name in self.declared:
+            if wide and table.header and name not in table.columns:
+                missing = f"there is no column for the aspect {quoted(name)} among {listed(table.columns)}"
+                self.faults.add(table.path, missing + did_you_mean(name, tuple(table.columns)))
+        return self.declared
+
+    def _tell_bad_cells(self) -> None:
+        expected = f"is not one of {listed(SPOKEN)}"
+        for aspect, cells in self.bad.items():
+            hints = [did_you_mean(str(cell), SPOKEN) for _, cell in cells]
+            if self.label is None and aspect not in self.well_said and not any(hints):
+                found = ", ".join(list(dict.fromkeys(quoted(cell) for _, cell in cells))[:3])
+                column = f"the column {quoted(aspect)} holds no sentiment but {found}"
+                remedy = f"if it is no aspect, data.ignore_columns=[{listed([aspect])}] leaves it out"
+                self.faults.add(self.table.path, f"{column}; {listed(SPOKEN)} are expected, and {remedy}")
+                continue
+            for (line, cell), hint in zip(cells, hints, strict=True):
+                self.faults.add(self.table.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)
+            self.faults.add_untold(self.bad_counts[aspect] - len(cells))
+
+
+def _pairs(cell: object, column: str, objects: bool) -> list[tuple[str, object]]:
+    if cell is None:
+        return []
+    if isinstance(cell, str):
+        return [_brace(part) for part in cell.split(";") if part and not part.isspace()]
+    # Only JSONL leaves keys out. In Parquet, null would not tell "mentioned" from "not mentioned".
+    if objects and isinstance(cell, dict):
+        return [(name, "mentioned" if said is None else said) for name, said in cell.items()]
+    expected = '{"Camera": "positive"} or ' * objects + "{CAMERA#Positive}; is expected"
+    raise ValueError(f"{quoted(column)} holds {kind_of(cell)}; {expected}")
+
+
+@lru_cache(maxsize=4096)
+def _code(cell: str) -> int:
+    return CODES.get(cell.strip().lower(), BAD)
+
+
+@lru_cache(maxsize=4096)
+def _brace(part: str) -> tuple[str, str]:
+    match = BRACES.fullmatch(part)
+    if not match:
+        raise ValueError(f"malformed label at {quoted(part.strip())}; {{ASPECT#Sentiment}};{{ASPECT}}; is expected")
+    return clean_name(match[1]), match[2] or "mentioned"

@@ -1,0 +1,175 @@
+"""What is odd in the splits of a data set: repeats, contradictions, leaks from one to another; as data and in words."""
+
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from hashlib import blake2b
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import listed
+from ..labels import SENTIMENTS, Labels
+from .reviews import Reviews
+
+EXAMPLES = 5  # lines told of each finding
+TOLD = {
+    "without_text": "rows without text, left out",
+    "without_label": "rows without any label, left out",
+    "repeated": "rows that repeat an earlier text",
+    "conflicting": "texts labelled in more than one way",
+    "not_nfc": "texts that are not NFC (composed for the tokenizer)",
+    "removed": "rows that left training, as val or test hold their text",
+}
+
+
+@dataclass
+class SplitFindings:
+    """What was seen in one split. Numbers of rows or texts; ``first_lines`` says where the first few of each are."""
+
+    path: str
+    sha256: str
+    rows: int
+    reviews: int  # that are left
+    without_text: int = 0
+    without_label: int = 0
+    repeated: int = 0  # rows whose text an earlier row of the split has
+    conflicting: int = 0  # texts whose rows do not all have the same labels
+    not_nfc: int = 0
+    removed: int = 0  # rows that left training because val or test hold their text
+    first_lines: dict[str, list[int]] = field(default_factory=dict)
+
+
+@dataclass
+class Leak:
+    """Rows of a split whose text an earlier split has; ``first_lines`` are (line there, line here) of the first few."""
+
+    rows: int
+    first_lines: list[tuple[int, int]]
+
+
+@dataclass
+class Findings:
+    """What the check of all splits found, as plain data. ``leaks`` has keys such as ``train->test``.
+
+    Texts are equal if they are so in NFC with blanks collapsed; case counts. Counted before ``leaks=drop`` acts, but
+    for ``reviews`` and ``removed``.
+    """
+
+    splits: dict[str, SplitFindings]
+    leaks: dict[str, Leak]
+    notes: list[str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Dicts, lists, numbers and strings, for JSON."""
+        return asdict(self)
+
+    def lines(self) -> list[str]:
+        """The report, line by line; what there is none of is not mentioned."""
+        lines = []
+        for name, split in self.splits.items():
+            reviews = f"{split.reviews:,} review{'s' * (split.reviews != 1)}"
+            of_rows = f" of {split.rows:,} rows" * (split.reviews != split.rows)
+            lines.append(f"{name}: {reviews}{of_rows} ({_from_here(split.path)})")
+            for kind, words in TOLD.items():
+                if count := getattr(split, kind):
+                    lines.append(f"  {words}: {count:,}{_where(split.first_lines.get(kind, []), count)}")
+        for pair, leak in self.leaks.items():
+            source, _, target = pair.partition("->")
+            if leak.rows:
+                same = [f"{here} = {there}" for there, here in leak.first_lines]
+                lines.append(f"rows of {target} whose text {source} has too: {leak.rows:,}{_where(same, leak.rows)}")
+        return lines + self.notes
+
+
+def _from_here(path: str) -> str:
+    """The path relative to the working directory, if it lies below it."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+
+
+def _where(lines: Sequence[object], count: int) -> str:
+    if not lines:
+        return ""
+    more = ", ..." * (count > len(lines))
+    return f" (line {', '.join(map(str, lines))}{more})"
+
+
+def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Findings:
+    """Everything but the notes; ``keys`` are the :func:`text_keys` of each split, in whose order leaks are sought."""
+    leaks = {}
+    for source, target in combinations(splits, 2):
+        there, here = shared(keys[source], keys[target])
+        first = (splits[source].lines[there[:EXAMPLES]].tolist(), splits[target].lines[here[:EXAMPLES]].tolist())
+        leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
+    return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
+
+
+def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
+    _, first, group = np.unique(keys, return_index=True, return_inverse=True)
+    repeated = np.flatnonzero(first[group] != np.arange(len(keys)))
+    differs = (reviews.sentiment[repeated] != reviews.sentiment[first[group[repeated]]]).any(axis=1)
+    differs |= (reviews.mentioned[repeated] != reviews.mentioned[first[group[repeated]]]).any(axis=1)
+    conflicting = np.unique(group[repeated[differs]])
+    is_nfc = (unicodedata.is_normalized("NFC", text) for text in reviews.texts)
+    not_nfc = np.flatnonzero(~np.fromiter(is_nfc, bool, len(reviews)))
+    rows = {"repeated": repeated, "not_nfc": not_nfc}
+    rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
+    lines = {"without_text": reviews.without_text, "without_label": reviews.without_label}
+    lines |= {kind: reviews.lines[where[:EXAMPLES]] for kind, where in rows.items()}
+    return SplitFindings(
+        path=reviews.path,
+        sha256=reviews.sha256,
+        rows=reviews.rows,
+        reviews=len(reviews),
+        without_text=len(reviews.without_text),
+        without_label=len(reviews.without_label),
+        repeated=len(repeated),
+        conflicting=len(conflicting),
+        not_nfc=len(not_nfc),
+        first_lines={kind: where[:EXAMPLES].tolist() for kind, where in lines.items() if len(where)},
+    )
+
+
+def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
+    """What training lacks, and what that leaves out of the other splits."""
+    name, train = next(iter(splits.items()))
+    unseen = [aspect for aspect, n in zip(labels.aspects, train.mention_counts, strict=True) if not n]
+    notes = [f"{name} never mentions {listed(unseen)}"] if unseen else []
+    totals = train.class_counts.sum(axis=0)
+    notes += [f"{name} has no {sentiment} pair" for sentiment, n in zip(SENTIMENTS, totals, strict=True) if not n]
+    for other, reviews in splits.items():
+        lost = reviews.class_counts.sum(axis=1)[[not carries for carries in labels.carries_sentiment]].sum()
+        if lost:
+            aspects = listed(labels.without_sentiment)
+            notes.append(
+                f"pairs of {other} left out of its figures, as {name} has no sentiment for {aspects}: {lost:,}"
+            )
+    return notes
+
+
+def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The positions of the keys that both have, int [M] each: their first in ``source``, all of them in ``target``."""
+    known, first = np.unique(source, return_index=True)
+    place = np.minimum(np.searchsorted(known, target), len(known) - 1)
+    here = np.flatnonzero(known[place] == target)
+    return first[place[here]], here
+
+
+def text_keys(texts: Iterable[str]) -> np.ndarray:
+    """A number for each text, uint64 [N], equal for equal texts: NFC, blanks collapsed, case kept.
+
+    The same on every machine. That any two of a million different texts get one number has a probability of 3e-8.
+    """
+    plain = (" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
+    return digests(text.encode() for text in plain)
+
+
+def digests(blobs: Iterable[bytes], seed: int = 0) -> np.ndarray:
+    """64 bits of BLAKE2 of each, uint64 [N]: a hash that stays the same from process to process."""
+    key, found = str(seed).encode(), bytearray()
+    for blob in blobs:
+        found += blake2b(blob, digest_size=8, key=key).digest()
+    return np.frombuffer(found, dtype="<u8")

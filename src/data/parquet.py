@@ -1,0 +1,134 @@
+"""Parquet, a few thousand rows at a time: rows to be answered, and answers as columns beside those of the input."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+from pyarrow import parquet
+
+from ..errors import Faults, quoted
+from .rows import Place, Row, row_of, text_column_of
+
+ROWS = 1024  # that are read at a time, fewer where they are large
+BYTES = 16 * 2**20  # that they may take
+BUFFER = 2**20  # bytes that are read ahead of a column, not all of its chunk
+
+
+class ParquetSource:
+    """A :class:`src.data.rows.Source` over a Parquet file. What JSON lacks comes as text (dates: ISO 8601)."""
+
+    def __init__(self, file: parquet.ParquetFile, column: str) -> None:
+        self.columns: list[str] | None = list(file.schema_arrow.names)
+        self.size: int | None = file.metadata.num_rows
+        self._file, self._column = file, column
+        self._next = 0
+
+    @property
+    def place(self) -> Place:
+        return Place(self._next, self._next + 1)
+
+    def seek(self, place: Place) -> None:
+        self._next = place.offset
+
+    def rows(self) -> Iterator[Row]:
+        assert self.columns is not None
+        try:
+            for batch in batches(self._file, self._next):
+                for cells in zip(*map(plain, batch.columns), strict=True):
+                    self._next += 1
+                    row = dict(zip(self.columns, cells, strict=True))
+                    bad = next((f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), "")
+                    yield Row(self._next, fault=bad) if bad else row_of(self._next, row, self._column)
+        except (pa.ArrowException, OSError) as error:
+            yield Row(self._next + 1, fault=f"damaged from this row on: {str(error).splitlines()[0]}")
+
+
+def open_parquet(path: str, text_column: str | None, faults: Faults) -> ParquetSource | None:
+    """A source over the file; None if ``faults`` say why there is none."""
+    try:
+        file = opened(path)
+    except (pa.ArrowException, OSError) as error:
+        faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
+        return None
+    names = file.schema_arrow.names
+    if twice := {name for name in names if names.count(name) > 1}:
+        for name in sorted(twice):
+            faults.add(path, f"two columns are called {quoted(name)}")
+        return None
+    column = text_column_of(names, text_column, path, faults)
+    return None if column is None else ParquetSource(file, column)
+
+
+def opened(path: str) -> parquet.ParquetFile:
+    """A file of which the columns are read piece by piece, however large its row groups are."""
+    return parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
+
+
+def batches(file: parquet.ParquetFile, start: int = 0) -> Iterator[pa.RecordBatch]:
+    """The rows from ``start`` on; row groups before it are not read."""
+    for group in range(file.num_row_groups):
+        facts = file.metadata.row_group(group)
+        rows = facts.num_rows
+        few = max(1, min(ROWS, BYTES * rows // max(1, facts.total_byte_size)))
+        if start < rows:
+            for batch in file.iter_batches(few, row_groups=[group], use_threads=False):
+                if start < batch.num_rows:
+                    yield batch.slice(start)
+                start = max(0, start - batch.num_rows)
+        else:
+            start -= rows
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """In place of a value that Python cannot hold."""
+
+    reason: str
+
+
+def plain(values: pa.Array) -> list[Any]:
+    """A column as values that JSON has, however nested: times and decimals as text, bytes in hexadecimal."""
+    try:
+        values = values.cast(_readable(values.type))
+    except pa.ArrowInvalid as error:  # such as a moment that no calendar has: tell which row it is in
+        if len(values) == 1:
+            return [Unreadable(str(error).splitlines()[0])]
+        return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
+    except pa.ArrowNotImplementedError:
+        pass  # str() writes it
+    return [_plain(value) for value in values]
+
+
+def _plain(value: pa.Scalar) -> Any:
+    try:
+        return _jsonable(value.as_py())
+    except UnicodeDecodeError as error:
+        return Unreadable(f"the bytes are not UTF-8 (first bad byte: 0x{error.object[error.start]:02x})")
+    except ValueError as error:
+        return Unreadable(str(error))
+
+
+def _jsonable(value: Any) -> Any:
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    if isinstance(value, bytes):
+        return value.hex()
+    if isinstance(value, dict):
+        return {str(key): _jsonable(item) for key, item in value.items()}
+    return [_jsonable(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _readable(kind: pa.DataType) -> pa.DataType:
+    """The type in which what JSON lacks is text; Arrow writes it as nanoseconds need it, which Python's types lack."""
+    if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
+        return pa.string()
+    if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
+        return pa.list_(_readable(kind.value_type))
+    if pa.types.is_large_list(kind):
+        return pa.large_list(_readable(kind.value_type))
+    if pa.types.is_struct(kind):
+        return pa.struct([(field.name, _readable(field.type)) for field in kind])
+    if pa.types.is_map(kind):
+        return pa.map_(_readable(kind.key_type), _readable(kind.item_type))
+    return _readable(kind.value_type) if pa.types.is_dictionary(kind) else kind

@@ -1,0 +1,200 @@
+"""Reviews out of a file: texts, and for every aspect whether it is mentioned and with which sentiment.
+
+Two layouts, told apart by the columns. Braces: a column ``label`` or ``labels`` holds ``{CAMERA#Positive};{OTHERS};``
+(in JSONL also an object, ``{"Camera": "positive", "Others": null}``). Wide: every column that is not the text, an id or
+ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is "mentioned without a sentiment".
+"""
+
+from array import array
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import Faults, UserError, did_you_mean, kind_of, listed, quoted
+from ..labels import C
+from .annotations import Annotations
+from .tables import Table, clean_name, open_table
+from .texts import Texts
+
+TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
+LABEL_COLUMNS = ("label", "labels")
+ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
+IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
+
+
+@dataclass
+class Reviews:
+    """One split in plain arrays: ``N`` reviews that have a text and at least one label, in the order of the file.
+
+    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the file's ids,
+    if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
+    ``without_label`` are the lines of rows that were left out; a row that lacks both is in both. All lines are int64.
+    """
+
+    path: str
+    sha256: str
+    texts: Texts
+    names: Texts | None
+    lines: np.ndarray
+    mentioned: np.ndarray
+    sentiment: np.ndarray
+    without_text: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    without_label: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @property
+    def ids(self) -> Texts:
+        """What a review is called: the file's id, else its line."""
+        return Texts(map(str, self.lines.tolist())) if self.names is None else self.names
+
+    @property
+    def dropped(self) -> int:
+        """Rows that were left out."""
+        return len(np.union1d(self.without_text, self.without_label))
+
+    @property
+    def rows(self) -> int:
+        """Rows that were read, those left out included."""
+        return len(self) + self.dropped
+
+    @property
+    def class_counts(self) -> np.ndarray:
+        """Pairs of every aspect and sentiment, int64 [A, C]."""
+        return np.stack([(self.sentiment == c).sum(axis=0, dtype=np.int64) for c in range(C)], axis=1)
+
+    @property
+    def mention_counts(self) -> np.ndarray:
+        """Reviews that mention each aspect, int64 [A]."""
+        return np.asarray(self.mentioned.sum(axis=0, dtype=np.int64))
+
+    def take(self, rows: np.ndarray) -> "Reviews":
+        """The reviews at the positions ``rows``, int [M]. What was left out at reading stays behind."""
+        return Reviews(
+            self.path,
+            self.sha256,
+            self.texts.take(rows),
+            None if self.names is None else self.names.take(rows),
+            self.lines[rows],
+            self.mentioned[rows],
+            self.sentiment[rows],
+        )
+
+
+class Columns(NamedTuple):
+    """What the user says of a file's columns; None is "told from their names"."""
+
+    aspects: Sequence[str] | None = None
+    text_column: str | None = None
+    label_column: str | None = None
+    ignore_columns: Sequence[str] = ()
+    separator: str | None = None
+
+
+def read_reviews(
+    path: str | Path,
+    *,
+    aspects: Sequence[str] | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    ignore_columns: Sequence[str] = (),
+    separator: str | None = None,
+) -> tuple[Reviews, tuple[str, ...]]:
+    """Read one file; returns its reviews and its aspects, in the order of the arrays' columns.
+
+    Without ``aspects`` they are those of the file: in the order of its header, or sorted where no header names them
+    (braces, JSONL). Raises UserError with every fault of the file.
+    """
+    faults = Faults()
+    columns = Columns(aspects, text_column, label_column, ignore_columns, separator)
+    loaded = load_reviews(path, columns, faults)
+    faults.raise_if_any()
+    assert loaded is not None
+    return loaded
+
+
+def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Reviews, tuple[str, ...]] | None:
+    """:func:`read_reviews` of one file among several: what is wrong goes to ``faults``, the rest is returned."""
+    declared = None if columns.aspects is None else _declared(columns.aspects)
+    before = len(faults)
+    table = open_table(path, faults, columns.separator)
+    layout = _layout(table, columns, faults) if table else None
+    if table is None or layout is None:
+        return None
+    labels = Annotations(table, layout.label, layout.others, declared, faults)
+    texts, names = Texts(), None if layout.id is None else Texts()
+    lines, without_text, without_label = array("q"), array("q"), array("q")
+    for line, cells in table.rows:
+        said = labels.read(line, cells)
+        text = cells.get(layout.text)
+        if text is None or (isinstance(text, str) and (not text or text.isspace())):
+            without_text.append(line)
+        elif not isinstance(text, str):
+            faults.add(table.path, f"{quoted(layout.text)} holds {kind_of(text)}, a text is expected", line)
+        elif said:
+            texts.append(text)
+            if layout.id is not None and names is not None:
+                name = cells.get(layout.id)
+                names.append(str(line if name in (None, "") else name))
+            lines.append(line)
+            labels.keep(said)
+        if not said:
+            without_label.append(line)
+    found, mentioned, sentiment = labels.finish()
+    left_out = np.asarray(without_text), np.asarray(without_label)
+    reviews = Reviews(table.path, table.sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
+    if not texts and len(faults) == before:
+        faults.add(table.path, f"none of the {reviews.rows:,} rows has both a text and a label")
+    return reviews, found
+
+
+# --- columns ---------------------------------------------------------------------------------------------------------
+
+
+class _Layout(NamedTuple):
+    """Which column is what. ``label`` is None in the wide layout; there, all columns but ``others`` are aspects."""
+
+    text: str
+    id: str | None
+    label: str | None
+    others: frozenset[str]
+
+
+def _layout(table: Table, columns: Columns, faults: Faults) -> _Layout | None:
+    ignored = {clean_name(name) for name in columns.ignore_columns}
+    by_name = {name.lower(): name for name in reversed(table.columns) if name not in ignored}
+    among = f"among {listed(table.columns)}"
+    before = len(faults)
+
+    def choose(names: Iterable[str], chosen: str | None = None, option: str = "") -> str | None:
+        if chosen is None:
+            return next((by_name[name] for name in names if name in by_name), None)
+        if clean_name(chosen) not in table.columns:
+            hint = did_you_mean(chosen, tuple(table.columns))
+            faults.add(table.path, f"there is no column {quoted(chosen)} (data.{option}) {among}{hint}")
+        return clean_name(chosen)
+
+    text = choose(TEXT_COLUMNS, columns.text_column, "text_column")
+    label = choose(LABEL_COLUMNS, columns.label_column, "label_column")
+    if text is None:
+        names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with data.text_column"
+        faults.add(table.path, f"no column of texts {among} {names}")
+        return None
+    others = frozenset({text, *ignored} | {by_name[n] for n in (*ID_COLUMNS, *IGNORED_COLUMNS) if n in by_name})
+    if label is None and others.issuperset(table.columns):
+        faults.add(table.path, f"no column of aspects nor of labels {among}")
+    return _Layout(text, choose(ID_COLUMNS), label, others) if len(faults) == before else None
+
+
+def _declared(aspects: Sequence[str]) -> tuple[str, ...]:
+    names = tuple(clean_name(name) for name in aspects)
+    if not names:
+        raise UserError("data.aspects is empty; leave it out to take the aspects of the file")
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
+        raise UserError([f"data.aspects lists {quoted(name)} twice" for name in twice])
+    return names

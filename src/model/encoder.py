@@ -1,0 +1,241 @@
+"""The encoder: from a folder or at random from a configuration, with its tokenizer."""
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import transformers
+from tokenizers import Tokenizer
+from torch import nn
+from transformers import AutoConfig, AutoModel, PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from ..errors import UserError
+from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
+from .hub import locate
+from .torch_files import check_weights
+
+ENOUGH = 100_000  # reviews that a tokenizer is made from
+POSITIONS = 512  # tokens that the small encoder has room for, at least
+
+log = logging.getLogger(__name__)
+ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # they count positions from pad_id + 1 on
+
+
+@dataclass
+class Encoder:
+    """An encoder ready for training: module in train mode, tokenizer, and where its weights came from."""
+
+    module: PreTrainedModel
+    tokenizer: Tokenizer
+    name: str
+    weights: str  # a sentence part: "pre-trained, from FOLDER" or "random: ..."
+    pretrained: bool
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """Plain values from which :func:`from_config` builds the same architecture offline."""
+        config: dict[str, Any] = self.module.config.to_diff_dict()
+        return config
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """Which encoder this is, for the summary of a run."""
+        return {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
+
+    @property
+    def packs(self) -> bool:
+        """Whether :mod:`src.tokens.packing` can leave its padding out: it must know how positions are counted."""
+        return self.module.config.model_type in ROBERTA and bool(self.module._supports_attention_backend)
+
+    @property
+    def pad_id(self) -> int:
+        pad = self.module.config.pad_token_id
+        return PAD_ID if pad is None else int(pad)
+
+
+def load_encoder(
+    encoder: str,
+    texts: Sequence[str],
+    *,
+    pooling: str = "cls",
+    max_length: int = 256,
+    pretrained: bool = True,
+    size: dict[str, int] | None = None,
+    attention_dropout: float | None = None,
+    compile: bool = False,
+) -> Encoder:
+    """Build an encoder: ``mini`` (the project's own), a hub id, or a folder.
+
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights; of ``mini`` it
+    takes nothing: its ``size`` is free, and the tokenizer is made from ``texts``.
+    ``attention_dropout`` takes the place of the encoder's own; ``compile`` has torch compile the layers when they are
+    first used. Raises UserError when something it needs is not to be had, or when the weights are not those of this
+    architecture.
+    """
+    if encoder == "mini" and not pretrained:
+        built = _mini(texts, pooling, max_length, **(size or {}))
+    else:
+        built = _published(encoder, pooling, max_length, pretrained)
+    if attention_dropout is not None:
+        set_attention_dropout(built.module, attention_dropout)
+    if compile:
+        compile_layers(built.module)
+    return built
+
+
+def set_attention_dropout(module: PreTrainedModel, rate: float) -> None:
+    """The share of attention weights that training drops. Raises UserError for a family that is not known here."""
+    if not hasattr(module.config, "attention_probs_dropout_prob"):
+        raise UserError(
+            f"model.attention_dropout={rate}: not known of a {module.config.model_type} encoder; leave it out"
+        )
+    module.config.attention_probs_dropout_prob = rate
+    for part in module.modules():
+        dropout = getattr(part, "dropout", None)
+        if hasattr(part, "query") and isinstance(dropout, nn.Dropout):
+            dropout.p = rate
+
+
+def compile_layers(module: PreTrainedModel) -> None:
+    """Compile every layer in place, so that weights keep their names: one compilation serves all layers."""
+    for part in module.modules():
+        if isinstance(part, GradientCheckpointingLayer):  # what transformers calls a layer, in every architecture
+            part.compile(dynamic=True)  # rows of any number of tokens
+
+
+def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) -> Encoder:
+    folder = locate(encoder, weights=pretrained)
+    tokenizer = load_tokenizer(folder, max_length)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
+    _check_positions(config, max_length)
+    if tokenizer.get_vocab_size() > config.vocab_size:
+        raise UserError(
+            f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder {config.vocab_size} "
+            "embeddings; they do not belong together"
+        )
+    _check_claims(folder, config, pooling, pretrained)
+    if not pretrained:
+        module = from_config(config.to_dict(), pooling)
+        return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
+    # float32 is asked for, because transformers 5 keeps the file's own type; no pooler unless it is used, because most
+    # checkpoints have none and it would be random
+    transformers.logging.set_verbosity_error()  # its table of keys: what matters of it is checked below
+    transformers.logging.disable_progress_bar()
+    try:
+        module, info = AutoModel.from_pretrained(
+            folder, dtype=torch.float32, output_loading_info=True, trust_remote_code=False, **_pooler(config, pooling)
+        )
+    except Exception as error:  # truncated, of other sizes, not weights at all: each library has its own error
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(f"{folder}: its weights cannot be loaded ({reason}); was the download complete?") from error
+    missing = sorted(k for k in info["missing_keys"] if not k.startswith("pooler."))
+    if missing:
+        raise UserError(
+            f"{folder}: its weights lack {len(missing)} tensors of its own config.json "
+            f"({', '.join(missing[:3])}, ...); they would start at random. Take the folder as its authors published it."
+        )
+    if any(k.startswith("pooler.") for k in info["missing_keys"]):
+        log.warning("%s has no weights for its pooler: model.pooling=pooler starts it at random", encoder)
+    words = (
+        "pre-trained on Vietnamese reviews, in this repository" if encoder == "mini" else f"pre-trained, from {folder}"
+    )
+    return Encoder(module.train(), tokenizer, encoder, words, pretrained=True)
+
+
+def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
+    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode."""
+    settings = {k: v for k, v in config.items() if k not in ("model_type", "architectures", "dtype")}
+    described = AutoConfig.for_model(config["model_type"], **settings)
+    module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
+    module.train()
+    return module
+
+
+def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
+    """Bytes of the weights of a module that ``config`` describes, without taking memory for them."""
+    if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
+        raise ValueError("a size beyond any encoder's")
+    with torch.device("meta"):
+        return sum(t.numel() * t.element_size() for t in build().state_dict().values())
+
+
+def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:
+    """Raise UserError for weights that are no tensors alone, or fewer than config.json says, before any is read."""
+    files = [file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.glob(pattern)]
+    for file in files if pretrained else ():
+        if file.suffix == ".bin":
+            check_weights(file)
+    described = config.to_dict()
+    try:
+        need = bytes_of(described, lambda: from_config(described, pooling)) // 4  # of a byte each, at the least
+    except (ValueError, TypeError, RuntimeError, OverflowError) as error:
+        raise UserError(f"{folder}/config.json: no encoder can be made of it ({error})") from error
+    there = sum(file.stat().st_size for file in files)
+    if pretrained and need > there:
+        raise UserError(f"{folder}: config.json describes {need:,} weights, and their files have {there:,} bytes")
+
+
+def _mini(
+    texts: Sequence[str],
+    pooling: str,
+    max_length: int,
+    vocab_size: int = 10000,
+    hidden_size: int = 256,
+    layers: int = 2,
+    heads: int = 4,
+    intermediate_size: int = 1024,
+) -> Encoder:
+    tokenizer = train_tokenizer(some_of(texts), vocab_size, max_length)
+    config = {
+        "model_type": "xlm-roberta",
+        "vocab_size": -(-tokenizer.get_vocab_size() // 8) * 8,
+        "hidden_size": hidden_size,
+        "num_hidden_layers": layers,
+        "num_attention_heads": heads,
+        "intermediate_size": intermediate_size,
+        "attention_probs_dropout_prob": 0.0,  # a fifth of a step's time on a processor
+        # the family counts positions from pad_id + 1 on; short texts may teach it, longer ones come later
+        "max_position_embeddings": max(max_length, POSITIONS) + PAD_ID + 1,
+        "type_vocab_size": 1,
+        "pad_token_id": PAD_ID,
+    }
+    words = f"random: a {layers}-layer, {hidden_size}-wide encoder that starts from nothing"
+    return Encoder(from_config(config, pooling), tokenizer, "mini", words, pretrained=False)
+
+
+def some_of(texts: Sequence[str]) -> Iterator[str]:
+    """All texts, or :data:`ENOUGH` of them drawn at random, always the same ones, in their order.
+
+    Frequent pieces are frequent in either, and learning from a text takes as long as tokenising it.
+    """
+    if len(texts) <= ENOUGH:
+        return iter(texts)
+    drawn = np.random.default_rng(0).choice(len(texts), ENOUGH, replace=False, shuffle=False)
+    return (texts[i] for i in sorted(drawn.tolist()))
+
+
+def _pooler(config: Any, pooling: str) -> dict[str, bool]:
+    """``add_pooling_layer`` for the families that know it."""
+    if config.model_type in ("bert", *ROBERTA):
+        return {"add_pooling_layer": pooling == "pooler"}
+    if pooling == "pooler":
+        raise UserError(f"model.pooling=pooler: a {config.model_type} encoder has no pooler; take cls or mean")
+    return {}
+
+
+def _check_positions(config: Any, max_length: int) -> None:
+    limit = getattr(config, "max_position_embeddings", None)
+    if limit is None or limit < 0:
+        return
+    if config.model_type in ROBERTA:
+        limit -= (PAD_ID if config.pad_token_id is None else config.pad_token_id) + 1
+    if max_length > limit:
+        raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

@@ -1,0 +1,114 @@
+"""Where an encoder's files are: in a folder, in the local cache, or on the model hub - decided within seconds."""
+
+import http.client
+import re
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from ..errors import UserError
+from ..tokens.tokenizer import SENTENCEPIECE
+
+VISOBERT = "uitnlp/visobert"
+MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder that the project brings along
+SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
+WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+def choose(encoder: str = VISOBERT) -> tuple[str, str]:
+    """What ``model=auto`` trains: ("visobert" | "mini", the reason), decided within a few seconds."""
+    if cached(encoder) is not None:
+        return "visobert", f"the weights of {encoder} are in the local cache"
+    answer = _ask(f"{encoder}/resolve/main/config.json")
+    if answer is not None and answer.startswith(b"{"):  # not the log-in page of a proxy
+        return "visobert", f"the model hub has {encoder}; it is downloaded once and kept"
+    why = "does not answer" if answer is None else f"does not give {encoder}"
+    return "mini", f"the weights of {encoder} are not in the local cache and the model hub {why}"
+
+
+def locate(encoder: str, weights: bool = True) -> Path:
+    """The folder of an encoder: ``mini`` or a folder, in the local cache, or downloaded now. Raises UserError."""
+    folder = MINI if encoder == "mini" else Path(encoder).expanduser()
+    if folder.is_dir():
+        need = [] if not weights or _has_weights(folder) else ["weights (model.safetensors or pytorch_model.bin)"]
+        need += [] if (folder / "config.json").is_file() else ["config.json"]
+        if need:
+            hint = "; model.pretrained=false starts from random weights" if weights and need[0] != "config.json" else ""
+            raise UserError(f"model.encoder={encoder}: the folder holds no {' and no '.join(need)}{hint}")
+        return folder
+    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", encoder):
+        raise UserError(f"model.encoder={encoder}: no such folder, and not a hub id such as {VISOBERT}")
+    if (found := cached(encoder, weights)) is not None:
+        return found
+    if not hub_answers():
+        raise UserError(
+            f"model.encoder={encoder}: not in the local cache, and the model hub does not answer within "
+            f"{SECONDS:.0f} s.\n"
+            f"  - with another machine: `hf download {encoder} --local-dir visobert` there, copy the folder here, "
+            "then model.encoder=visobert\n"
+            "  - through a mirror: set HF_ENDPOINT\n"
+            "  - without it: model=mini trains a small encoder that needs no download"
+        )
+    return _download(encoder)
+
+
+def cached(encoder: str, weights: bool = True) -> Path | None:
+    """The hub cache's complete copy of an encoder, or None. Never touches the network."""
+    from huggingface_hub import try_to_load_from_cache
+
+    config = try_to_load_from_cache(encoder, "config.json")
+    if not isinstance(config, str):
+        return None
+    folder = Path(config).parent
+    tokenizer = any((folder / name).is_file() for name in ("tokenizer.json", SENTENCEPIECE))
+    return folder if tokenizer and (_has_weights(folder) or not weights) else None
+
+
+def hub_answers(seconds: float = SECONDS) -> bool:
+    """Whether the hub answers at all."""
+    return _ask("", seconds) is not None
+
+
+def _ask(path: str, seconds: float = SECONDS) -> bytes | None:
+    """What the hub answers, b"" for a refusal, None for silence.
+
+    Bounded, name look-up included: the hub client alone retries for 25 s.
+    """
+    from huggingface_hub import constants
+
+    if constants.HF_HUB_OFFLINE:
+        return None
+    answers: list[bytes] = []
+
+    def ask() -> None:
+        try:
+            with urllib.request.urlopen(f"{constants.ENDPOINT}/{path}", timeout=seconds) as response:
+                answers.append(response.read(100_000))
+        except urllib.error.HTTPError:
+            answers.append(b"")
+        except (OSError, ValueError, http.client.HTTPException):  # no network; an endpoint that is no address
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answers[0] if answers else None
+
+
+def _download(encoder: str) -> Path:
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        files = set(HfApi().list_repo_files(encoder))
+        safe = any(name.endswith(".safetensors") and "/" not in name for name in files)
+        wanted = ["config.json", "tokenizer.json", SENTENCEPIECE, "*.safetensors*" if safe else "pytorch_model*.bin*"]
+        ignore = ["*/*"]  # other frameworks' copies
+        return Path(snapshot_download(encoder, allow_patterns=wanted, ignore_patterns=ignore, etag_timeout=10))
+    except Exception as error:  # whatever a network can do wrong; the client has a dozen kinds of error for it
+        reason = str(error).strip().split("\n")[0] or type(error).__name__
+        raise UserError(f"model.encoder={encoder}: the hub would not give it: {reason}") from error
+
+
+def _has_weights(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in WEIGHTS)

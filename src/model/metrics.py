@@ -1,0 +1,74 @@
+"""The figures of an epoch: what the model says of every review, gathered over batches and ranks, then judged whole."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torchmetrics import Metric
+
+from ..answers.figures import DETECTION, figures, tally, total
+from ..answers.predictions import DECIMALS, sigmoid
+from ..answers.thresholds import best_cut
+from ..labels import C, Labels
+
+UNTUNED = "_untuned"
+"""Ends the name of a detection figure at the module's own threshold; without it, the figure is at the best cut."""
+
+
+class AspectFigures(Metric):
+    """Keeps the detection logits and the predicted sentiments of each review; ``compute`` gives the figures.
+
+    A fixed threshold is blind to a model that ranks well and is not sure yet: below it every figure is 0. With
+    ``cut=True`` the detection figures are therefore those at the one threshold, for all aspects, whose ``pair_f1`` on
+    these very reviews is the highest; those at ``threshold`` stand beside them with :data:`UNTUNED`. Logits are rounded
+    as in the predictions file, and the reviews of all ranks are put together before anything is counted: the figures
+    depend neither on batches nor on ranks.
+    """
+
+    full_state_update = False
+
+    def __init__(self, labels: Labels, task: str, threshold: float = 0.5, cut: bool = False) -> None:
+        super().__init__()
+        self.labels, self.task, self.threshold, self.cut = labels, task, threshold, cut
+        for name in ("mentioned_logits", "predicted", "mentioned", "sentiment"):
+            self.add_state(name, default=[], dist_reduce_fx="cat")
+
+    def update(self, mentioned_logits: Tensor | None, predicted: Tensor, mentioned: Tensor, sentiment: Tensor) -> None:
+        """Add reviews.
+
+        ``mentioned_logits`` float [B, A], None for task ``sentiment``; ``predicted`` int64 [B, A], a sentiment for each
+        aspect; gold ``mentioned`` bool [B, A] and ``sentiment`` int64 [B, A] with IGNORE.
+        """
+        logits = mentioned_logits if mentioned_logits is not None else torch.zeros(mentioned.shape)
+        added = (logits.float(), predicted.to(torch.int8), mentioned.to(torch.int8), sentiment.to(torch.int8))
+        for state, values in zip(self._states(), added, strict=True):
+            state.append(values.flatten().to(self.device))  # flat: a rank without reviews adds an empty vector
+
+    def compute(self) -> dict[str, float]:
+        """Figure -> value; every one 0 where there are no reviews."""
+        a = len(self.labels.aspects)
+        logits, predicted, mentioned, sentiment = (_array(state).reshape(-1, a) for state in self._states())
+        logits, mentioned = np.round(logits.astype(np.float64), DECIMALS), mentioned.astype(bool)
+
+        def at(found: np.ndarray) -> dict[str, float]:
+            counts = total(tally(found, predicted, mentioned, sentiment, np.arange(C)))
+            return {name: float(value) for name, value in figures(counts, self.labels, self.task).items()}
+
+        if self.task == "sentiment":
+            return at(mentioned)
+        values = at(sigmoid(logits) > self.threshold)
+        if not self.cut:
+            return values
+        cut = best_cut(logits, predicted == sentiment, sentiment, self.labels)
+        tuned = at(logits > cut)
+        return tuned | {f"{name}{UNTUNED}": values[name] for name in DETECTION}
+
+    def _states(self) -> tuple[Any, ...]:
+        return self.mentioned_logits, self.predicted, self.mentioned, self.sentiment
+
+
+def _array(state: list[Tensor] | Tensor) -> np.ndarray:
+    """A state as one numpy vector: a list of batches, or what the ranks' lists were joined to."""
+    whole = torch.cat(state) if isinstance(state, list) and state else torch.as_tensor(state)
+    return whole.cpu().numpy()

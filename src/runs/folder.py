@@ -1,0 +1,203 @@
+"""A run's folder before anything is written into it: free of other runs, writable, with room for the checkpoints."""
+
+import fcntl
+import os
+import resource
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from ..errors import NoRoom, UserError
+from .machine import is_full
+
+AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
+RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
+SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and the one for a run that has begun before
+KINDS = {  # by the setting that names a folder: what it is for, and what shows that it has been used for that
+    "hydra.run.dir": ("a run", RUN_FILES),
+    "hydra.sweep.dir": ("a sweep", ("multirun.yaml",)),
+    "sweep.dir": ("a search", ("study.db",)),
+}
+BESIDE = 20_000_000  # bytes; predictions, figures and the log
+LEAST = 1_000_000  # bytes; settings, a lock, a study: what is written before a run is known well enough for check_room
+_held: dict[Path, IO[str]] = {}  # locks of this process
+
+
+class OneRunAFolder(Callback):
+    """Hydra's hook before it makes the folder: a run that may not write there must not leave its settings there."""
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the process with status 2 and one message where the folder is another run's or cannot be written."""
+        folder = Path(str(config.hydra.run.dir))
+        try:
+            if is_first_process():
+                claim(folder, fresh=not goes_on(config.ckpt_path, folder))
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None  # Hydra makes a warning of anything else
+
+
+def goes_on(checkpoint: str | None, folder: Path) -> bool:
+    """Whether a run with this ``ckpt_path`` goes on with what is in ``folder``: one of another folder would not."""
+    if checkpoint in (None, "last"):
+        return checkpoint == "last"
+    return Path(str(checkpoint)).resolve().parent == (folder / "checkpoints").resolve()
+
+
+@contextmanager
+def alone_in(folder: str | Path, fresh: bool = False) -> Iterator[None]:
+    """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and NoRoom.
+
+    Settings that nobody accepted (:func:`accept`) are gone afterwards: the run was refused.
+    """
+    try:
+        if is_first_process():
+            claim(Path(folder), fresh)  # of a single run it was, before Hydra wrote there
+        try:
+            yield
+        finally:
+            if is_first_process():
+                shutil.rmtree(Path(folder) / NEXT, ignore_errors=True)
+    except OSError as error:
+        if not is_full(error):
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
+        raise NoRoom(said) from error
+    finally:
+        release(Path(folder))
+
+
+def settings_folder(folder: str | Path) -> str:
+    """Where below a run's ``folder`` Hydra writes settings: beside those of what was trained, until :func:`accept`."""
+    path = Path(folder)
+    begun = (path / SETTINGS).is_dir() and any((path / name).exists() for name in RUN_FILES)
+    return NEXT if begun else SETTINGS
+
+
+def accept(folder: Path) -> None:
+    """The run in ``folder`` goes on with the settings given now: they take the place of those it had."""
+    if (folder / NEXT).is_dir():
+        for file in (folder / NEXT).iterdir():
+            file.replace(folder / SETTINGS / file.name)
+
+
+def is_first_process() -> bool:
+    """Whether this is the process that writes: the only one, or rank 0 of several."""
+    return all(os.environ.get(name, "0") == "0" for name in ("RANK", "LOCAL_RANK", "SLURM_PROCID"))
+
+
+def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None:
+    """Make ``folder``, which ``key`` names, and lock it until :func:`release` or the process's end, a kill included.
+
+    Raises UserError if it cannot be written, if another process holds it, or if it is to be ``fresh`` and holds a run.
+    """
+    folder = folder.resolve()
+    if folder in _held:
+        return
+    make(folder, key)
+    try:
+        lock = (folder / ".lock").open("a+", encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.seek(0)
+        holder = lock.read(200).strip()
+        lock.close()
+        raise UserError(
+            f"{folder}: another run is writing there ({holder}); wait for it, or give another {key}"
+        ) from None
+    except OSError:  # a file system without locks; one run a folder is then the user's care
+        pass
+    if fresh and (there := [name for name in RUN_FILES if (folder / name).exists()]):
+        lock.close()
+        raise UserError(
+            f"{folder}: holds a run already ({there[0]}), which a new one would overwrite; ckpt_path=last goes on with "
+            "it, another hydra.run.dir starts beside it"
+        )
+    lock.truncate(0)
+    lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+    lock.flush()
+    _held[folder] = lock
+
+
+def make(folder: Path, key: str) -> None:
+    """Make ``folder``, which ``key`` names.
+
+    Raises UserError if that cannot be or it is of another kind, NoRoom on a disk without any room.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for other, (kind, files) in KINDS.items():
+            if other != key and (there := [name for name in files if (folder / name).exists()]):
+                raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
+    except OSError as error:
+        raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
+    if (free := _free(folder)) is not None and free < LEAST:
+        raise NoRoom(f"{folder}: {_size(free)} free. Make room, or give another {key}")
+
+
+def release(folder: Path) -> None:
+    """Let others write there. What was never claimed is left alone."""
+    if (lock := _held.pop(folder.resolve(), None)) is not None:
+        lock.close()
+
+
+def check_room(folder: Path, module: Any) -> None:
+    """Raise NoRoom unless the checkpoints of a LightningModule and all else can be written below a run's ``folder``.
+
+    All that is wrong comes together. Files of an earlier part of the run count as room: they are replaced.
+    """
+    checkpoint, checkpoints = checkpoint_size(module), folder / "checkpoints"
+    faults = [fault for place in (folder, checkpoints, folder / "predictions") for fault in _not_writable(place)]
+    there = sum((checkpoints / name).stat().st_size for name in AT_ONCE if (checkpoints / name).is_file())
+    need, free = (len(AT_ONCE) + 1) * checkpoint + BESIDE - there, _free(folder)
+    if free is not None and free < need:
+        faults.append(
+            f"{folder}: {_size(free)} free, and the run may write {_size(need)}: {', '.join(AT_ONCE)} and the one "
+            f"being written, {_size(checkpoint)} each. Make room, or set hydra.run.dir to a folder on another disk"
+        )
+    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
+    if most != resource.RLIM_INFINITY and most < checkpoint:
+        faults.append(f"{folder}: a checkpoint takes {_size(checkpoint)}, and no file may have more than {_size(most)}"
+                      " here; see `ulimit -f`")  # fmt: skip
+    if faults:
+        raise NoRoom(faults)
+
+
+def checkpoint_size(module: Any) -> int:
+    """Bytes of a training checkpoint: the weights, and Adam's two averages of those that are trained."""
+    weights: int = sum(t.numel() * t.element_size() for t in module.state_dict().values())
+    trained: int = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    return weights + 8 * trained + len(module.tokenizer_json or "")
+
+
+def _not_writable(folder: Path) -> list[str]:
+    probe = folder / f".{os.getpid()}.probe"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"\0")
+        probe.unlink()
+    except OSError as error:
+        return [f"{folder}: cannot be written ({error.strerror})"]
+    return []
+
+
+def _free(folder: Path) -> int | None:
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def _size(count: int) -> str:
+    return f"{count / 1e9:,.2f} GB" if count >= 1e8 else f"{count / 1e6:,.2f} MB"

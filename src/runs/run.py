@@ -1,0 +1,147 @@
+"""What a run's folder holds, read and written in one place.
+
+``.hydra/``, ``train.log``, ``metrics.csv``, ``checkpoints/{best,last,previous}.ckpt``, ``summary.json``,
+``predictions/{val,test}.jsonl``, and of a finished run ``SHA256SUMS``; later ``report.html`` and ``bundle/``.
+"""
+
+import hashlib
+import json
+import platform
+import re
+import subprocess
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError
+from ..labels import Labels
+
+SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
+PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
+
+
+class Run:
+    """One training's folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+
+    @property
+    def best(self) -> Path:
+        return self.folder / "checkpoints" / "best.ckpt"
+
+    @property
+    def last(self) -> Path:
+        return self.folder / "checkpoints" / "last.ckpt"
+
+    def predictions(self, split: str) -> Path:
+        """Raises UserError if the file is not the one that the run wrote."""
+        path = self.folder / "predictions" / f"{split}.jsonl"
+        self.check(path)
+        return path
+
+    def begin(self) -> None:
+        """Make room for what a run that goes on in this folder writes.
+
+        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes and the settings of before
+        hold no longer.
+        """
+        from .folder import accept, is_first_process  # bring Hydra, which reading a run does not need
+
+        if not is_first_process():
+            return
+        accept(self.folder)
+        (self.folder / SUMS).unlink(missing_ok=True)
+        summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
+        if summary.exists():
+            summary.replace(self.folder / "summary.earlier.json")
+        current = self.folder / "metrics.csv"
+        if current.exists():
+            count = len(list(self.folder.glob("metrics.*.csv")))
+            current.rename(self.folder / f"metrics.{count + 1}.csv")
+
+    def seal(self) -> None:
+        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later.
+
+        But of the log: a sweep that meets the run again says so there.
+        """
+        files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".ckpt", ".log")]
+        names = sorted(str(path.relative_to(self.folder)) for path in files if path.name not in (SUMS, ".lock"))
+        text = f"# {len(names)} files\n" + "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
+        temporary = self.folder / f".{SUMS}.tmp"
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(self.folder / SUMS)
+
+    def check(self, *paths: Path) -> None:
+        """Raise UserError if files, or all that are listed, are not those that :meth:`seal` saw; without it all are."""
+        sums = self.folder / SUMS
+        if not sums.exists():
+            return
+        lines = sums.read_bytes().decode(errors="replace").split("\n")
+        listed = {line[66:]: line[:64] for line in lines if re.fullmatch(r"[0-9a-f]{64}  .+", line)}
+        if lines[0] != f"# {len(listed)} files" or len(lines) != len(listed) + 2:
+            raise UserError(f"{sums}: is damaged; delete it if you know that the run's files are as they were")
+        faults = []
+        for path in paths or [self.folder / name for name in listed]:
+            if path.is_file() and _sha256(path) != listed.get(str(path.relative_to(self.folder))):
+                faults.append(f"{path}: is not the file that the run wrote (its SHA-256 differs from that in {SUMS})")
+            elif not path.is_file() and not paths:
+                faults.append(f"{path}: is missing")
+        if faults:
+            raise UserError(faults)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        path = self.folder / "summary.json"
+        temporary = path.with_name(".summary.json.tmp")
+        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+        temporary.replace(path)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Raises UserError when the folder is not that of a finished run."""
+        path = self.folder / "summary.json"
+        self.check(path)
+        try:
+            summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError):
+            raise UserError(f"{self.folder}: holds no summary.json, so it is no finished run") from None
+        except ValueError as error:
+            raise UserError(f"{path}: not valid JSON ({error})") from error
+        return summary
+
+    @property
+    def labels(self) -> Labels:
+        """Raises UserError when the folder is not that of a finished run that has some."""
+        summary = self.read_summary()
+        if "labels" not in summary:
+            again = f"python train.py model=mini model.encoder={self.folder}/encoder"
+            raise UserError(
+                f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
+            )
+        labels = summary["labels"]
+        return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def environment() -> dict[str, Any]:
+    """Versions of the packages that a result depends on, Python, platform, and the project's commit if it has one."""
+    return {
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "packages": {name: version(name) for name in PACKAGES},
+        "commit": _commit(),
+    }
+
+
+def _commit() -> str | None:
+    """The checked-out commit, with ``+changes`` where tracked files differ from it; None outside a checkout."""
+    here = Path(__file__).resolve().parent
+    try:
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")

@@ -1,0 +1,135 @@
+"""What ``absa predict`` was given, checked before any model is loaded: every fault is gathered."""
+
+import os
+import stat
+import sys
+from contextlib import ExitStack
+from importlib.util import find_spec
+from pathlib import Path
+from typing import BinaryIO
+
+from ...data.rows import FORMATS, Source
+from ...data.text_rows import open_text, sniff
+from ...errors import Faults, did_you_mean
+from ..bundle import INFO
+from . import writers
+from .target import Target
+
+STREAM = "-"
+
+
+def check_model(model: str, faults: Faults) -> None:
+    """A bundle or a finished run, by the files that tell one."""
+    path = Path(model)
+    if not path.is_dir():
+        faults.add(model, "there is no such folder; a bundle (absa export) or a run is expected")
+    elif not (path / INFO).is_file() and not (path / "summary.json").is_file():
+        faults.add(model, f"neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
+
+
+def format_of(out: str, given: str | None, faults: Faults) -> str:
+    """One of jsonl, csv and parquet."""
+    if out == STREAM:
+        if given not in (None, "jsonl"):
+            faults.add(f"--format {given}", "standard output gets jsonl; give -o a file")
+        return "jsonl"
+    form = given or Path(out).suffix.lower().lstrip(".")
+    if form not in writers.FORMATS:
+        faults.add(out, f"the format is told from the name (.{', .'.join(writers.FORMATS)}), or given with --format")
+    elif form == "parquet" and find_spec("pyarrow") is None:
+        faults.add(out, "writing Parquet needs pyarrow; pip install '.[parquet]'")
+    return form
+
+
+def open_source(
+    file: str, given: str | None, text_column: str | None, separator: str | None, opened: ExitStack, faults: Faults
+) -> tuple[Source | None, str]:
+    """The rows of ``file``, which stays open as long as ``opened``, and their format."""
+    name = name_of(file)
+    raw = _open_bytes(file, opened, faults)
+    if raw is None:
+        return None, ""
+    kind = given or (sniff(raw) if file == STREAM else Path(file).suffix.lower().lstrip("."))
+    size = os.fstat(raw.fileno()).st_size if _is_file(raw) else None
+    if kind not in FORMATS:
+        known = f"(.{', .'.join(FORMATS)}), or given with --input-format"
+        faults.add(name, f"the format is told from the name {known}{did_you_mean(kind, FORMATS)}")
+    elif separator is not None and kind not in ("csv", "tsv"):
+        faults.add("--separator", f"is for CSV, {name} is {kind}")
+    elif separator is not None and (len(separator) != 1 or separator in '"\r\n'):
+        faults.add(f"--separator {separator!r}", "must be one character, and no quote or line break")
+    elif text_column is not None and kind == "txt":
+        faults.add("--text-column", f"is for files with columns; of {name}, each line is a review")
+    elif kind != "parquet":
+        separator = separator or ("\t" if kind == "tsv" else ",")
+        return open_text(raw, size, name, kind, text_column, separator, faults), kind
+    elif size is None:
+        faults.add(name, "Parquet cannot be read from a stream; give a file")
+    elif find_spec("pyarrow") is None:
+        faults.add(name, "reading Parquet needs pyarrow; pip install '.[parquet]'")
+    else:
+        from ...data.parquet import open_parquet
+
+        return open_parquet(file, text_column, faults), kind
+    return None, kind
+
+
+def _open_bytes(file: str, opened: ExitStack, faults: Faults) -> BinaryIO | None:
+    if file == STREAM:
+        return sys.stdin.buffer
+    path = Path(file)
+    if path.is_dir():
+        faults.add(file, "this is a folder, a file is expected")
+    elif not path.exists() and not path.parent.is_dir():
+        faults.add(file, f"there is no such file, nor a folder {path.parent}")
+    elif not path.exists():
+        names = tuple(beside.name for beside in path.parent.iterdir())
+        faults.add(file, f"there is no such file{did_you_mean(path.name, names)}")
+    else:
+        try:
+            return opened.enter_context(path.open("rb"))
+        except OSError as error:
+            faults.add(file, f"cannot be read ({error.strerror})")
+    return None
+
+
+def check_target(target: Target, file: str, resume: bool, overwrite: bool, faults: Faults) -> None:
+    """That the target can be written, and that nothing is lost by it."""
+    answers, folder = target.answers, target.answers.parent
+    streams = is_stream(file)
+    if resume and streams:
+        faults.add("--resume", f"{name_of(file)} cannot be read again from where it was; give a file")
+    if not folder.is_dir():
+        faults.add(str(answers), f"there is no folder {folder}")
+    elif answers.exists() and not answers.is_file():
+        faults.add(str(answers), "is there and is no file; -o - writes to standard output")
+    elif not os.access(folder, os.W_OK | os.X_OK):
+        faults.add(str(answers), f"the folder {folder} cannot be written")
+    elif not streams and any(path.exists() and path.samefile(file) for path in target.all if Path(file).exists()):
+        faults.add(str(answers), f"writing it would overwrite the input {file}; choose another name")
+    elif target.begun and not (resume or overwrite):
+        hint = "--overwrite begins anew" if streams else "--resume goes on, --overwrite begins anew"
+        faults.add(str(target.partial), f"an earlier command was cut off: {hint}")
+    elif not overwrite and not target.begun:
+        for path in (target.answers, target.errors):
+            if path.exists() and not (path == target.errors and target.owner_of_errors(file)):
+                faults.add(str(path), "is there already; --overwrite replaces it")
+    if folder.is_dir() and not (target.begun and resume):
+        if owner := target.owner_of_errors(file):
+            faults.add(str(target.errors), f"may be that of {owner}; move it, or choose another name")
+        elif other := target.under_way():
+            faults.add(str(other), f"is not finished and will want {target.errors}, too; choose another name")
+
+
+def is_stream(file: str) -> bool:
+    """Whether it can be read once only: standard input, or a pipe."""
+    return file == STREAM or (Path(file).exists() and not Path(file).is_file())
+
+
+def name_of(file: str) -> str:
+    """As messages call it."""
+    return "standard input" if file == STREAM else file
+
+
+def _is_file(raw: BinaryIO) -> bool:
+    return stat.S_ISREG(os.fstat(raw.fileno()).st_mode)

@@ -1,0 +1,147 @@
+"""``absa predict``: a file of any length through the predictor, in its order, in constant memory."""
+
+import os
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import chain
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ...data.rows import Place, Row, Source
+from ...errors import UserError
+from .journal import Journal, State
+from .progress import Meter
+from .writers import dumps, json_line
+
+if TYPE_CHECKING:
+    from ...judge.inference import RunPredictor
+    from ..predictor import Predictor
+
+ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first; characters of all its cells
+AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy
+SAVE = 2.0  # seconds between journals
+In = TypeVar("In")
+Out = TypeVar("Out")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Rows that are answered together, and the place after them."""
+
+    rows: list[Row]
+    place: Place
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a chunk gave, as it is written."""
+
+    answers: bytes
+    errors: bytes
+    faults: list[Row]
+    rows: int
+    place: Place
+
+
+def answered(
+    source: Source, predictor: "Predictor | RunPredictor", form: str, all_aspects: bool, keep_cells: bool = True
+) -> Iterator[Done]:
+    """Every chunk of the source from its place on, answered, in order.
+
+    ``form`` jsonl gives the lines of the output; any other, rows for a table: ``[line, cells, answer]``.
+    """
+
+    def work(chunk: Chunk) -> Done:
+        good = [row for row in chunk.rows if not row.fault]
+        faults = [row for row in chunk.rows if row.fault]
+        lines = []
+        for row, answer in zip(good, predictor.predict([r.text for r in good], all_aspects=all_aspects), strict=True):
+            if form == "jsonl":
+                lines.append(json_line(row.line, row.cells, answer))
+            else:
+                lines.append(dumps([row.line, row.cells if keep_cells else {}, answer]))
+        errors = [dumps({"line": row.line, "reason": row.fault}) for row in faults]
+        return Done(_joined(lines), _joined(errors), faults, len(good), chunk.place)
+
+    return in_order(work, chunks(source))
+
+
+def chunks(source: Source) -> Iterator[Chunk]:
+    """The rows in pieces of some :data:`ROWS`, fewer where they are long."""
+    rows: list[Row] = []
+    size = 0
+    for row in source.rows():
+        rows.append(row)
+        size += weight(row.cells)
+        if len(rows) == ROWS or size >= CHARACTERS:
+            yield Chunk(rows, source.place)
+            rows, size = [], 0
+    yield Chunk(rows, source.place)
+
+
+def weight(value: Any) -> int:
+    """About the characters that a cell, or a row of cells, takes when it is written."""
+    if isinstance(value, str):
+        return len(value)
+    if isinstance(value, dict):
+        return sum(len(key) + weight(item) for key, item in value.items())
+    return sum(map(weight, value)) if isinstance(value, list) else 8
+
+
+def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
+    """``map(work, items)``, :data:`AHEAD` at a time."""
+    pool = ThreadPoolExecutor(AHEAD)
+    waiting: deque[Future[Out]] = deque()
+    try:
+        for item in items:
+            waiting.append(pool.submit(work, item))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
+    """Write lines to standard output, and reasons to standard error."""
+    rows = errors = 0
+    place = Place(0, 1)
+    for piece in done:
+        rest = memoryview(piece.answers)
+        try:
+            while rest:
+                rest = rest[os.write(1, rest) :]
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            raise UserError(f"standard output cannot be written ({error.strerror})") from error
+        for row in piece.faults:
+            meter.clear()
+            print(f"{name}:{row.line}: {row.fault}", file=sys.stderr)
+        rows, errors, place = rows + piece.rows, errors + len(piece.faults), piece.place
+        meter.show(rows + errors, place.offset)
+    return State(place, rows, errors)
+
+
+def to_journal(done: Iterable[Done], journal: Journal, meter: Meter) -> None:
+    """Write to the partial files, with a journal every :data:`SAVE` seconds and at any end that can be foreseen."""
+    saved = time.monotonic()
+    try:
+        for piece in done:
+            journal.append(piece.answers, piece.errors, piece.rows, len(piece.faults), piece.place)
+            meter.show(journal.state.rows + journal.state.errors, piece.place.offset)
+            if time.monotonic() - saved > SAVE:
+                journal.save()
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        journal.save()
+        raise
+    journal.save(complete=True)
+
+
+def _joined(lines: list[str]) -> bytes:
+    return "".join(chain.from_iterable((line, "\n") for line in lines)).encode()

@@ -1,0 +1,133 @@
+"""``absa predict``: everything checked before the model is loaded, then the work, then the files under their names."""
+
+import sys
+from contextlib import ExitStack
+from functools import partial
+from typing import TYPE_CHECKING
+
+from ...data.rows import Source
+from ...errors import Faults
+from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
+from .batch import answered, to_journal, to_stream
+from .finish import finish
+from .journal import Journal, State, fingerprint, model_hash
+from .progress import Meter, duration
+from .target import Target
+from .writers import Table
+
+if TYPE_CHECKING:
+    from ...judge.inference import RunPredictor
+    from ..predictor import Predictor
+
+
+def predict_file(
+    model: str,
+    file: str,
+    out: str,
+    *,
+    output_format: str | None = None,
+    input_format: str | None = None,
+    text_column: str | None = None,
+    separator: str | None = None,
+    all_aspects: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+) -> int:
+    """Answer every review of ``file`` into ``out`` (``-``: standard input, standard output); the exit status.
+
+    It is 1 where rows could not be read: they stand, with line and reason, in the errors file beside ``out``. Raises
+    UserError, before the model is loaded, with everything that is wrong with the arguments and the input's header.
+    """
+    faults = Faults()
+    check_model(model, faults)
+    target = None if out == STREAM else Target(out)
+    form = format_of(out, output_format, faults)
+    if target is not None:
+        check_target(target, file, resume, overwrite, faults)
+    elif resume:
+        faults.add("--resume", "what went to standard output cannot be gone on with; give -o a file")
+    if file == STREAM:
+        faults.raise_if_any()  # rather than wait for what is typed
+    with ExitStack() as opened:
+        source, kind = open_source(file, input_format, text_column, separator, opened, faults)
+        faults.raise_if_any()
+        assert source is not None
+        if target is None:
+            return _to_stdout(model, source, name_of(file), all_aspects)
+        options = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
+        identity = {"input": fingerprint(file), "model": model_hash(model), **options}
+        journal = Journal(target, identity, source.place, resumable=not is_stream(file))
+        opened.callback(journal.close)
+        check_target(target, file, resume, overwrite, faults)  # again: another command may just have finished it
+        faults.raise_if_any()
+        go_on = resume and target.begun
+        if go_on:
+            journal.go_on()
+            source.seek(journal.state.place)
+        return _to_file(model, source, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects)
+
+
+def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
+    meter = Meter(source.size, source.place.offset)
+    try:
+        meter.say("loading the model")
+        predictor = _load(model)
+        meter.start()
+        state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
+    except KeyboardInterrupt:
+        meter.clear()
+        return _stopped("")
+    finally:
+        meter.clear()
+    _close("standard output", state, 0, meter.seconds, "see above")
+    return int(state.errors > 0)
+
+
+def _to_file(
+    model: str, source: Source, journal: Journal, go_on: bool, form: str, file: str | None, kind: str, all_aspects: bool
+) -> int:
+    target, before = journal.target, journal.state.rows + journal.state.errors
+    meter = Meter(source.size, source.place.offset, before)
+    try:
+        meter.say("loading the model")
+        predictor = _load(model)
+        meter.start()
+        if not go_on:
+            journal.begin()
+        if not journal.state.complete:
+            keep_cells = not (kind == form == "parquet")  # they are taken from the input itself
+            to_journal(answered(source, predictor, form, all_aspects, keep_cells), journal, meter)
+        seconds = meter.seconds
+        meter.say(f"writing {target.answers.name}")
+        make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
+        finish(target, journal.state, form, source.columns, file, kind, make_table)
+    except KeyboardInterrupt:
+        meter.clear()
+        hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
+        return _stopped(f" after {journal.state.rows:,} reviews; {hint}")
+    finally:
+        meter.clear()
+    _close(str(target.answers), journal.state, before, seconds, str(target.errors))
+    return int(journal.state.errors > 0)
+
+
+def _stopped(how_far: str) -> int:
+    print(f"stopped{how_far}", file=sys.stderr)
+    return 130
+
+
+def _load(model: str) -> "Predictor | RunPredictor":
+    from ..predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
+
+    return open_predictor(model)
+
+
+def _close(name: str, state: State, before: int, seconds: float, errors: str) -> None:
+    here = state.rows + state.errors - before
+    text = f"{name}: {state.rows:,} reviews answered"
+    text += f", {before:,} of the rows by an earlier command" if before else ""
+    text += f"; {here:,} rows in {duration(seconds)}"
+    text += f", {here / seconds:,.0f} a second" if seconds >= 1 else ""
+    if state.errors:
+        text += f"; {state.errors:,} row{'s' * (state.errors > 1)} could not be read: {errors}"
+    print(text, file=sys.stderr)

@@ -1,0 +1,138 @@
+"""Answers as they are written: a JSON object a line, or a table with columns for every aspect.
+
+JSONL: the row's own columns, then ``line`` (where the row stands in the input), ``aspects`` and, if asked for, ``all``,
+as :meth:`src.answers.decisions.Decisions.answers` gives them.
+
+CSV and Parquet: the row's own columns, ``line``, then for every aspect ``Battery_sentiment`` (positive, negative,
+neutral; ``mentioned`` for an aspect that carries no sentiment; empty where the review does not mention it) and
+``Battery_confidence``; if asked for, ``Battery_mentioned``, ``Battery_positive``, ``Battery_negative`` and
+``Battery_neutral``: the probabilities.
+
+The input's columns keep their names. Where one of them has the name of an answer's, the answer's gets ``_2``.
+"""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from ...labels import SENTIMENTS, Labels
+
+FORMATS = ("jsonl", "csv", "parquet")
+MENTIONED = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
+
+
+def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
+    """A row of a JSONL file."""
+    row = dict(cells)
+    for name, value in {"line": line, **answer}.items():
+        row[free_name(name, cells)] = value
+    return dumps(row)
+
+
+def dumps(value: Any) -> str:
+    """JSON on one line, in which a number that JSON lacks (NaN, infinity) is null."""
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
+
+
+def free_name(name: str, taken: Collection[str]) -> str:
+    """``name``, or the first of ``name_2``, ``name_3``, ... that is not taken."""
+    number, free = 2, name
+    while free in taken:
+        free, number = f"{name}_{number}", number + 1
+    return free
+
+
+class Table:
+    """The columns of a table of answers. ``fields``: name and type of every column that is not the input's."""
+
+    def __init__(self, labels: Labels, task: str, all_aspects: bool, taken: Collection[str]) -> None:
+        names: dict[str, None] = dict.fromkeys(taken)
+        self.fields: list[tuple[str, type]] = []
+        self._aspects: list[str] = []
+        self._all: list[tuple[str, list[str]]] = []
+
+        def add(name: str, kind: type) -> None:
+            free = free_name(name, names)
+            names[free] = None
+            self.fields.append((free, kind))
+
+        add("line", int)
+        for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
+            if carries or task == "absa":
+                self._aspects.append(aspect)
+                add(f"{aspect}_sentiment", str)
+                add(f"{aspect}_confidence", float)
+        for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
+            columns = ["mentioned"] * (task == "absa") + list(SENTIMENTS) * carries
+            if all_aspects and columns:
+                self._all.append((aspect, columns))
+                for column in columns:
+                    add(f"{aspect}_{column}", float)
+
+    def cells(self, line: int, answer: dict[str, Any]) -> list[Any]:
+        """A row's values, one for each of ``fields``."""
+        row: list[Any] = [line]
+        for aspect in self._aspects:
+            said = answer["aspects"].get(aspect)
+            row += (None, None) if said is None else (said["sentiment"] or MENTIONED, said["confidence"])
+        for aspect, columns in self._all:
+            row += (answer["all"][aspect][column] for column in columns)
+        return row
+
+
+def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> None:
+    """A CSV file that spreadsheets open as it is: UTF-8 with a byte order mark, without which Excel garbles Vietnamese.
+
+    Values that are no text are written as JSON writes them; a missing one leaves its cell empty.
+    """
+    file = io.TextIOWrapper(out, encoding="utf-8-sig", newline="")
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    writer.writerows([_cell(value) for value in row] for row in rows)
+    file.detach()  # flushes, and leaves ``out`` open
+
+
+def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+    """Line, cells and answer of every row that waits to become a row of a table."""
+    with path.open(encoding="utf-8", newline="\n") as file:
+        for text in file:
+            line, cells, answer = json.loads(text)
+            yield line, cells, answer
+
+
+def column_types(path: Path) -> dict[str, type]:
+    """The columns of rows that came without a header, in the order in which they turn up, each with its type."""
+    kinds: dict[str, set[type]] = {}
+    for _, cells, _ in gathered(path):
+        for name, value in cells.items():
+            found = kinds.setdefault(name, set())
+            if value is not None:
+                found.add(str if isinstance(value, int) and abs(value) >= 2**63 else type(value))
+    return {name: _common(found) for name, found in kinds.items()}
+
+
+def _common(kinds: set[type]) -> type:
+    if len(kinds) == 1 and (only := next(iter(kinds))) in (bool, int, float):
+        return only
+    return float if kinds == {int, float} else str
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    return [_finite(item) for item in value] if isinstance(value, list) else value

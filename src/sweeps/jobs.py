@@ -1,0 +1,109 @@
+"""The folder of a job of many: the same whenever its overrides are, so that nothing finished is trained again.
+
+Processes that run jobs import this for the resolvers that the configuration uses.
+"""
+
+import json
+import logging
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from itertools import count
+from pathlib import Path
+from typing import IO, Any
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import OmegaConf
+
+from ..errors import UserError
+from ..runs.folder import settings_folder
+from ..runs.run import Run
+from ..runs.settings import differing, known_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+log = logging.getLogger(__name__)
+searching: list[str] = []  # the command line of a search, while there is one: trainings may add words to sys.argv
+
+
+def job_folder(sweep: str | Path, number: int, overrides: Sequence[str]) -> str:
+    """The name, below ``sweep``, of the folder of the job with these overrides.
+
+    An earlier sweep's, where there is one: numbers shift when a sweep's values change, and a folder keeps its job.
+    Else ``number``, or ``number.2`` and so on where other jobs have that.
+    """
+    mine, sweep = _noted(overrides), Path(sweep)
+    notes = {file.parent.parent.name: _lines(file) for file in sweep.glob("*/.hydra/overrides.yaml")}
+    numbered = _names(number)
+    return next((name for name in sorted(notes) if notes[name] == mine), None) or next(
+        name for name in numbered if name not in notes
+    )
+
+
+def take_up(run: Run, settings: dict[str, Any]) -> float | None:
+    """The figure of the run that finished in this folder; else None, with ``ckpt_path`` set to what it goes on from."""
+    if (earlier := finished(run, settings)) is not None:
+        log.info(f"Finished before, with {settings['monitor']} {earlier:.4f}: {run.folder}")
+    elif run.last.is_file():
+        settings["ckpt_path"] = str(run.last)
+        log.info(f"Going on from {run.last}")
+    return earlier
+
+
+def finished(run: Run, settings: dict[str, Any]) -> float | None:
+    """The monitored figure of the run in this folder; None if it has not finished, or its summary is damaged.
+
+    Raises UserError if it finished with other settings, as when a YAML file was changed: its results stay.
+    """
+    try:
+        summary = run.read_summary()
+        best, config = float(summary["best"]), dict(summary["config"])
+    except (UserError, KeyError, TypeError, ValueError):
+        return None
+    now = json.loads(json.dumps(settings))  # as a summary would hold it
+    differs = differing([known_settings({"config": c, "data": {"splits": {}}}) for c in (config, now)])
+    if differs:
+        faults = [f"{run.folder}: finished with {key}={was}, which is now {now}" for key, (was, now) in differs.items()]
+        raise UserError([*faults, "Its results stay. For the new settings name another hydra.sweep.dir."])
+    return best
+
+
+def command_again() -> str:
+    """The command line that this process was started with, with the sweep's folder: what one types to go on."""
+    if searching:
+        return shlex.join(["python", *searching])
+    named = any(word.startswith("hydra.sweep.dir=") for word in sys.argv)
+    return shlex.join(["python", *sys.argv, *([] if named else [f"hydra.sweep.dir={HydraConfig.get().sweep.dir}"])])
+
+
+def lock(path: Path, wait: bool = False) -> IO[str] | None:
+    """The opened file, locked for this process until it is closed or the process ends; None if another has it."""
+    import fcntl  # there is none on Windows
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    file = path.open("w")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+def _names(number: int) -> Iterator[str]:
+    yield str(number)
+    yield from (f"{number}.{again}" for again in count(2))
+
+
+def _noted(overrides: Sequence[str]) -> list[str]:
+    """Overrides as Hydra writes them down in a job's folder, in whatever order they were given."""
+    return sorted(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).splitlines())
+
+
+def _lines(file: Path) -> list[str]:
+    return sorted(file.read_text(encoding="utf-8", errors="replace").splitlines())
+
+
+# replace=True: the jobs of a multirun share one process
+OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replace=True)
+OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
+OmegaConf.register_new_resolver("settings_folder", settings_folder, replace=True)

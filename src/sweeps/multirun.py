@@ -1,0 +1,181 @@
+"""What a sweep needs around its jobs, as a Hydra callback: shares of the machine, failures noted, a leaderboard.
+
+On the disk, so that it does not matter in which process, or on which machine, a job ran.
+"""
+
+import ctypes
+import gc
+import json
+import logging
+import os
+import sys
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.experimental.callback import Callback
+from hydra.types import RunMode
+from omegaconf import DictConfig
+
+from ..errors import UserError
+from ..judge.html import write_whole
+from ..runs.folder import claim, release
+from ..runs.machine import is_full
+from ..runs.run import Run
+from .jobs import lock
+
+log = logging.getLogger(__name__)
+WORST = 0.0  # the figure of a failed job: a sweeper needs a finite one, and no figure is lower
+LAUNCHERS = {  # what a launcher's name begins with: its module, and the extra of pyproject.toml that brings it
+    "joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
+    "submitit": ("hydra_plugins.hydra_submitit_launcher", "cluster"),
+    "slurm": ("hydra_plugins.hydra_submitit_launcher", "cluster"),
+    "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
+}
+_held: list[Any] = []  # this process's place among those that share the machine, for as long as it lives
+
+
+class Sweep(Callback):
+    """Of ``hydra.callbacks``; does nothing for a single run."""
+
+    def __init__(self) -> None:
+        self.workers = 1  # processes of this machine that run jobs side by side
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Ends the process with status 2 where another sweep is writing: they would take each other's numbers."""
+        try:
+            claim(Path(config.hydra.sweep.dir), key="hydra.sweep.dir")
+        except UserError as error:
+            print(f"error: {error}", file=sys.stderr)
+            raise SystemExit(2) from None  # Hydra makes a warning of anything else
+        for note in Path(config.hydra.sweep.dir).glob("*/failed.json"):
+            note.unlink()
+        if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
+            from joblib import effective_n_jobs
+
+            self.workers = effective_n_jobs(config.hydra.launcher.n_jobs)
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        if self.workers > 1 and config.hydra.mode == RunMode.MULTIRUN:
+            take_share(Path(config.hydra.sweep.dir), self.workers)
+
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+        """A failure becomes a note in the job's folder and the worst figure: the others go on."""
+        if config.hydra.mode != RunMode.MULTIRUN:
+            return
+        if job_return.status == JobStatus.FAILED:
+            error = job_return._return_value
+            mistake = isinstance(error, UserError)  # was printed as one
+            if not mistake:
+                log.error(f"The job failed: {config.hydra.overrides.task}", exc_info=error)
+            words = str(error).strip() or type(error).__name__
+            note = {"mistake": mistake, "error": words if mistake else f"{type(error).__name__}: {words}"}
+            write_whole(Path(config.hydra.runtime.output_dir) / "failed.json", json.dumps(note, ensure_ascii=False))
+            del error  # with its frames, which hold the model
+            job_return.return_value, job_return.status = WORST, JobStatus.COMPLETED
+        give_back_memory()
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Print and write the leaderboard; exit status 1 if jobs failed, 2 if by settings, data or a full disk."""
+        sweep, status = Path(config.hydra.sweep.dir), 0
+        try:
+            print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            print(f"error: there is no leaderboard: {error}. Make room; then the same command goes on", file=sys.stderr)
+            status = 2
+        failed = {note.parent.name: json.loads(note.read_text("utf-8")) for note in sweep.glob("*/failed.json")}
+        release(sweep)
+        if failed:
+            lines = [f"  {name}: {failed[name]['error'].splitlines()[0]}" for name in sorted(failed, key=_by_number)]
+            print(f"Jobs that failed, {len(failed)}:", *lines, sep="\n", file=sys.stderr)
+            status = 2 if all(note["mistake"] for note in failed.values()) else 1
+        if status:
+            raise SystemExit(status)
+
+
+def leaderboard(sweep: Path) -> str:
+    """``absa compare`` of a sweep's folder, over seeds where there are several; also in ``leaderboard.{md,json}``.
+
+    Where runs do not compare, as those of different test sets, the reason in its place.
+    """
+    from ..judge.candidates import find_runs
+    from ..judge.compare import comparison
+    from ..judge.text import comparison_text
+
+    try:
+        runs, _ = find_runs([sweep])
+        by = "seed" if len({Run(run).read_summary()["config"].get("seed") for run in runs}) > 1 else None
+        result = comparison([sweep], by)
+    except UserError as error:
+        return f"There is no leaderboard: {error}"
+    text = comparison_text(result, by)
+    write_whole(sweep / "leaderboard.md", f"# {sweep.resolve().name}\n\n```\n{text}\n```\n")
+    write_whole(sweep / "leaderboard.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
+    return text
+
+
+def take_share(sweep: Path, workers: int) -> None:
+    """This process's part of the machine: its share of the cores, and its own GPU where there are several.
+
+    The first of ``workers`` places that no other process holds, by a lock that ends with the process. Called before
+    anything has touched a GPU.
+    """
+    import torch
+
+    if _held:
+        return
+    place = _take_place(sweep / ".places", workers)
+    torch.set_num_threads(max(1, min(torch.get_num_threads(), cores() // workers)))
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    gpus = visible.split(",") if visible else [str(i) for i in range(torch.cuda.device_count())]
+    if len(gpus) > 1:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpus[place % len(gpus)]
+
+
+def _take_place(folder: Path, workers: int) -> int:
+    for place in range(workers):
+        if (held := lock(folder / f"{place}.lock")) is not None:
+            _held.append(held)
+            return place
+    return 0  # an earlier sweep in the same folder was killed, and its processes are not gone yet
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def give_back_memory() -> None:
+    """What a job has freed, to the system and to the GPU: the next job may need it in other pieces."""
+    import torch
+
+    gc.collect()
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.empty_cache()
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").malloc_trim(0)  # glibc keeps freed memory for itself
+
+
+def check_launcher(words: list[str]) -> None:
+    """Raise UserError where the command line asks for a launcher whose package is not installed."""
+    for word in words:
+        name = word.partition("hydra/launcher=")[2]
+        for beginning, (module, extra) in LAUNCHERS.items():
+            if name.startswith(beginning) and not _there(module):
+                raise UserError(f"hydra/launcher={name}: is not installed; pip install -c constraints.txt '.[{extra}]'")
+
+
+def _there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # the package above it is missing, too
+        return False
+
+
+def _by_number(name: str) -> tuple[int, str]:
+    head = name.split(".")[0]
+    return (int(head), name) if head.isdigit() else (sys.maxsize, name)

@@ -1,0 +1,108 @@
+"""What is searched, in Hydra's own words for a sweep, as Optuna's distributions; and a trial's values as overrides."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
+from optuna import Trial
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+    distribution_to_json,
+)
+
+from ..errors import UserError
+
+Space = dict[str, BaseDistribution]
+
+
+def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
+    """Command line -> overrides of the search itself (``sweep...``), fixed overrides of every trial, what is searched.
+
+    Raises UserError with every word that is no override, or no space.
+    """
+    own, fixed, space, faults = [], [], {}, []
+    for word in words:
+        if word in ("-m", "--multirun"):
+            faults.append(f"{word}: a search runs many trials by itself; leave it out")
+            continue
+        try:
+            [override] = OverridesParser.create().parse_overrides([word])
+        except HydraException as error:
+            faults.append(", ".join(str(error).strip().split("\n")[:2]))
+            continue
+        if override.key_or_group.split(".")[0] == "sweep":
+            own.append(word)
+        elif override.key_or_group.split(".")[0].split("/")[0] == "hydra":
+            faults.append(f"{word}: a search has no settings of Hydra's; the folder is sweep.dir=...")
+        elif override.is_sweep_override():
+            try:
+                space[override.get_key_element()] = distribution(override)
+            except ValueError as error:
+                faults.append(f"{word}: {error}")
+        else:
+            fixed.append(word)
+    if faults:
+        raise UserError(faults)
+    return own, fixed, space
+
+
+def from_config(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
+    """The space of a configuration, ``{"loss.gamma": "interval(0, 5)"}``, without what the command line fixes."""
+    _, rest, space = split([f"{key}={words}" for key, words in given.items() if words is not None])
+    if rest:
+        raise UserError(
+            [f"sweep.space: {word} is one value; expected interval(...), range(...) or choice(...)" for word in rest]
+        )
+    held = {word.partition("=")[0].lstrip("+") for word in fixed}
+    return {key: value for key, value in space.items() if key not in held}
+
+
+def distribution(override: Override) -> BaseDistribution:
+    """``interval(0, 5)``, ``int(interval(1, 9))``, ``tag(log, interval(...))``, ``range(1, 9)``, ``a,b``.
+
+    Raises ValueError with what is wrong with it.
+    """
+    value = override.value()
+    if isinstance(value, IntervalSweep):
+        low, high, log = value.start, value.end, "log" in value.tags
+        assert low is not None and high is not None
+        if not low < high or (log and low <= 0):
+            raise ValueError("an interval goes from the lower end to the higher" + ", above 0 with log" * log)
+        whole = isinstance(low, int) and isinstance(high, int)
+        return IntDistribution(int(low), int(high), log) if whole else FloatDistribution(low, high, log)
+    if isinstance(value, RangeSweep) and not value.shuffle:
+        numbers = list(value.range())
+        if not numbers:
+            raise ValueError("an empty range")
+        if all(isinstance(n, int) for n in numbers) and value.step > 0:
+            return IntDistribution(numbers[0], numbers[-1], step=int(value.step))
+    # as Hydra writes them, so that they are what a sweep of the same words would try
+    return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
+
+
+def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+    """Optuna's values for a trial; those that the trial has already stay."""
+    values: dict[str, Any] = {}
+    for key, d in space.items():
+        if isinstance(d, FloatDistribution):
+            values[key] = trial.suggest_float(key, d.low, d.high, log=d.log)
+        elif isinstance(d, IntDistribution):
+            values[key] = trial.suggest_int(key, d.low, d.high, step=d.step, log=d.log)
+        elif isinstance(d, CategoricalDistribution):
+            values[key] = trial.suggest_categorical(key, d.choices)
+    return values
+
+
+def overrides(values: Mapping[str, Any]) -> list[str]:
+    """A trial's values as one would type them for ``train.py``."""
+    return [f"{key}={value}" for key, value in values.items()]
+
+
+def noted(space: Space) -> dict[str, str]:
+    """The space as plain text, to tell whether a study is one of the same."""
+    return {key: distribution_to_json(space[key]) for key in sorted(space)}

@@ -1,0 +1,121 @@
+"""A study in a folder: one SQLite file, worked on by this machine's processes, any of which may be killed.
+
+SQLite rather than Optuna's journal file: its transactions are undone when their process is killed, and its locks end
+with the process. A journal keeps the half line of a killed process, which the next one appends to: from then on it
+cannot be read; and its lock file stays behind. (On NFS neither locks of SQLite nor those here can be relied on.)
+"""
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.pruners import BasePruner
+from optuna.samplers import BaseSampler
+from optuna.storages import RDBStorage
+from optuna.trial import TrialState
+
+from ..errors import UserError
+from ..runs.folder import make
+from .jobs import lock
+from .space import Space, noted, suggest
+
+log = logging.getLogger(__name__)
+
+
+class Search:
+    """What a process needs of a study; ``sampler`` makes one of a seed."""
+
+    def __init__(
+        self,
+        folder: Path,
+        space: Space,
+        fixed: Sequence[str],
+        figure: str,
+        sampler: Callable[..., BaseSampler],
+        pruner: BasePruner,
+        trials: int,
+        seed: int,
+    ) -> None:
+        """Begin the study or take up the one in ``folder``. UserError if that is of another space or other settings.
+
+        ``trials`` in all, over every process; ``figure`` is the monitored one, higher is better.
+        """
+        self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
+        self.trials, self.seed, self._sampler = trials, seed, sampler
+        make(folder, "sweep.dir")
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        with self._alone():
+            if not self.file.exists():
+                self._begin()
+            storage = RDBStorage(f"sqlite:///{self.file}", engine_kwargs={"connect_args": {"timeout": 60}})
+            self.study = optuna.load_study(study_name="search", storage=storage, pruner=pruner)
+            self._check_same()
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "study.db"
+
+    def claim(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
+        """The next trial for this process and its values; None when there are enough.
+
+        First one that a killed process has left: its number, values and folder stay, and its training goes on. Every
+        new trial has a sampler of its own, seeded with its number: what a study tries does not depend on where it was
+        interrupted, and no two processes try the same.
+        """
+        with self._alone():
+            known = self.study.get_trials(deepcopy=False)
+            for left in known:
+                if left.state == TrialState.RUNNING and self._hold(left.number):
+                    log.info(f"Trial {left.number} was left by a process that is gone; it goes on here")
+                    self.study.sampler = self._sampler(seed=self.seed + left.number)
+                    trial = optuna.Trial(self.study, left._trial_id)
+                    return trial, suggest(trial, self.space)
+            if len(known) >= self.trials:
+                return None
+            self.study.sampler = self._sampler(seed=self.seed + len(known))
+            trial = self.study.ask()
+            self._hold(trial.number)
+            return trial, suggest(trial, self.space)
+
+    def _hold(self, number: int) -> bool:
+        """Whether the trial is this process's now: until it ends, however it ends."""
+        held = lock(self.folder / ".locks" / f"{number}.lock")
+        if held is not None:
+            self._held = held  # of one trial at a time
+        return held is not None
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with lock(self.folder / ".locks" / "study.lock", wait=True):  # type: ignore[union-attr]
+            yield
+
+    def _begin(self) -> None:
+        """Make the file whole, or not at all: killed between its tables and their indices, Optuna's is no good."""
+        new = self.file.with_name("study.db.new")
+        new.unlink(missing_ok=True)
+        storage = RDBStorage(f"sqlite:///{new}")
+        study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
+        study.set_user_attr("space", noted(self.space))
+        study.set_user_attr("fixed", sorted(self.fixed))
+        storage.remove_session()
+        storage.engine.dispose()
+        new.replace(self.file)
+
+    def _check_same(self) -> None:
+        now: dict[str, Any] = {"space": noted(self.space), "fixed": sorted(self.fixed)}
+        earlier: Mapping[str, Any] = self.study.user_attrs
+        faults = []
+        if earlier["fixed"] != now["fixed"]:
+            faults.append(f"its settings are {' '.join(earlier['fixed'])}, given {' '.join(now['fixed'])}")
+        for key in sorted(earlier["space"].keys() | now["space"].keys()):
+            was, given = earlier["space"].get(key), now["space"].get(key)
+            if was != given:
+                faults.append(f"of {key} it searches {was or 'nothing'}, given {given or 'nothing'}")
+        if faults:
+            name = f"sweep.dir={self.folder}: holds another study: "
+            raise UserError(
+                [*(name + fault for fault in faults), "Name another sweep.dir, or give what it began with."]
+            )

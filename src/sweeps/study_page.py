@@ -1,0 +1,45 @@
+"""The page of a study, drawn by Optuna: one file without outside references, and the command of the best trial."""
+
+import html
+import shlex
+from pathlib import Path
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from ..judge.html import write_whole
+from .space import overrides
+from .study import Search
+
+
+def write_page(search: Search) -> Path:
+    """Write report.html into the study's folder; its path. plotly's script, four megabytes, is in it."""
+    study, complete = search.study, _complete(search)
+    draw = optuna.visualization
+    plots = [draw.plot_optimization_history(study, target_name=search.figure)] if complete else []
+    if len({t.value for t in complete}) > 1:
+        plots.append(draw.plot_param_importances(study, target_name=search.figure))
+        plots.append(draw.plot_slice(study, target_name=search.figure))
+    states = [t.state for t in study.get_trials(deepcopy=False)]
+    counted = ", ".join(f"{states.count(state)} {state.name.lower()}" for state in TrialState if state in states)
+    told = f"{counted or 'no trial'}, of {search.trials} asked for. Best: {best_command(search) or 'none is complete'}"
+    title = html.escape(f"Search {search.folder.resolve().name}: {search.figure}")
+    parts = [
+        f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>',
+        f"<body><h1>{title}</h1><p>{html.escape(told)}</p>",
+        *(plot.to_html(full_html=False, include_plotlyjs=i == 0) for i, plot in enumerate(plots)),
+        "</body></html>",
+    ]
+    path = search.folder / "report.html"
+    write_whole(path, "\n".join(parts) + "\n")
+    return path
+
+
+def best_command(search: Search) -> str | None:
+    """What one types to train the best trial's settings; None while no trial is complete."""
+    best = max(_complete(search), key=lambda t: t.value or 0.0, default=None)
+    return None if best is None else shlex.join(["python", "train.py", *search.fixed, *overrides(best.params)])
+
+
+def _complete(search: Search) -> list[FrozenTrial]:
+    return search.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))

@@ -1,0 +1,143 @@
+"""Trial after trial: each an ordinary run in a folder of its own, numbered as in the study."""
+
+import logging
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import hydra
+from hydra._internal.callbacks import Callbacks
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import run_job
+from hydra.errors import HydraException
+from hydra.types import HydraContext
+from omegaconf import DictConfig, OmegaConf, open_dict
+from omegaconf.errors import OmegaConfBaseException
+from optuna import Trial, TrialPruned
+from optuna.distributions import BaseDistribution, CategoricalDistribution
+from optuna.trial import TrialState
+
+from ..errors import NoRoom, UserError
+from ..runs.folder import alone_in
+from ..runs.machine import is_full
+from ..training.checks import check_config
+from .multirun import give_back_memory
+from .pruning import Prune
+from .space import Space, overrides
+from .study import Search
+from .study_page import write_page
+
+log = logging.getLogger(__name__)
+PATIENCE = 3  # trials
+Train = Callable[..., float]  # train.py's
+
+
+def work(search: Search, train: Train) -> None:
+    """Claim and run trials until the study has enough; after each, the study's page is written anew.
+
+    Raises UserError when the first three all fail, or the disk is full: so will the others.
+    """
+    failed = 0
+    while (claimed := search.claim()) is not None:
+        trial, values = claimed
+        given = overrides(values)
+        log.info(f"\nTrial {trial.number} of {search.trials}: {' '.join(given)}")
+        log.info(run_trial(search, trial, [*search.fixed, *given], train))
+        give_back_memory()
+        write_page(search)
+        if (failed := failed + 1 if failed_so_far(search) else 0) >= PATIENCE:
+            raise UserError(
+                f"the first {failed} trials failed; what they share is wrong. See {search.folder}/0/train.log"
+            )
+
+
+def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) -> str:
+    """Train in ``trial``'s folder and tell the study what came of it; the same in words.
+
+    What fails is told as failed, and the next trial begins. Being stopped (Ctrl-C, SIGTERM) or a full disk (NoRoom)
+    leaves the trial for whoever goes on.
+    """
+    folder = search.folder / str(trial.number)
+
+    def alone(config: Any) -> float:
+        with alone_in(folder):
+            return train(config, callbacks=[Prune(trial, search.figure)], again=True)
+
+    returned = run_job(
+        task_function=alone,
+        config=composed(words, folder),
+        job_dir_key="hydra.run.dir",
+        job_subdir_key=None,
+        hydra_context=_context(),
+    )
+    result = returned._return_value
+    if isinstance(result, float):
+        search.study.tell(trial, result)
+        best = search.study.best_trial
+        return f"Trial {trial.number}: {result:.4f}; best {best.value:.4f}, of trial {best.number}"
+    if isinstance(result, TrialPruned):
+        search.study.tell(trial, state=TrialState.PRUNED)
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a third of a gigabyte and more with ViSoBERT
+        return f"Trial {trial.number}: pruned {result}"
+    if isinstance(result, NoRoom) or is_full(result):
+        raise result
+    mistake = isinstance(result, UserError)
+    log.error(f"Trial {trial.number} failed: {result}", exc_info=None if mistake else result)
+    trial.set_user_attr("error", f"{type(result).__name__}: {result}"[:1000])
+    search.study.tell(trial, state=TrialState.FAIL)
+    return f"Trial {trial.number}: failed"
+
+
+def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
+    """Compose and check every choice and both ends of every interval, each once; the name of the monitored figure.
+
+    Raises UserError with all faults.
+    """
+    ends = {key: _ends(d) for key, d in space.items()}
+    first = {key: values[0] for key, values in ends.items()}
+    points = [first, *(first | {key: value} for key, values in ends.items() for value in values[1:])]
+    faults: dict[str, None] = {}
+    figures: set[str] = set()
+    for point in points:
+        try:
+            config = composed([*fixed, *overrides(point)], folder)
+            HydraConfig.instance().set_config(config)
+            with open_dict(config):
+                del config["hydra"]
+            settings: Any = OmegaConf.to_container(config, resolve=True)
+            figures.add(settings["monitor"])
+            check_config(settings, multirun=True)
+        except UserError as error:
+            faults |= dict.fromkeys(error.faults)
+        except (HydraException, OmegaConfBaseException) as error:
+            faults[str(error).strip().split("\n")[0]] = None
+    if len(figures) > 1:
+        faults[f"the trials would go by different figures: {', '.join(sorted(figures))}"] = None
+    if faults:
+        raise UserError(list(faults))
+    return figures.pop()
+
+
+def _ends(d: BaseDistribution) -> list[Any]:
+    return list(d.choices) if isinstance(d, CategoricalDistribution) else [d.low, d.high]  # type: ignore[attr-defined]
+
+
+def composed(words: Sequence[str], folder: Path) -> DictConfig:
+    """The configuration of a run in ``folder``, as ``train.py`` would compose it. Errors: Hydra's."""
+    config = hydra.compose("config", list(words), return_hydra_config=True)
+    with open_dict(config):
+        config.hydra.run.dir = config.hydra.runtime.output_dir = str(folder)
+    return config
+
+
+def _context() -> HydraContext:
+    main: Any = GlobalHydra.instance().hydra
+    return HydraContext(config_loader=main.config_loader, callbacks=Callbacks())
+
+
+def failed_so_far(search: Search) -> bool:
+    """Whether every trial that has ended has failed."""
+    ended = [t.state for t in search.study.get_trials(deepcopy=False) if t.state.is_finished()]
+    return bool(ended) and set(ended) == {TrialState.FAIL}

@@ -1,0 +1,258 @@
+"""The whole configuration, checked before anything is built: one error that lists every fault.
+
+The signatures are the schema: each configured call is bound to the constructor it names, so an unknown key, a missing
+value and a value of the wrong kind are found in seconds, not after an epoch.
+"""
+
+import inspect
+import json
+import math
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..answers.figures import FIGURES
+from ..datamodule import locate
+from ..errors import UserError
+from ..focal import resolve_alpha
+from ..labels import C
+from ..lit_module import AspectSentimentModule
+from ..model.hub import MINI
+from .devices import device_faults
+from .hardware import compiler_missing
+from .loggers import logger_faults
+from .schema import fits, hints, shown, similar, words
+from .targets import find_class, target_faults
+
+TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+# of the model group, read by src.model.encoder
+ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
+SIZE_KEYS = {  # of model.size -> of config.json
+    "vocab_size": "vocab_size",
+    "hidden_size": "hidden_size",
+    "layers": "num_hidden_layers",
+    "heads": "num_attention_heads",
+    "intermediate_size": "intermediate_size",
+}
+OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
+# (key, least, below, what is expected)
+RANGES: tuple[tuple[str, float, float, str], ...] = (
+    ("loss.gamma", 0, math.inf, "a number, at least 0"),
+    ("loss.label_smoothing", 0, 1, "a number in [0, 1)"),
+    ("model.dropout", 0, 1, "a number in [0, 1)"),
+    ("model.attention_dropout", 0, 1, "a number in [0, 1)"),
+    ("model.warmup", 0, 1, "a share of the steps, in [0, 1)"),
+    ("model.encoder_lr", 0, math.inf, "a number, at least 0"),
+    ("model.head_lr", 0, math.inf, "a number, at least 0"),
+    ("model.weight_decay", 0, math.inf, "a number, at least 0"),
+    ("model.r_drop", 0, math.inf, "a number, at least 0"),
+    ("model.detection_weight", 0, math.inf, "a number, at least 0"),
+    ("model.threshold", 0, 1, "a probability in [0, 1)"),
+    ("model.head_width", 1, math.inf, "at least 1"),
+    ("data.max_length", 3, math.inf, "at least 3 tokens: begin, one token, end"),
+    ("data.batch_size", 1, math.inf, "at least 1 review"),
+    ("data.eval_batch_size", 1, math.inf, "at least 1 review"),
+    ("data.tokens_per_batch", 1, math.inf, "at least 1 token"),
+    ("trainer.max_epochs", 1, math.inf, "at least 1"),
+    ("trainer.limit_train_batches", 1e-9, math.inf, "more than 0"),
+    ("trainer.limit_val_batches", 1e-9, math.inf, "more than 0: the best epoch is chosen on validation"),
+    ("trainer.save_every_minutes", 1e-9, math.inf, "more than 0 minutes, or null for the ends of epochs alone"),
+    ("trainer.accumulate_grad_batches", 1, math.inf, "at least 1"),
+    ("seed", 0, 2**32, "an integer in [0, 2^32)"),
+    *((f"model.size.{key}", 1, math.inf, "at least 1") for key in SIZE_KEYS),
+)
+
+REFUSED = {  # settings of the Trainer that the schedule, early stopping or the final judgement could not follow
+    "max_steps": "the schedule counts epochs; set trainer.max_epochs or trainer.limit_train_batches",
+    "max_time": "the schedule counts epochs; set trainer.max_epochs",
+    "fast_dev_run": "it writes no checkpoint to judge; trainer.max_epochs=1 trainer.limit_train_batches=2 is as fast",
+    "overfit_batches": "it validates on training data; set trainer.limit_train_batches",
+    "check_val_every_n_epoch": "the best epoch is chosen on validation, after every epoch",
+    "val_check_interval": "the best epoch is chosen on validation, after every epoch",
+}
+
+
+def check_config(config: dict[str, Any], multirun: bool = False) -> None:
+    """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
+    faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
+    faults += faults_of_calls(config)
+    faults += _check_model(config["model"])
+    faults += _faults_of_ranges(config)
+    faults += _check_alpha(config["loss"].get("alpha"))
+    faults += _check_monitor(config)
+    for name in ("best", "last"):
+        if (config["callbacks"].get(name) or {}).get("filename") != name:
+            faults.append(
+                f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
+            )
+    faults += _check_files(config)
+    faults += _check_device(config["trainer"], multirun) + refused(config["trainer"]) + _check_compile(config)
+    if multirun and config["ckpt_path"] is not None:
+        faults.append("ckpt_path in a multirun: the same command with the same hydra.sweep.dir goes on with its jobs")
+    if faults:
+        raise UserError(faults)
+
+
+def faults_of_calls(config: dict[str, Any]) -> list[str]:
+    """What is wrong with everything that will be called: whether it may be, and with these arguments."""
+    faults = target_faults({key: value for key, value in config.items() if key != "trainer"})
+    faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
+    # values that may say "auto" and become what the signatures ask for later, or that this project reads itself
+    apart = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
+    for group in ("data", "loss", "trainer"):
+        if settings := config.get(group):
+            faults += _check_call(group, {k: v for k, v in settings.items() if k not in apart.get(group, ())})
+    for group in ("callbacks", "logger"):
+        for name, call in (config[group] or {}).items():
+            faults += _check_call(f"{group}.{name}", call) if call is not None else []
+    for group in ("callbacks", "logger"):
+        if (given := config["trainer"].get(group)) not in (None, list((config[group] or {}).values())):
+            faults.append(f"trainer.{group}={shown(given)[:80]}: set {group}.NAME, as conf/{group}/ does")
+    return faults + logger_faults(config["logger"])
+
+
+def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
+    """Faults of one ``_target_`` and its arguments against the signature of what it names."""
+    made = find_class(settings.get("_target_"))
+    if isinstance(made, str):
+        return []  # told with all other names of the configuration
+    given = {k: v for k, v in settings.items() if k != "_target_"}
+    return _check_arguments(group, given, inspect.signature(made).parameters, hints(made))
+
+
+def _check_model(settings: dict[str, Any]) -> list[str]:
+    parameters = inspect.signature(AspectSentimentModule).parameters
+    own = {k: p for k, p in parameters.items() if k not in OWN_ARGUMENTS}
+    given = {k: v for k, v in settings.items() if k not in ENCODER_KEYS}
+    faults = _check_arguments("model", given, own, hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
+    for key, kind in ENCODER_KEYS.items():
+        if key in settings and not fits(settings[key], kind):
+            faults.append(f"model.{key}={settings[key]}: expected {words(kind)}")
+    size = settings.get("size") or {}
+    faults += [f"model.size.{k}: no such setting{similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
+    if settings.get("encoder") == "mini" and settings.get("pretrained") is True:
+        faults += _check_mini(size)
+    if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
+        faults.append(f"model.size.hidden_size={size['hidden_size']}: not divisible by heads={size['heads']}")
+    return faults
+
+
+def _check_mini(size: dict[str, Any]) -> list[str]:
+    """That nobody asks for another size of the small encoder than the one that was pre-trained."""
+    try:
+        config = json.loads((MINI / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return [f"model=mini: {MINI} holds no encoder; model.pretrained=false starts one from nothing"]
+    return [
+        f"model.size.{key}={size[key]}: the pre-trained small encoder has {config[SIZE_KEYS[key]]}; "
+        "model.pretrained=false starts one of any size from nothing"
+        for key in SIZE_KEYS
+        if key in size and size[key] != config[SIZE_KEYS[key]]
+    ]
+
+
+def _check_arguments(
+    group: str, given: dict[str, Any], parameters: Any, hints: dict[str, Any], also: tuple[str, ...] = ()
+) -> list[str]:
+    faults = []
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    for key, value in given.items():
+        if key not in parameters and not open_ended:
+            faults.append(f"{group}.{key}: no such setting{similar(key, (*parameters, *also))}")
+        elif not fits(value, hints.get(key, Any)):
+            faults.append(f"{group}.{key}={shown(value)}: expected {words(hints[key])}")
+    needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
+    return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
+
+
+def _faults_of_ranges(config: dict[str, Any], ranges: tuple[tuple[str, float, float, str], ...] = RANGES) -> list[str]:
+    faults = []
+    for key, least, below, expected in ranges:
+        value: Any = config
+        for part in key.split("."):
+            value = value.get(part) if isinstance(value, dict) else None
+        if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < below:
+            faults.append(f"{key}={value}: expected {expected}")
+    return faults
+
+
+def _check_alpha(alpha: Any) -> list[str]:
+    rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
+    try:  # the data's own counts come later; these let everything pass that is well formed
+        resolve_alpha(alpha, [[1] * C] * rows)
+    except UserError as error:
+        return error.faults
+    return []
+
+
+def _check_monitor(config: dict[str, Any]) -> list[str]:
+    task, monitor = config["task"].get("name"), config["monitor"]
+    if task not in FIGURES:
+        return [f"task.name={task}: expected one of {', '.join(FIGURES)}"]
+    if config["mode"] != "max":
+        return [f"mode={config['mode']}: every figure here is better when higher; expected max"]
+    if monitor == "val/loss":
+        return ["monitor=val/loss: losses of different gamma or alpha do not compare; take a figure, e.g. monitor=val/"
+                + FIGURES[task][0]]  # fmt: skip
+    choices = [f"val/{name}" for name in FIGURES[task]]
+    if monitor not in choices:
+        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{similar(str(monitor), choices)}"]
+    return []
+
+
+def _check_files(config: dict[str, Any]) -> list[str]:
+    faults, data = [], config["data"]
+    if data.get("val") is None:
+        faults.append("data.val=null: training needs a validation split; a file, or a share such as data.val=0.1")
+    for key in ("train", "val", "test"):
+        value = data.get(key)
+        if value == "???":
+            faults.append(f"data.{key}: is missing; a file, e.g. data.{key}={key}.csv")
+        elif isinstance(value, int | float) and not 0 < value < 1:
+            faults.append(f"data.{key}={value}: a share of the training file is between 0 and 1")
+    if data.get("dir") == "???":
+        faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
+    elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
+        faults.append(f"data.dir={data['dir']}: no such folder")
+    elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
+        faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
+    checkpoint = config["ckpt_path"]
+    if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
+        faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")
+    return faults
+
+
+def _check_compile(config: dict[str, Any]) -> list[str]:
+    if config["model"].get("compile") is True and (missing := compiler_missing(config["trainer"].get("accelerator"))):
+        return [f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false"]
+    return []
+
+
+def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
+    faults, accelerator = [], trainer.get("accelerator", "auto")
+    there = {
+        "auto": True,
+        "cpu": True,
+        "gpu": torch.cuda.is_available() or torch.backends.mps.is_available(),
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+    }
+    if accelerator not in there:
+        faults.append(f"trainer.accelerator={accelerator}: expected one of {', '.join(there)}")
+    elif not there[accelerator]:
+        why = "torch finds none" + ("" if torch.version.cuda else " (this torch is the CPU build)")
+        faults.append(f"trainer.accelerator={accelerator}: {why}; trainer.accelerator=cpu runs on the processor")
+    precisions = ("auto", "32-true", "bf16-mixed", "16-mixed", "bf16-true")
+    if str(trainer.get("precision")) not in (*precisions, "32", "bf16"):
+        faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
+    faults += device_faults(trainer, multirun)
+    if trainer.get("max_epochs") is None:
+        faults.append("trainer.max_epochs=null: expected an integer, at least 1")
+    return faults
+
+
+def refused(trainer: dict[str, Any], keys: Iterable[str] = tuple(REFUSED)) -> list[str]:
+    """The settings of the Trainer among ``keys`` that are given and would break what is promised."""
+    return [f"trainer.{key}={trainer[key]}: {REFUSED[key]}" for key in keys if trainer.get(key)]

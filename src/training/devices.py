@@ -1,0 +1,76 @@
+"""Several devices, one process each: how many, which is whose, and what is refused."""
+
+import os
+from typing import Any
+
+import torch
+from lightning.pytorch.strategies import DDPStrategy
+
+from .hardware import device_of
+from .ranks import rank
+
+ALL = ("auto", -1, "-1")
+KNOWN = {None: None, "auto": None, "ddp": "ddp", "src.training.devices.ddp": "ddp"}
+
+
+def ddp() -> DDPStrategy:
+    """Every device holds the whole model; gradients are averaged.
+
+    No buffer changes in training, so none is broadcast; every parameter has a part in every loss: none is looked for.
+    """
+    return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True)
+
+
+def processes(trainer: dict[str, Any]) -> int:
+    """How many processes the trainer's settings ask for."""
+    devices = trainer.get("devices", 1)
+    if devices in ALL:
+        return max(1, torch.cuda.device_count()) if device_of(trainer["accelerator"]) == "cuda" else 1
+    return int(devices)
+
+
+def take_part(data: Any, trainer: dict[str, Any]) -> None:
+    """Tell the data module whose batches to make, and where."""
+    kind = device_of(trainer["accelerator"])
+    data.rank, data.world_size = rank(), processes(trainer)
+    data.device = f"cuda:{data.rank}" if kind == "cuda" and data.world_size > 1 else kind
+
+
+def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
+    """What is wrong with ``trainer.devices`` and ``trainer.strategy``, with the way out."""
+    strategy, devices = trainer.get("strategy"), trainer.get("devices", 1)
+    name = strategy.get("_target_") if isinstance(strategy, dict) else strategy
+    if name not in KNOWN:
+        return [f"trainer.strategy={name}: expected trainer=ddp or trainer=default"]
+    kind = KNOWN[name]
+    faults = []
+    if trainer.get("num_nodes", 1) != 1:
+        faults.append(f"trainer.num_nodes={trainer['num_nodes']}: a run trains on the devices of one machine")
+    if kind and multirun:
+        faults.append(
+            f"trainer={kind} in a multirun: every process but the first would run the whole sweep again; "
+            "run the jobs one by one, or sweep with one device per job (trainer=default)"
+        )
+    if kind and (int(os.environ.get("SLURM_NTASKS", 1)) > 1 or "TORCHELASTIC_RUN_ID" in os.environ):
+        faults.append(
+            f"trainer={kind} under srun or torchrun: the program starts its own processes; start it once, with plain "
+            "python (SLURM: --ntasks=1 --gpus=N)"
+        )
+    if devices not in ALL and not (str(devices).isdigit() and int(devices) > 0):
+        faults.append(
+            f"trainer.devices={devices}: expected a number of devices, at least 1, or auto for all; "
+            "CUDA_VISIBLE_DEVICES=0,2 says which GPUs"
+        )
+        return faults
+    if kind is None and str(devices) != "1":
+        faults.append(
+            f"trainer.devices={devices}: trainer=default trains on one device; trainer=ddp trainer.devices={devices} "
+            "on several"
+        )
+    on = device_of(str(trainer.get("accelerator", "auto")))
+    there = torch.cuda.device_count()
+    if on == "cuda" and devices not in ALL and int(devices) > max(1, there):
+        faults.append(f"trainer.devices={devices}: torch finds {there} GPU{'s' if there > 1 else ''} here")
+    if on == "mps" and devices not in ALL and int(devices) > 1:
+        faults.append(f"trainer.devices={devices}: MPS is one device; set trainer.devices=1")
+    return faults

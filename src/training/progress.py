@@ -1,0 +1,90 @@
+"""What a training shows while it runs: a bar on a terminal, and one line per epoch everywhere."""
+
+import logging
+import math
+import sys
+import time
+import warnings
+from typing import Any, Literal
+
+import lightning.pytorch as L
+from lightning.pytorch.callbacks import Callback, TQDMProgressBar
+
+from ..errors import UserError
+from .checkpoint import better
+
+log = logging.getLogger(__name__)
+
+
+class EpochLine(Callback):
+    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far (``mode``), seconds."""
+
+    def __init__(self, monitor: str, mode: Literal["max", "min"] = "max") -> None:
+        self.monitor, self.mode = monitor, mode
+        self._best: tuple[float, float] | None = None  # figure and validation loss
+        self._start = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = time.monotonic()  # resumed within an epoch, that does not start again
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._start = time.monotonic()
+
+    def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        figures = {name: float(value) for name, value in trainer.callback_metrics.items()}
+        parts = [f"epoch {trainer.current_epoch + 1:>2}/{trainer.max_epochs}"]
+        if not math.isfinite(figures.get("train/loss", 0.0)):
+            raise UserError(
+                f"epoch {trainer.current_epoch + 1}: the training loss is {figures['train/loss']}. Try lower rates "
+                "(model.encoder_lr, model.head_lr) or trainer.precision=32-true. Earlier checkpoints are whole."
+            )
+        names = dict.fromkeys(["train/loss", "val/loss", self.monitor])
+        parts += [f"{name} {figures[name]:.4f}" for name in names if name in figures]
+        parts.append(f"{time.monotonic() - self._start:.1f} s")
+        now = figures.get(self.monitor, math.nan), figures.get("val/loss", math.inf)
+        if self.monitor in figures and better(*now, self._best, self.mode):
+            self._best = now
+            parts.append("best so far")
+        log.info("  ".join(parts))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self._best}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        best = state["best"]
+        self._best = (best, math.inf) if isinstance(best, float) else best  # a figure alone: checkpoints of before
+
+
+def on_terminal() -> bool:
+    """Whether someone watches: a bar written to a file is noise."""
+    return sys.stdout.isatty()
+
+
+def progress_bar() -> list[Callback]:
+    """tqdm, on a terminal. With rich installed Lightning would take a bar that swallows the log's lines."""
+    return [TQDMProgressBar(leave=False)] if on_terminal() else []
+
+
+def quiet() -> None:
+    """Silence what libraries say of themselves; each filter names one message and why."""
+    for name in (
+        "lightning.pytorch.utilities.rank_zero",
+        "lightning.fabric.utilities.rank_zero",
+        "lightning.fabric.utilities.distributed",  # "Initializing distributed: ..."
+        "lightning.fabric.utilities.seed",
+        "httpx",
+    ):
+        logging.getLogger(name).setLevel(logging.WARNING)  # "GPU available: ...": the start-up summary says it
+    logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # "not found. Creating it."
+    messages = (
+        ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
+        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
+        ".*callbacks used to create the checkpoint need to be provided.*",  # judging needs none of them
+        ".*The dirpath has changed from.*",  # a run that goes on in another folder keeps its own files there
+        ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
+        ".*callbacks used to create the checkpoint.*",  # predicting with one takes none
+        ".*broadcast_buffers. is deprecated.*",  # torch 2.6 knows it by no other name
+        ".*sync_dist=True.*",  # figures come from counts that were summed over the processes already
+    )
+    for message in messages:
+        warnings.filterwarnings("ignore", message=message)

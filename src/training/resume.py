@@ -1,0 +1,225 @@
+"""What a run goes on from: which checkpoint, whether it is whole, and whether it belongs to these settings."""
+
+import logging
+import os
+import shutil
+import time
+from pathlib import Path
+from reprlib import Repr
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import DictConfig, OmegaConf
+
+from ..errors import UserError
+from ..model.optim import learning_rate_factor
+from ..model.torch_files import DamagedFile, check_archive
+from .checkpoint import PREVIOUS, AtomicCheckpointIO
+from .ranks import rank
+
+log = logging.getLogger(__name__)
+
+# what two runs share if one can go on from the other; these parts of them may differ
+SHARED = (
+    "data",
+    "task",
+    "model",
+    "loss",
+    "pretraining",
+    "seed",
+    "trainer.accumulate_grad_batches",
+    "trainer.devices",
+    "trainer.strategy",
+    "trainer.limit_train_batches",
+)
+# data.cache: runs of before 0.2 have one; classes move from one version to the next
+FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile", "trainer.strategy._target_")
+
+
+def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path | None:
+    """The file that ``ckpt_path`` (``asked``) means for a run that writes into ``folder``; None for a new run."""
+    if asked != "last":
+        return None if asked is None else Path(asked)
+    mode = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
+    pattern = OmegaConf.to_container(HydraConfig.instance().cfg, resolve=False)["hydra"][mode]["dir"]  # type: ignore
+    return find_last(config, folder, outputs_below(pattern))
+
+
+def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
+    """Check that ``module`` can go on from ``path``, and bring to ``folder`` what belongs to it; where it does go on.
+
+    That is the checkpoint before ``path`` where ``path`` is damaged. Raises UserError.
+    """
+    path, checkpoint = open_checkpoint(path)
+    check_resume(path, checkpoint, module, epochs)
+    if not rank():
+        take_over(path, folder)
+    return path
+
+
+def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
+    """The checkpoint that ``ckpt_path=last`` means: that of ``folder``, the run's own, if it has been begun already.
+
+    Else that of the newest run below ``root`` with the settings of ``config``, as they are before anything in them is
+    resolved. Raises UserError if there is none, saying what the newest run has that these settings have not.
+    """
+    if (own := _checkpoint_in(folder)) is not None:
+        return own
+    found = [(f, _checkpoint_in(f)) for f in {path.parent for path in root.glob("**/checkpoints")}]
+    runs = sorted(((c.stat().st_mtime, f, c) for f, c in found if c is not None), reverse=True)
+    differences = []
+    for newer, (written, run, checkpoint) in enumerate(runs):
+        differences.append(_differences(run, config))
+        if not differences[-1]:
+            besides = f"; {newer} newer have other settings" if newer else ""
+            at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(written))
+            log.info(f"ckpt_path=last: the newest run with these settings, {checkpoint} of {at}{besides}")
+            return checkpoint
+    if not runs:
+        raise UserError(f"ckpt_path=last: no run below {root} has a checkpoint; start one without ckpt_path")
+    told = "; ".join(differences[0][:5])
+    raise UserError(
+        f"ckpt_path=last: none of {len(runs)} runs below {root} has these settings. The newest, {runs[0][1]}: {told}. "
+        "Give its settings, or the checkpoint itself: ckpt_path=RUN/checkpoints/last.ckpt"
+    )
+
+
+def outputs_below(pattern: str) -> Path:
+    """The folder that ``outputs/${now:...}/...`` has in common for all runs; a pattern that never differs is itself."""
+    same, differs, _ = pattern.partition("${")
+    return Path(same).parent if differs and not same.endswith("/") else Path(same)
+
+
+def open_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
+    """A checkpoint that is whole, and where it was: ``path``, or the one before it if ``path`` is damaged or missing.
+
+    Says so in a warning. Raises UserError if neither is whole.
+    """
+    faults: list[str] = []
+    before = [path.with_name(PREVIOUS[path.name])] if path.name in PREVIOUS else []
+    for candidate in (path, *before):
+        try:
+            checkpoint = AtomicCheckpointIO().load_checkpoint(candidate)
+            numbers = (checkpoint["global_step"], _epochs(checkpoint), checkpoint["hyper_parameters"]["total_steps"])
+            if not all(isinstance(n, int) for n in numbers) or not isinstance(checkpoint["origin"], dict):
+                raise TypeError("its step and epoch are no numbers")
+        except UserError as error:
+            faults += error.faults
+        except Exception as error:  # a file that is anything may raise anything
+            faults.append(f"{candidate}: not a checkpoint of this project ({type(error).__name__}: {_short(error)})")
+        else:
+            if faults:
+                log.warning(f"{faults[0]}\n  Going on from the checkpoint before it, {candidate}")
+            return candidate, checkpoint
+    raise UserError([f"ckpt_path={fault}" for fault in faults])
+
+
+def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: int | None = None) -> None:
+    """Raise UserError if the checkpoint is of a run that differs in what may not change, or ran ``epochs`` and more.
+
+    More epochs are allowed: the schedule is then stretched over all of them, which is logged.
+    """
+    before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
+    earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
+    now = dict(module.hparams) | module.origin
+    keys = [key for key in now if key not in ("total_steps", "threshold")]
+    told = [text for key in keys for text in _told(_leaves(key, earlier.get(key), now[key]))]
+    faults = [f"ckpt_path={path}: {text}" for text in told]
+    if checkpoint["tokenizer"] != module.tokenizer_json:
+        faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
+    if faults:
+        raise UserError([*faults, "A run goes on with what it began with; start a new one without ckpt_path."])
+    done = _epochs(checkpoint)
+    if epochs is not None and done > epochs:
+        raise UserError(f"trainer.max_epochs={epochs}: {path} has {done} epochs behind it; set {done} or more")
+    if earlier["total_steps"] != now["total_steps"]:
+        step, name, warmup = checkpoint["global_step"], now["schedule"], now["warmup"]
+        old, new = (learning_rate_factor(name, x["total_steps"], warmup)(step) for x in (earlier, now))
+        log.info(
+            f"The schedule ({name}) was laid out for {earlier['total_steps']:,} steps and is now stretched over "
+            f"{now['total_steps']:,}: after step {step:,} the rates go from {old:.3f} to {new:.3f} of the full ones, "
+            "so this is not the run that so many epochs from the start would have been"
+        )
+
+
+def take_over(checkpoint: Path, folder: Path) -> None:
+    """Bring ``checkpoint``, as ``last.ckpt``, and the ``best.ckpt`` beside it to ``folder``, where the run goes on.
+
+    So a run that has nothing left to train, or is killed before its first save, has both like any other.
+    Where ``folder`` is that of the checkpoint itself, damaged files in it are put out of the way: the next save must
+    not put one in the place of the checkpoint that is whole.
+    """
+    here = checkpoint.resolve().parent
+    for name in ("best.ckpt", *(PREVIOUS if here == folder.resolve() else ())):
+        try:
+            if (here / name).is_file():
+                check_archive(here / name)
+        except DamagedFile as error:
+            if name == "best.ckpt":
+                log.warning(f"{error}\n  The best of the epochs so far is lost; it will be the best of those to come")
+            if here == folder.resolve():
+                (here / name).replace(here / f"{name}.damaged")
+        else:
+            if here != folder.resolve() and (here / name).is_file():
+                _link_or_copy(here / name, folder / name)
+    if here != folder.resolve():
+        _link_or_copy(checkpoint.resolve(), folder / "last.ckpt")
+
+
+def _epochs(checkpoint: dict[str, Any]) -> int:
+    """Epochs that are done."""
+    done: int = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
+    return done
+
+
+def _checkpoint_in(run: Path) -> Path | None:
+    """The last checkpoint of a run's folder; None if it has none."""
+    paths = [run / "checkpoints" / name for pair in PREVIOUS.items() for name in pair]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def _differences(run: Path, config: DictConfig) -> list[str]:
+    """What a run's configuration has otherwise than ``config``, in words; nothing if one can go on from the other."""
+    try:
+        theirs = OmegaConf.load(run / ".hydra" / "config.yaml")
+        pairs = [(key, *(_plain(OmegaConf.select(c, key)) for c in (theirs, config))) for key in SHARED]
+    except Exception as error:  # a file that is anything: no YAML, no text, other keys
+        return [f"its .hydra/config.yaml cannot be read ({_short(error)})"]
+    return [text for pair in pairs for text in _told(_leaves(*pair))]
+
+
+def _told(leaves: list[tuple[str, Any, Any]]) -> list[str]:
+    """What differs, in words, and bounded: a checkpoint from elsewhere may hold keys without end."""
+    return [f"{_short(key)} was {_short(was)}, is {_short(now)}" for key, was, now in leaves if was != now][:5]
+
+
+def _leaves(key: str, was: Any, now: Any) -> list[tuple[str, Any, Any]]:
+    if isinstance(was, dict) and isinstance(now, dict):
+        names = [name for name in {**was, **now} if f"{key}.{name}" not in FREE]
+        return [leaf for name in names for leaf in _leaves(f"{key}.{name}", was.get(name), now.get(name))]
+    return [(key, was, now)]
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+
+
+def _link_or_copy(source: Path, target: Path) -> None:
+    """Checkpoints are never written into, only replaced, so two names of one file are as good as two files."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = target.with_name(f".{target.name}.partial")
+    temporary.unlink(missing_ok=True)
+    try:
+        os.link(source, temporary)
+    except OSError:
+        shutil.copyfile(source, temporary)
+    os.replace(temporary, target)
+
+
+def _short(value: Any) -> str:
+    """On one line, and bounded: a checkpoint from elsewhere may hold lists of lists without end."""
+    shorten = Repr()
+    shorten.maxstring = shorten.maxother = 80
+    text = str(value) if isinstance(value, str | int | float | Exception) else shorten.repr(value)
+    return text.split("\n")[0][:80]

@@ -1,0 +1,171 @@
+"""The words and tables that a training prints: what it is about to do, and what came of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..labels import SENTIMENTS
+from ..losses import CrossEntropyLoss
+from ..model.classifier import parameter_count
+from ..runs.run import environment
+
+Figures = Mapping[str, Mapping[str, float]]
+
+
+def pairs_line(class_counts: np.ndarray) -> str:
+    """int64 [A, C] -> ``29,041: positive 9,880 (34.02 %), negative ...``."""
+    totals = class_counts.sum(0)
+    total = max(1, int(totals.sum()))
+    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
+    return f"{int(totals.sum()):,}: {', '.join(shares)}"
+
+
+def alpha_line(alpha: Any, asked: Any) -> str:
+    """``auto = [0.9798, 0.9945, 1.0269]``; equal weights in words; per aspect as the range of its numbers."""
+    name = asked if isinstance(asked, str) else "null" if asked is None else "given"
+    if alpha is None:
+        return "equal weights"
+    numbers = np.array(alpha, float)
+    if numbers.ndim == 2:
+        return f"{name}: {len(numbers)} x {numbers.shape[1]} weights from {numbers.min():.4f} to {numbers.max():.4f}"
+    return f"{name} = [{', '.join(f'{n:.4f}' for n in numbers)}]"
+
+
+def epochs_line(epochs: int, configured: int | None) -> str:
+    """``configured`` is what the config says where the command line says otherwise, else None."""
+    if configured is None:
+        return f"{epochs} (from the config)"
+    return f"{epochs} (from the command line; the config says {configured})"
+
+
+def start_up(
+    settings: dict[str, Any],
+    data: Any,
+    encoder: Any,
+    module: Any,
+    trainer: Any,
+    alpha: Any,
+    configured_epochs: int | None,
+    folder: Path,
+) -> str:
+    """Everything one wants to have seen before a training that takes hours."""
+    loss, aspects = settings["loss"], data.labels.aspects
+    sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
+    accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    gamma = "" if isinstance(module.loss, CrossEntropyLoss) else f", gamma {loss['gamma']:g}"
+    return facts(
+        {
+            "Encoder": f"{encoder.name}, {encoder.weights}",
+            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
+            "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
+            "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
+            "Pairs": pairs_line(data.class_counts),
+            "Loss": f"{type(module.loss).__name__}{gamma}, alpha {alpha_line(alpha, loss['alpha'])}",
+            "Parameters": f"{parameter_count(module):,}",
+            "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
+            "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
+            "Run": str(folder),
+        }
+    )
+
+
+def nothing_learned(monitor: str, best: float, constant: float) -> str:
+    """The warning that the best epoch answers hardly better than a constant one does, and what to change."""
+    return (
+        f"WARNING: the model has learned next to nothing: {monitor} is {best:.4f}, one answer for every review has "
+        f"{constant:.4f}.\nTry higher rates (model.encoder_lr, model.head_lr), more steps (trainer.max_epochs, a "
+        "smaller data.batch_size)\nor model.pooling=label, and read what the data check said above."
+    )
+
+
+def _devices(name: str, trainer: Any) -> str:
+    if trainer.world_size == 1:
+        return f"{name}, {torch.get_num_threads()} threads"
+    return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
+
+
+def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
+    """The warning that what is trained is not pre-trained ViSoBERT; None where it is, or where another was ``chosen``.
+
+    ``why`` this encoder is taken.
+    """
+    if not encoder.pretrained:
+        what = f"The encoder starts from random weights: {why}."
+    elif chosen or encoder.name != "mini":
+        return None
+    else:
+        what = f"The small encoder is trained in the place of ViSoBERT: {why}."
+    return banner(f"{what}\nIts figures are below those of pre-trained ViSoBERT. To train that one: model=visobert")
+
+
+def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
+    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
+    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+    return {
+        "task": settings["task"]["name"],
+        "labels": labels,
+        "monitor": settings["monitor"],
+        "threshold": module.threshold,
+        "parameters": parameter_count(module),
+        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "class_counts": data.class_counts.tolist(),
+        "mention_counts": data.mention_counts.tolist(),
+        "data": data.findings.to_dict(),
+        "precision": trainer.precision,
+        **facts,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "config": settings,
+        "environment": environment(),
+    }
+
+
+def facts(lines: Mapping[str, str]) -> str:
+    """Aligned ``Name: words`` lines; further lines of a value are indented below it."""
+    width = max(map(len, lines)) + 1
+    return "\n".join(
+        f"{name + ':':<{width}} " + value.replace("\n", "\n" + " " * (width + 1)) for name, value in lines.items()
+    )
+
+
+def banner(text: str) -> str:
+    """A warning that cannot be missed in a page of log."""
+    lines = text.split("\n")
+    rule = "!" * (max(map(len, lines)) + 6)
+    return "\n".join([rule, *(f"!! {line}" for line in lines), rule])
+
+
+def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
+    """The per-aspect figures of :func:`src.answers.figures.per_aspect`, for a terminal of 100 columns."""
+    columns = {"aspect": "aspect", "mentioned": "gold"}
+    if task == "absa":
+        columns |= {"predicted": "said", "precision": "prec.", "recall": "recall", "f1": "F1", "pair_f1": "pair F1"}
+    columns |= {"sentiment_accuracy": "sent. acc.", "sentiment_f1": "sent. F1"}
+    cells = [[_cell(row[key]) for key in columns] for row in rows]
+    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns.values())]
+    lines = [list(columns.values()), ["-" * w for w in widths], *cells]
+    return "\n".join(
+        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
+        for line in lines
+    )
+
+
+def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
+    """split -> figure -> value, one row a figure; a column a split, for task ``absa`` with ``threshold`` beside."""
+    columns = dict(tuned)
+    if task == "absa":
+        columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
+    names = list(next(iter(tuned.values())))
+    width = max(map(len, names))
+    head = " " * width + "".join(f"{name:>13}" for name in columns)
+    rows = (f"{name:<{width}}" + "".join(f"{values[name]:>13.4f}" for values in columns.values()) for name in names)
+    note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
+    return "\n".join([head, *rows]) + note
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    return f"{value:.3f}" if isinstance(value, float) else str(value)

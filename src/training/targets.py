@@ -1,0 +1,57 @@
+"""Which classes a configuration may name: this project's, torch's and Lightning's own, and nothing they import.
+
+A configuration may come from elsewhere, and what it names is called with the arguments that it gives. Of torch and
+Lightning it is the parts that trainings are made of: elsewhere in them are classes that start programs.
+"""
+
+import importlib
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+ALLOWED = ("src", "torch.nn", "torch.optim", "lightning.pytorch")
+FUNCTIONS = ("src.training.devices.ddp",)  # all else that may be named is a class
+TARGET = "_target_"
+
+
+def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
+    """What is wrong with the names anywhere in a configuration: one line for each that may not be called."""
+    return [
+        f"{place}={name}: {found}"
+        for place, name in _targets(config, key)
+        if isinstance(found := find_class(name, allowed), str)
+    ]
+
+
+def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
+    """The class of that full name, or why not, as str. What is not allowed is not imported to find out.
+
+    ``torch.os.system`` begins with torch and is not torch's: a class must have been defined where it is allowed too.
+    """
+    if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
+        return "expected the full name of a class"
+    if not _within(name, allowed):
+        return f"refused: a configuration may name classes of {', '.join(allowed[:-1])} and {allowed[-1]} alone"
+    module, _, last = name.rpartition(".")
+    try:
+        made = getattr(importlib.import_module(module), last)
+    except (ImportError, AttributeError) as error:
+        return f"cannot be imported ({error})"
+    if not (inspect.isclass(made) or name in FUNCTIONS) or not _within(made.__module__, allowed):
+        return f"refused: this is no class that {name.split('.')[0]} defines"
+    return made
+
+
+def _within(name: str, packages: tuple[str, ...]) -> bool:
+    return any(name == package or name.startswith(f"{package}.") for package in packages)
+
+
+def _targets(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+    if isinstance(value, dict):
+        if TARGET in value:
+            yield f"{key}{TARGET}", value[TARGET]
+        for name, part in value.items():
+            yield from _targets(part, f"{key}{name}.")
+    elif isinstance(value, list):
+        for i, part in enumerate(value):
+            yield from _targets(part, f"{key}{i}.")

@@ -1,0 +1,225 @@
+"""One run a folder, with room, checked before anything is trained."""
+
+import errno
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+from hydra.errors import ConfigCompositionException
+
+from src.errors import NoRoom, UserError
+from src.runs import folder as folders
+from src.runs.folder import (
+    alone_in,
+    check_room,
+    checkpoint_size,
+    claim,
+    goes_on,
+    is_first_process,
+    release,
+    settings_folder,
+)
+from src.runs.machine import is_full
+from src.runs.run import Run
+from src.training.scripts import exit_status
+from tests.conftest import TINY, train
+from tests.processes import held_elsewhere
+from tests.tiny import tiny_module
+
+# /proc takes no new files from anybody, root included; a file is no folder for anybody either
+NOWHERE = [Path("/proc/visobert"), Path("/dev/null/run"), Path("/tmp", "long" * 75)]
+
+
+def test_two_runs_do_not_write_into_one_folder(tmp_path) -> None:
+    other = held_elsewhere(tmp_path)
+    with pytest.raises(UserError, match=rf"another run is writing there \(process {other.pid} on "):
+        claim(tmp_path)
+    other.kill()  # kill -9: nothing of it is left to be tidied up
+    other.wait()
+    claim(tmp_path)
+    claim(tmp_path)  # once more in the same process is no other run
+    release(tmp_path)
+
+
+def test_without_the_lock_the_second_run_is_let_in(tmp_path, monkeypatch) -> None:
+    """The remedy is what makes the test above pass."""
+    other = held_elsewhere(tmp_path)
+    monkeypatch.setattr(folders.fcntl, "flock", lambda *_: None)
+    claim(tmp_path)
+    release(tmp_path)
+    other.kill()
+    other.wait()
+
+
+def test_a_finished_run_is_not_written_over_by_a_new_one(tmp_path) -> None:
+    """Two runs of one second have the same folder by default; so has one after the clock was set back."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    with pytest.raises(UserError, match=r"holds a run already \(checkpoints/last.ckpt\).*ckpt_path=last goes on"):
+        claim(tmp_path, fresh=True)
+    claim(tmp_path)
+    release(tmp_path)
+    assert goes_on("last", tmp_path) and goes_on(f"{tmp_path}/checkpoints/previous.ckpt", tmp_path)
+    assert not goes_on(None, tmp_path) and not goes_on(f"{tmp_path}/other/checkpoints/last.ckpt", tmp_path)
+
+
+@pytest.mark.parametrize("nowhere", NOWHERE)
+def test_where_nothing_can_be_written_it_says_so(nowhere) -> None:
+    with pytest.raises(UserError, match=r"cannot be written .*; give another hydra.run.dir"):
+        claim(nowhere / "run")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root ignores permission bits; the tests above and below do without")
+def test_a_read_only_folder_is_said_so(tmp_path) -> None:
+    tmp_path.chmod(0o555)
+    with pytest.raises(UserError, match="Permission denied"):
+        claim(tmp_path / "run")
+
+
+def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> None:
+    module = tiny_module()
+    check_room(tmp_path / "run", module)
+    size = checkpoint_size(module)
+    (tmp_path / "full" / "predictions").mkdir(parents=True)
+    (tmp_path / "full" / "checkpoints").write_text("a file where the folder should be")
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
+    monkeypatch.setattr(folders.resource, "getrlimit", lambda _: (size - 1, -1))
+    with pytest.raises(UserError) as error:
+        check_room(tmp_path / "full", module)
+    checkpoints, room, limit = error.value.faults
+    assert "full/checkpoints: cannot be written (File exists)" in checkpoints
+    assert "1.00 MB free, and the run may write" in room and "hydra.run.dir" in room
+    assert "ulimit -f" in limit
+
+
+def test_what_a_resumed_run_replaces_is_room(tmp_path, monkeypatch) -> None:
+    module = tiny_module()
+    size = checkpoint_size(module)
+    free = folders.BESIDE + size  # for one more than the three that are there
+    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": free}))
+    with pytest.raises(UserError, match="free, and the run may write"):
+        check_room(tmp_path, module)
+    for name in folders.AT_ONCE:
+        (tmp_path / "checkpoints" / name).write_bytes(bytes(size))
+    check_room(tmp_path, module)
+
+
+def test_the_size_of_a_checkpoint_is_foreseen(trained) -> None:
+    from src.judge.inference import load_best
+    from src.runs.run import Run
+
+    run = Run(trained[0])
+    foreseen, real = checkpoint_size(load_best(run)), run.last.stat().st_size
+    assert abs(real - foreseen) < 0.05 * real + 100_000
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS])
+def test_a_disk_that_fills_up_anywhere_in_a_run_is_no_bug(tmp_path, number) -> None:
+    with pytest.raises(UserError, match=r"metrics.csv: cannot be written: .*ckpt_path=last"), alone_in(tmp_path):
+        raise OSError(number, os.strerror(number), "metrics.csv")
+    with pytest.raises(FileNotFoundError), alone_in(tmp_path):
+        raise FileNotFoundError(2, "that is a bug")
+    assert not folders._held, "the folder is given back"
+
+
+@pytest.mark.parametrize("key", folders.KINDS)
+@pytest.mark.parametrize("there", ["summary.json", "multirun.yaml", "study.db"])
+def test_runs_sweeps_and_searches_do_not_share_a_folder(tmp_path, key, there) -> None:
+    """A leaderboard of both would show one and hide the others."""
+    (tmp_path / there).touch()
+    if there in folders.KINDS[key][1]:
+        folders.make(tmp_path, key)
+        return
+    with pytest.raises(UserError, match=rf"holds a \w+ \({there}\), not {folders.KINDS[key][0]}; give another {key}$"):
+        folders.make(tmp_path, key)
+
+
+def test_nothing_is_begun_on_a_disk_without_any_room(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(folders, "_free", lambda folder: 4096)
+    with pytest.raises(NoRoom, match=r"run: 0.00 MB free. Make room, or give another hydra.run.dir"):
+        claim(tmp_path / "run")
+    assert not folders._held and not list((tmp_path / "run").iterdir())
+
+
+def test_a_disk_that_is_full_where_hydra_writes_ends_in_words_and_status_2(capsys) -> None:
+    """And what it is not: a bug within a job, an override that Hydra cannot apply, SQLite's words."""
+
+    def status(why: Exception, begun: bool = False) -> object:
+        try:
+            try:
+                raise why
+            except Exception:
+                sys.exit(1)  # as Hydra does, the traceback printed
+        except SystemExit as end:
+            return exit_status(end, begun)
+
+    assert status(OSError(errno.ENOSPC, "No space left on device", "multirun.yaml")) == 2
+    assert "'multirun.yaml'. Make room; then the same command goes on" in capsys.readouterr().err
+    assert status(ConfigCompositionException("no such key")) == 2
+    assert status(ConfigCompositionException("no such key"), begun=True) == 1
+    assert status(ValueError("a bug"), begun=True) == 1 and status(FileNotFoundError(2, "a bug")) == 1
+    wrapped = RuntimeError("An exception is raised during the commit")  # Optuna's, of SQLAlchemy's, of SQLite's
+    wrapped.__cause__ = ValueError("(sqlite3.OperationalError) database or disk is full")
+    assert is_full(wrapped) and not is_full(RuntimeError("full"))
+
+
+@pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])
+def test_other_ranks_of_a_run_share_its_folder(monkeypatch, name) -> None:
+    assert is_first_process()
+    monkeypatch.setenv(name, "1")
+    assert not is_first_process()
+
+
+# --- the real script: refused before Hydra writes there, status 2, one message ---
+
+
+def test_the_script_leaves_a_folder_that_is_not_its_own_as_it_was(tmp_path) -> None:
+    other = held_elsewhere(tmp_path / "run")
+    done = train(*TINY, f"hydra.run.dir={tmp_path}/run")
+    assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path}/run: another run is writing there")
+    assert "Traceback" not in done.stderr
+    assert [f.name for f in (tmp_path / "run").iterdir()] == [".lock"]
+    other.kill()
+    other.wait()
+    done = train(*TINY, "hydra.run.dir=/proc/visobert/run")
+    assert done.returncode == 2 and "error: /proc/visobert/run: cannot be written" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> None:
+    """``ckpt_path=last`` from elsewhere goes by them."""
+    run = tmp_path / "run"
+    shutil.copytree(trained[0], run)
+    before = {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()}
+    done = train(*TINY, "loss=focal", "loss.gamma=3", "ckpt_path=last", f"hydra.run.dir={run}")
+    assert done.returncode == 2 and "loss.gamma was 2, is 3" in done.stderr
+    assert len(done.stderr.splitlines()) == 2, done.stderr
+    assert {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()} == before
+    assert not (run / ".hydra.next").exists()
+
+
+def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> None:
+    def hydra_writes(text: str) -> None:
+        subdir = tmp_path / settings_folder(tmp_path)
+        subdir.mkdir(exist_ok=True)
+        (subdir / "config.yaml").write_text(text)
+
+    def there() -> str:
+        return (tmp_path / ".hydra" / "config.yaml").read_text()
+
+    hydra_writes("refused before anything was trained")
+    hydra_writes("first")
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    hydra_writes("killed while it was checked")
+    assert there() == "first"
+    with alone_in(tmp_path):
+        hydra_writes("refused")
+    assert there() == "first" and not (tmp_path / ".hydra.next").exists()
+    with alone_in(tmp_path):
+        hydra_writes("taken")
+        Run(tmp_path).begin()
+        assert there() == "taken"
+    assert there() == "taken" and not (tmp_path / ".hydra.next").exists()
