@@ -51,7 +51,7 @@ def pretrain(config: DictConfig) -> None:
     from src.folder import check_room
     from src.hardware import resolve_precision
     from src.pretraining.masked_lm import write_encoder
-    from src.progress import EpochLine, on_terminal, progress_bar, quiet
+    from src.progress import EpochLine, progress_bar, quiet, watched
     from src.resume import find_checkpoint, go_on_from
     from src.runs import Run, environment
 
@@ -72,7 +72,7 @@ def pretrain(config: DictConfig) -> None:
     trainer = instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
-        enable_progress_bar=on_terminal(),
+        enable_progress_bar=watched(),
         plugins=[AtomicCheckpointIO()],
     )
     epochs, steps = given["max_epochs"], module.hparams["total_steps"]

@@ -60,6 +60,7 @@ ORDER = [
         "checks",
         "progress",
         "folder",
+        "from_python",
         "scripts",
         "runs",
         "summary",
