@@ -52,7 +52,7 @@ def pretrain(config: DictConfig) -> None:
     from src.runs.run import Run, environment
     from src.training.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped
     from src.training.hardware import resolve_precision
-    from src.training.progress import EpochLine, on_terminal, progress_bar, quiet
+    from src.training.progress import EpochLine, progress_bar, quiet, watched
     from src.training.resume import find_checkpoint, go_on_from
 
     quiet()
@@ -72,7 +72,7 @@ def pretrain(config: DictConfig) -> None:
     trainer = instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
-        enable_progress_bar=on_terminal(),
+        enable_progress_bar=watched(),
         plugins=[AtomicCheckpointIO()],
     )
     epochs, steps = given["max_epochs"], module.hparams["total_steps"]

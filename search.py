@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.errors import UserError
 from src.runs.machine import is_full
 from src.sweeps.jobs import ROOT, command_again, searching
-from train import plain, train
+from train import plain, run_training
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def search(words: list[str]) -> int:
         f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}",
         flush=True,
     )
-    work(found, train)
+    work(found, run_training)
     page, command = write_page(found), best_command(found)
     if command is None:
         print("No trial is complete.", file=sys.stderr)

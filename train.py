@@ -19,8 +19,10 @@ from omegaconf import DictConfig, OmegaConf
 
 from src.errors import UserError
 from src.runs.folder import alone_in
-from src.sweeps.jobs import command_again, take_up
+from src.runs.run import Run
+from src.sweeps.jobs import ROOT, command_again, take_up
 from src.sweeps.multirun import check_launcher
+from src.training.from_python import call
 from src.training.ranks import follow, leave, rank, together, total
 from src.training.scripts import exit_status
 
@@ -37,7 +39,7 @@ def job(config: DictConfig) -> float:
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
         with alone_in(HydraConfig.get().runtime.output_dir):
-            return train(config, again=many)
+            return run_training(config, again=many)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         if many:
@@ -45,12 +47,17 @@ def job(config: DictConfig) -> float:
         raise SystemExit(2) from None
 
 
-def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False) -> float:
+def train(overrides: Sequence[str]) -> Run:
+    """From Python, as in a notebook: what ``python train.py`` does with these overrides. Errors: those of ``call``."""
+    return Run(call(run_training, overrides, ROOT / "train.py"))
+
+
+def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False) -> float:
     """From a composed configuration to a finished run folder; the monitored figure of its best checkpoint.
 
     ``again``: a run that finished in this folder before is not trained again, and one that was cut off goes on.
     """
-    started = time.monotonic() if again else BEGAN
+    started = BEGAN if __name__ == "__main__" and not again else time.monotonic()
     overrides = list(HydraConfig.get().overrides.task)
     settings, source, why = resolve(config, overrides)
 
@@ -61,12 +68,11 @@ def train(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False
     from src.focal import resolve_alpha
     from src.judge.best import judge_best
     from src.runs.folder import check_room
-    from src.runs.run import Run
     from src.training.checkpoint import TrainingStopped
     from src.training.loggers import begin, log_outcome
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from
-    from src.training.summary import not_visobert, start_up, summary
+    from src.training.summary import configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -206,7 +212,7 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
 
     from src.training.checkpoint import AtomicCheckpointIO, StopSafely
     from src.training.hardware import resolve_precision
-    from src.training.progress import EpochLine, on_terminal, progress_bar
+    from src.training.progress import EpochLine, progress_bar, watched
 
     run.begin()
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
@@ -216,15 +222,9 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     return instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
-        enable_progress_bar=on_terminal(),
+        enable_progress_bar=watched(),
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever the queue: training/ranks starts the rest
     )
-
-
-def configured_epochs(overrides: list[str]) -> int | None:
-    """What the configuration says of the epochs where the command line says otherwise, else None."""
-    rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
-    return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -17,6 +17,9 @@ class UserError(Exception):
         self.faults = [faults] if isinstance(faults, str) else list(faults)
         super().__init__("\n".join(self.faults))
 
+    def _render_traceback_(self) -> list[str]:
+        return [f"error: {self}"]  # IPython shows this in place of a traceback
+
 
 class NoRoom(UserError):
     """A disk that is full or cannot be written: what runs next would most likely fail as well."""

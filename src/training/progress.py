@@ -1,4 +1,4 @@
-"""What a training shows while it runs: a bar on a terminal, and one line per epoch everywhere."""
+"""What a training shows while it runs: a bar where someone watches, and one line per epoch everywhere."""
 
 import logging
 import math
@@ -55,14 +55,14 @@ class EpochLine(Callback):
         self._best = (best, math.inf) if isinstance(best, float) else best  # a figure alone: checkpoints of before
 
 
-def on_terminal() -> bool:
-    """Whether someone watches: a bar written to a file is noise."""
-    return sys.stdout.isatty()
+def watched() -> bool:
+    """Whether someone watches, on a terminal or in a notebook: a bar written to a file is noise."""
+    return sys.stdout.isatty() or type(sys.stdout).__module__.startswith("ipykernel.")
 
 
 def progress_bar() -> list[Callback]:
-    """tqdm, on a terminal. With rich installed Lightning would take a bar that swallows the log's lines."""
-    return [TQDMProgressBar(leave=False)] if on_terminal() else []
+    """tqdm, where someone watches. With rich installed Lightning would take a bar that swallows the log's lines."""
+    return [TQDMProgressBar(leave=False)] if watched() else []
 
 
 def quiet() -> None:

@@ -1,9 +1,11 @@
 """The words and tables that a training prints: what it is about to do, and what came of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import hydra
 import numpy as np
 import torch
 
@@ -39,6 +41,12 @@ def epochs_line(epochs: int, configured: int | None) -> str:
     if configured is None:
         return f"{epochs} (from the config)"
     return f"{epochs} (from the command line; the config says {configured})"
+
+
+def configured_epochs(overrides: list[str]) -> int | None:
+    """What the configuration says of the epochs where the command line says otherwise, else None."""
+    rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
+    return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
 
 
 def start_up(
