@@ -1,7 +1,6 @@
 """Pre-train an encoder on texts without labels: `python pretrain.py data.texts=FILE`; `--help` shows the settings."""
 
 import logging
-import shlex
 import sys
 import time
 from pathlib import Path
@@ -14,7 +13,9 @@ from omegaconf import DictConfig
 
 from src.errors import UserError
 from src.runs.folder import alone_in, goes_on
-from src.training.scripts import exit_status, user_error
+from src.sweeps.jobs import command_to_go_on
+from src.training.scripts import run as run_script
+from src.training.scripts import user_error
 from train import plain
 
 log = logging.getLogger("pretrain")
@@ -87,8 +88,7 @@ def pretrain(config: DictConfig) -> None:
         with logging_redirect_tqdm():
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
     except TrainingStopped:
-        same = [o for o in overrides if not o.startswith("ckpt_path=")]
-        log.warning(f"Stopped. To go on: {shlex.join(['python', 'pretrain.py', *same, f'ckpt_path={run.last}'])}")
+        log.warning(f"Stopped. To go on: {command_to_go_on('pretrain.py')}")
         raise SystemExit(130) from None
     seconds = time.monotonic() - started
     figures = {k: float(v) for k, v in trainer.validate(module, data.val_dataloader(), verbose=False)[0].items()}
@@ -149,10 +149,7 @@ def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
 
 def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
-    try:
-        job()
-    except SystemExit as end:
-        raise SystemExit(exit_status(end, begun=bool(jobs))) from None
+    run_script(job, begun=jobs, config="pretrain")
 
 
 if __name__ == "__main__":

@@ -24,6 +24,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 from src.runs.machine import is_full
+from src.runs.overrides import as_typed, explained
+from src.spelling import override, pasted
 from src.sweeps.jobs import ROOT, command_again, searching
 from train import plain, run_training
 
@@ -40,9 +42,12 @@ def main() -> None:
         if missing := [name for name in ("optuna", "plotly") if find_spec(name) is None]:
             raise UserError(f"{' and '.join(missing)} is not installed; pip install -c constraints.txt '.[search]'")
         with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
-            status = search(words)
-    except (UserError, HydraException, OmegaConfBaseException) as error:
+            status = search(as_typed(words, several=True))
+    except UserError as error:
         print(f"error: {error}", file=sys.stderr)
+        status = 2
+    except (HydraException, OmegaConfBaseException) as error:
+        print(f"error: {explained(error, 'search')}", file=sys.stderr)
         status = 2
     except Exception as error:
         if not is_full(error):
@@ -66,7 +71,7 @@ def search(words: list[str]) -> int:
     settings: dict[str, Any] = plain(hydra.compose("search", own))["sweep"]
     folder = Path(settings["dir"])
     named = any(word.startswith("sweep.dir=") for word in words)
-    searching[:] = [sys.argv[0], *words, *([] if named else [f"sweep.dir={folder}"])]
+    searching[:] = [sys.argv[0], *words, *([] if named else [override("sweep.dir", folder)])]
     space = from_config(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
         raise UserError(
@@ -94,8 +99,8 @@ def search(words: list[str]) -> int:
     if command is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
-    best = found.study.best_trial
-    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\nabsa compare {folder}")
+    best, compare = found.study.best_trial, pasted(["absa", "compare", str(folder)])
+    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\n{compare}")
     return 0
 
 

@@ -7,7 +7,6 @@ BEGAN = time.monotonic()  # before the imports, which are most of a start
 import logging
 import math
 import re
-import shlex
 import sys
 from collections.abc import Sequence
 from typing import Any
@@ -16,15 +15,17 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError
 from src.runs.folder import alone_in
+from src.runs.overrides import explained
 from src.runs.run import Run
-from src.sweeps.jobs import ROOT, command_again, take_up
+from src.sweeps.jobs import ROOT, command_again, command_to_go_on, take_up
 from src.sweeps.multirun import check_launcher
 from src.training.from_python import call
 from src.training.ranks import follow, leave, rank, together, total
-from src.training.scripts import exit_status
+from src.training.scripts import run as run_script
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -107,9 +108,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
             tokens = total(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
-        same = [o for o in overrides if not o.startswith("ckpt_path=")]
-        command = shlex.join(["python", "train.py", *same, f"ckpt_path={run.last}"])
-        log.warning(f"Stopped. To go on: {command_again() if again else command}")
+        log.warning(f"Stopped. To go on: {command_again() if again else command_to_go_on('train.py')}")
         raise SystemExit(0 if rank() else 130) from None
     seconds["fit"] = time.monotonic() - started
     if not leave():
@@ -228,25 +227,25 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as dicts, lists and numbers; what is missing is ``???``."""
-    container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    """The configuration as dicts, lists and numbers; what is missing is ``???``. Raises UserError."""
+    try:
+        container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
+    except OmegaConfBaseException as error:  # ${...} that names nothing
+        raise UserError(explained(error)) from None
     return container
 
 
 def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
-    # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
-    sys.argv[1:] = [re.sub(r"\bnull\b", "equal", a) if a.startswith("loss/alpha=") else a for a in sys.argv[1:]]
     if rank():
         sys.argv += follow()
-    try:
-        check_launcher(sys.argv[1:])
-        job()
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    except SystemExit as end:
-        raise SystemExit(exit_status(end, begun=bool(jobs))) from None
+    run_script(checked_job, begun=jobs)
+
+
+def checked_job() -> None:
+    """The job, unless the launcher that it asks for is not installed."""
+    check_launcher(sys.argv[1:])
+    job()
 
 
 if __name__ == "__main__":

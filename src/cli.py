@@ -8,6 +8,7 @@ from typing import Any
 
 from .errors import UserError
 from .ship.http.limits import Limits
+from .spelling import as_options
 
 EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -62,7 +63,9 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
     check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument("--ignore-columns", nargs="+", default=(), help="columns that are neither text nor aspects")
+    check.add_argument(
+        "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
+    )
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
     check.set_defaults(run=_check)
 
@@ -228,7 +231,8 @@ def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bo
 def _check(files: list[str], **options: object) -> None:
     from .data.report import check_files
 
-    print(check_files(files, **options))
+    with as_options():
+        print(check_files(files, **options))
 
 
 if __name__ == "__main__":

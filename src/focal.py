@@ -1,14 +1,13 @@
 """Focal loss (Lin et al. 2017, https://arxiv.org/abs/1708.02002) over the sentiments, and its class weights alpha."""
 
 import math
-from difflib import get_close_matches
 from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from .errors import UserError
+from .errors import UserError, did_you_mean
 from .labels import IGNORE, SENTIMENTS, C
 
 
@@ -187,7 +186,7 @@ def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[floa
         return inverse_frequency(counts.sum(0) if alpha == "auto" else counts)
     if isinstance(alpha, str):
         choices = ("auto", "per_aspect", "equal", "null")
-        guess = "".join(f'; did you mean "{choice}"?' for choice in get_close_matches(alpha, choices, 1))
+        guess = did_you_mean(alpha, choices)
         raise UserError(f"loss.alpha={alpha}: not one of {', '.join(choices)}, nor a list of {C} numbers{guess}")
     try:
         weights = _as_weights(alpha)

@@ -118,12 +118,12 @@ def test_the_originals_recipe(tmp_path) -> None:
 
 
 MISTAKES = {
-    "+loss.gama=2": r"loss.gama: no such setting; did you mean gamma\?",
+    "+loss.gama=2": r"loss.gama: no such setting; did you mean loss.gamma\?",
     "+looss=1": r"looss: no such setting; did you mean loss\?",
-    "+data.batchsize=3": r"data.batchsize: no such setting; did you mean batch_size\?",
-    "+model.poling=cls": r"model.poling: no such setting; did you mean pooling\?",
-    "+trainer.max_epoch=3": r"trainer.max_epoch: no such setting; did you mean max_epochs\?",
-    "+callbacks.best.monitr=x": r"callbacks.best.monitr: no such setting; did you mean monitor\?",
+    "+data.batchsize=3": r"data.batchsize: no such setting; did you mean data.batch_size\?",
+    "+model.poling=cls": r"model.poling: no such setting; did you mean model.pooling\?",
+    "+trainer.max_epoch=3": r"trainer.max_epoch: no such setting; did you mean trainer.max_epochs\?",
+    "+callbacks.best.monitr=x": r"callbacks.best.monitr: no such setting; did you mean callbacks.best.monitor\?",
     "loss.gamma=-1": r"loss.gamma=-1: expected a number, at least 0",
     "loss.gamma=two": r"loss.gamma=two: expected a number",
     "loss.alpha=[1.0,1.2]": r"2 numbers for 3 sentiments \(positive, negative, neutral\)",
@@ -142,7 +142,7 @@ MISTAKES = {
     "data.train=nowhere.csv": r"data.train=nowhere.csv: no such file",
     "data.dir=nowhere": r"data.dir=nowhere: no such folder",
     "monitor=val/loss": r"losses of different gamma or alpha do not compare",
-    "monitor=val/pair_f2": r"monitor=val/pair_f2: task absa logs .*did you mean val/pair_f1\?",
+    "monitor=val/pair_f2": r'monitor=val/pair_f2: task absa logs .*did you mean "val/pair_f1"\?',
     "mode=min": r"mode=min: every figure here is better when higher",
     "trainer.accelerator=gpu": r"trainer.accelerator=gpu: torch finds none",
     "trainer.accelerator=tpuu": r"trainer.accelerator=tpuu: expected one of",

@@ -284,13 +284,13 @@ def test_a_selection_of_reviews(tmp_path: Path) -> None:
         (
             "text,Camera,More\nx,positive,positive\n",
             {"aspects": ["Camera"]},
-            'a.csv: the column "More" is not one of the aspects Camera; data.ignore_columns=[More] leaves it out',
+            """a.csv: the column "More" is not one of the aspects Camera; 'data.ignore_columns=[More]' leaves it out""",
         ),
         (
             "text,A,stars\nx,positive,5\ny,negative,4\nz,positive,\nz,neutral,4\n",
             {},
             'a.csv: the column "stars" holds no sentiment but "5", "4"; Positive, Negative, Neutral are expected, '
-            "and if it is no aspect, data.ignore_columns=[stars] leaves it out",
+            "and if it is no aspect, 'data.ignore_columns=[stars]' leaves it out",
         ),
         (
             "text,A,a \nx,positive,\ny,,negative\n",
@@ -319,7 +319,7 @@ def test_faults(tmp_path: Path, content: str, options: dict[str, object], expect
         (
             '{"text": "x", "A": "positive"}\n{"text": "x", "B": "positive"}\n{"text": "x", "B": "positive"}',
             {"aspects": ["A"]},
-            'a.jsonl: the column "B" is not one of the aspects A; data.ignore_columns=[B] leaves it out',
+            """a.jsonl: the column "B" is not one of the aspects A; 'data.ignore_columns=[B]' leaves it out""",
         ),
     ],
 )

@@ -89,7 +89,7 @@ def test_columns_are_held_against_training(tmp_path: Path) -> None:
     test = write(tmp_path / "test.csv", "text,label\nx,{Camra#positive};\n")
     assert faults_of(tmp_path, train, val, test) == [
         'val.csv: the column "Prise" is not one of the aspects Camera, Price; did you mean "Price"?; '
-        "data.ignore_columns=[Prise] leaves it out",
+        "'data.ignore_columns=[Prise]' leaves it out",
         'val.csv: there is no column for the aspect "Price" among text, Camera, Prise; did you mean "Prise"?',
         'test.csv:2: aspect "Camra" is not one of Camera, Price; did you mean "Camera"?',
     ]

@@ -142,7 +142,7 @@ def test_a_pipe_is_refused_and_not_waited_for(tmp_path: Path) -> None:
         (
             "a.csv",
             "text;A\nx;\n",
-            'a.csv:1: the header is a single column, "text;A"; is the separator a semicolon? Set data.separator=";"',
+            """a.csv:1: the header is a single column, "text;A"; is the separator a semicolon? Set 'data.separator=";"'""",
         ),
         (
             "a.csv",

@@ -23,7 +23,7 @@ from src.runs.folder import (
 )
 from src.runs.machine import is_full
 from src.runs.run import Run
-from src.training.scripts import exit_status
+from src.training.scripts import run
 from tests.conftest import TINY, train
 from tests.processes import held_elsewhere
 from tests.tiny import tiny_module
@@ -143,26 +143,33 @@ def test_nothing_is_begun_on_a_disk_without_any_room(tmp_path, monkeypatch) -> N
     assert not folders._held and not list((tmp_path / "run").iterdir())
 
 
-def test_a_disk_that_is_full_where_hydra_writes_ends_in_words_and_status_2(capsys) -> None:
+def test_a_disk_that_is_full_where_hydra_writes_ends_in_words_and_status_2(capsys, monkeypatch) -> None:
     """And what it is not: a bug within a job, an override that Hydra cannot apply, SQLite's words."""
+    monkeypatch.setattr(sys, "argv", ["train.py"])
 
     def status(why: Exception, begun: bool = False) -> object:
+        def job() -> None:
+            raise why
+
         try:
-            try:
-                raise why
-            except Exception:
-                sys.exit(1)  # as Hydra does, the traceback printed
+            run(job, begun=["a job"] * begun)
         except SystemExit as end:
-            return exit_status(end, begun)
+            return end.code
+        except type(why):
+            return "a traceback"
+        return 0
 
     assert status(OSError(errno.ENOSPC, "No space left on device", "multirun.yaml")) == 2
     assert "'multirun.yaml'. Make room; then the same command goes on" in capsys.readouterr().err
+    assert status(UserError("a mistake"), begun=True) == 2
     assert status(ConfigCompositionException("no such key")) == 2
-    assert status(ConfigCompositionException("no such key"), begun=True) == 1
-    assert status(ValueError("a bug"), begun=True) == 1 and status(FileNotFoundError(2, "a bug")) == 1
+    assert capsys.readouterr().err == "error: a mistake\nerror: no such key\n"
+    assert status(ConfigCompositionException("no such key"), begun=True) == "a traceback"
+    assert status(ValueError("a bug"), begun=True) == status(FileNotFoundError(2, "a bug")) == "a traceback"
     wrapped = RuntimeError("An exception is raised during the commit")  # Optuna's, of SQLAlchemy's, of SQLite's
     wrapped.__cause__ = ValueError("(sqlite3.OperationalError) database or disk is full")
     assert is_full(wrapped) and not is_full(RuntimeError("full"))
+    assert "HYDRA_FULL_ERROR" not in os.environ
 
 
 @pytest.mark.parametrize("name", ["RANK", "LOCAL_RANK", "SLURM_PROCID"])

@@ -14,7 +14,20 @@ from tests.conftest import ROOT
 from tests.test_config import composed
 
 ROOMS = (
-    *("errors", "labels", "data", "tokens", "answers", "runs", "focal", "losses", "model", "datamodule", "lit_module"),
+    *(
+        "errors",
+        "labels",
+        "spelling",
+        "data",
+        "tokens",
+        "answers",
+        "runs",
+        "focal",
+        "losses",
+        "model",
+        "datamodule",
+        "lit_module",
+    ),
     *("training", "judge", "pretraining", "sweeps", "ship", "cli"),
 )
 LIGHT = ("data", "answers", "runs", "ship")  # rooms that bring no torch, but for what stands here

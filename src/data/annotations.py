@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import combinations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE, SENTIMENTS, C
+from ..spelling import added_to
 from .tables import Table, clean_name
 
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
@@ -33,8 +34,10 @@ class Annotations:
         others: frozenset[str],
         declared: tuple[str, ...] | None,
         faults: Faults,
+        ignored: Sequence[str] = (),
     ) -> None:
         self.table, self.label, self.others, self.declared, self.faults = table, label, others, declared, faults
+        self.ignored = ignored  # as it was asked for, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> its first bad cells
@@ -113,13 +116,16 @@ class Annotations:
         for name in columns:
             if name not in self.place:
                 unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
-                remedy = f"{did_you_mean(name, self.declared)}; data.ignore_columns=[{listed([name])}] leaves it out"
+                remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
                 self.faults.add(table.path, unknown + remedy)
         for name in self.declared:
             if wide and table.header and name not in table.columns:
                 missing = f"there is no column for the aspect {quoted(name)} among {listed(table.columns)}"
                 self.faults.add(table.path, missing + did_you_mean(name, tuple(table.columns)))
         return self.declared
+
+    def _ignoring(self, column: str) -> str:
+        return added_to("ignore_columns", column, self.ignored)
 
     def _tell_bad_cells(self) -> None:
         expected = f"is not one of {listed(SPOKEN)}"
@@ -128,7 +134,7 @@ class Annotations:
             if self.label is None and aspect not in self.well_said and not any(hints):
                 found = ", ".join(list(dict.fromkeys(quoted(cell) for _, cell in cells))[:3])
                 column = f"the column {quoted(aspect)} holds no sentiment but {found}"
-                remedy = f"if it is no aspect, data.ignore_columns=[{listed([aspect])}] leaves it out"
+                remedy = f"if it is no aspect, {self._ignoring(aspect)} leaves it out"
                 self.faults.add(self.table.path, f"{column}; {listed(SPOKEN)} are expected, and {remedy}")
                 continue
             for (line, cell), hint in zip(cells, hints, strict=True):

@@ -16,6 +16,7 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, kind_of, listed, quoted
 from ..labels import C
+from ..spelling import setting
 from .annotations import Annotations
 from .tables import Table, clean_name, open_table
 from .texts import Texts
@@ -126,7 +127,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
     layout = _layout(table, columns, faults) if table else None
     if table is None or layout is None:
         return None
-    labels = Annotations(table, layout.label, layout.others, declared, faults)
+    labels = Annotations(table, layout.label, layout.others, declared, faults, columns.ignore_columns)
     texts, names = Texts(), None if layout.id is None else Texts()
     lines, without_text, without_label = array("q"), array("q"), array("q")
     for line, cells in table.rows:
@@ -176,13 +177,13 @@ def _layout(table: Table, columns: Columns, faults: Faults) -> _Layout | None:
             return next((by_name[name] for name in names if name in by_name), None)
         if clean_name(chosen) not in table.columns:
             hint = did_you_mean(chosen, tuple(table.columns))
-            faults.add(table.path, f"there is no column {quoted(chosen)} (data.{option}) {among}{hint}")
+            faults.add(table.path, f"there is no column {quoted(chosen)} ({setting(option)}) {among}{hint}")
         return clean_name(chosen)
 
     text = choose(TEXT_COLUMNS, columns.text_column, "text_column")
     label = choose(LABEL_COLUMNS, columns.label_column, "label_column")
     if text is None:
-        names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with data.text_column"
+        names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with {setting('text_column')}"
         faults.add(table.path, f"no column of texts {among} {names}")
         return None
     others = frozenset({text, *ignored} | {by_name[n] for n in (*ID_COLUMNS, *IGNORED_COLUMNS) if n in by_name})
@@ -194,7 +195,7 @@ def _layout(table: Table, columns: Columns, faults: Faults) -> _Layout | None:
 def _declared(aspects: Sequence[str]) -> tuple[str, ...]:
     names = tuple(clean_name(name) for name in aspects)
     if not names:
-        raise UserError("data.aspects is empty; leave it out to take the aspects of the file")
+        raise UserError(f"{setting('aspects')} is empty; leave it out to take the aspects of the file")
     if twice := [name for name, count in Counter(names).items() if count > 1]:
-        raise UserError([f"data.aspects lists {quoted(name)} twice" for name in twice])
+        raise UserError([f"{setting('aspects')} lists {quoted(name)} twice" for name in twice])
     return names

@@ -11,6 +11,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 from ..errors import Faults, quoted
+from ..spelling import set_to, setting
 from .files import CHANGED, is_there, read_lines, sha256_of
 
 EXTENSIONS = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -59,7 +60,9 @@ def clean_name(name: str) -> str:
 
 def _open_csv(path: str, sha256: str, faults: Faults, separator: str) -> Table | None:
     if len(separator) != 1 or separator in '"\r\n':
-        faults.add(path, f"data.separator={quoted(separator)} must be one character, and no quote or line break")
+        faults.add(
+            path, f"{setting('separator')}={quoted(separator)} must be one character, and no quote or line break"
+        )
         return None
     before = len(faults)
     records = _records(path, sha256, faults, separator)
@@ -69,7 +72,7 @@ def _open_csv(path: str, sha256: str, faults: Faults, separator: str) -> Table |
             faults.add(path, "the file is empty")
         return None
     if len(names) == 1:
-        hints = {";": 'semicolon? Set data.separator=";"', "\t": "tab? Call the file .tsv"}
+        hints = {";": f"semicolon? Set {set_to('separator', ';')}", "\t": "tab? Call the file .tsv"}
         for other, hint in hints.items():
             if other in names[0]:
                 faults.add(path, f"the header is a single column, {quoted(names[0])}; is the separator a {hint}", line)

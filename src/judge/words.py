@@ -1,8 +1,9 @@
 """What the figures mean, in words, and how a number, a share and a name are written in reports."""
 
-import shlex
 from collections.abc import Mapping
 from typing import Any
+
+from ..spelling import pasted
 
 FIGURE_NAMES = {
     "pair_f1": "Aspects with their sentiments",
@@ -48,7 +49,7 @@ def other_encoder(summary: Mapping[str, Any]) -> str | None:
 def command(summary: Mapping[str, Any]) -> str:
     """What one types to train such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
-    return shlex.join(["python", "train.py", *overrides])
+    return pasted(["python", "train.py", *overrides])
 
 
 def facts(summary: Mapping[str, Any]) -> dict[str, str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
+from ..runs.overrides import no_such_setting
 from ..training.checks import RANGES as TRAINING
 from ..training.checks import (
     _check_arguments,
@@ -16,7 +17,7 @@ from ..training.checks import (
     faults_of_calls,
     refused,
 )
-from ..training.schema import hints, similar
+from ..training.schema import hints
 from .masked_lm import MaskedLanguageModel
 
 TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
@@ -36,7 +37,7 @@ TYPES = ("float32", "float16")
 
 def check_pretraining(config: dict[str, Any]) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
+    faults = [no_such_setting(key, config="pretrain") for key in config if key not in TOP]
     faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     own = dict(config["pretraining"])

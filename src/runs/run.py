@@ -15,6 +15,7 @@ from typing import Any
 
 from ..errors import UserError
 from ..labels import Labels
+from ..spelling import override, pasted
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
@@ -113,7 +114,7 @@ class Run:
         """Raises UserError when the folder is not that of a finished run that has some."""
         summary = self.read_summary()
         if "labels" not in summary:
-            again = f"python train.py model=mini model.encoder={self.folder}/encoder"
+            again = pasted(["python", "train.py", "model=mini", override("model.encoder", self.folder / "encoder")])
             raise UserError(
                 f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
             )

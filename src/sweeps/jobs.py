@@ -5,7 +5,6 @@ Processes that run jobs import this for the resolvers that the configuration use
 
 import json
 import logging
-import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
@@ -19,6 +18,7 @@ from ..errors import UserError
 from ..runs.folder import settings_folder
 from ..runs.run import Run
 from ..runs.settings import differing, known_settings
+from ..spelling import command, override, pasted
 
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
@@ -70,9 +70,26 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
 def command_again() -> str:
     """The command line that this process was started with, with the sweep's folder: what one types to go on."""
     if searching:
-        return shlex.join(["python", *searching])
+        return pasted(["python", *searching])
     named = any(word.startswith("hydra.sweep.dir=") for word in sys.argv)
-    return shlex.join(["python", *sys.argv, *([] if named else [f"hydra.sweep.dir={HydraConfig.get().sweep.dir}"])])
+    folder = [] if named else [override("hydra.sweep.dir", HydraConfig.get().sweep.dir)]
+    return pasted(["python", *sys.argv, *folder])
+
+
+def command_to_go_on(program: str) -> str:
+    """What one types to go on, in the same folder, with the single run that is being trained.
+
+    Made of what Hydra composed, not of sys.argv: a run may also be started from Python.
+    """
+    hydra = HydraConfig.get()
+    folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
+    flags = [word for folder in folders for word in ("--config-dir", folder)]
+    name = str(hydra.job.config_name)
+    flags += [] if name in ("config", "pretrain") else ["--config-name", name]
+    given = [*hydra.overrides.task, *hydra.overrides.hydra]
+    same = [o for o in given if o.partition("=")[0].lstrip("+") not in ("ckpt_path", "hydra.run.dir", "hydra.mode")]
+    folder = override("hydra.run.dir", hydra.runtime.output_dir)
+    return command(program, [*flags, *same, folder, "ckpt_path=last"])
 
 
 def lock(path: Path, wait: bool = False) -> IO[str] | None:

@@ -16,6 +16,7 @@ from optuna.distributions import (
 )
 
 from ..errors import UserError
+from ..runs.overrides import explained
 
 Space = dict[str, BaseDistribution]
 
@@ -33,7 +34,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
         try:
             [override] = OverridesParser.create().parse_overrides([word])
         except HydraException as error:
-            faults.append(", ".join(str(error).strip().split("\n")[:2]))
+            faults.append(explained(error))
             continue
         if override.key_or_group.split(".")[0] == "sweep":
             own.append(word)

@@ -22,6 +22,7 @@ from optuna.trial import TrialState
 from ..errors import NoRoom, UserError
 from ..runs.folder import alone_in
 from ..runs.machine import is_full
+from ..runs.overrides import explained
 from ..training.checks import check_config
 from .multirun import give_back_memory
 from .pruning import Prune
@@ -112,7 +113,7 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
         except UserError as error:
             faults |= dict.fromkeys(error.faults)
         except (HydraException, OmegaConfBaseException) as error:
-            faults[str(error).strip().split("\n")[0]] = None
+            faults[explained(error)] = None
     if len(figures) > 1:
         faults[f"the trials would go by different figures: {', '.join(sorted(figures))}"] = None
     if faults:

@@ -20,6 +20,7 @@ from torch import Tensor
 from ..errors import NoRoom
 from ..model.torch_files import DamagedFile, HashedWriter, check_archive
 from ..runs.machine import flush
+from ..spelling import override, pasted
 from .ranks import gathered, rank, total
 
 log = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def _not_written(target: Path, error: OSError) -> str:
         free = f" ({shutil.disk_usage(target.parent).free / 1e9:.2f} GB are free there)"
     except OSError:
         free = ""
-    then = f"; earlier checkpoints are whole, and ckpt_path={last} goes on" if last else ""
+    then = f"; earlier checkpoints are whole, and {pasted([override('ckpt_path', last)])} goes on" if last else ""
     return f"{target}: cannot be written: {error.strerror}{free}. Make room{then}."
 
 

@@ -15,15 +15,16 @@ import torch
 
 from ..answers.figures import FIGURES
 from ..datamodule import locate
-from ..errors import UserError
+from ..errors import UserError, did_you_mean
 from ..focal import resolve_alpha
 from ..labels import C
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
+from ..runs.overrides import no_such_setting
 from .devices import device_faults
 from .hardware import compiler_missing
 from .loggers import logger_faults
-from .schema import fits, hints, shown, similar, words
+from .schema import fits, hints, shown, words
 from .targets import find_class, target_faults
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
@@ -76,7 +77,7 @@ REFUSED = {  # settings of the Trainer that the schedule, early stopping or the 
 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [f"{key}: no such setting{similar(key, TOP)}" for key in config if key not in TOP]
+    faults = [no_such_setting(key) for key in config if key not in TOP]
     faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     faults += _faults_of_ranges(config)
@@ -131,7 +132,7 @@ def _check_model(settings: dict[str, Any]) -> list[str]:
         if key in settings and not fits(settings[key], kind):
             faults.append(f"model.{key}={settings[key]}: expected {words(kind)}")
     size = settings.get("size") or {}
-    faults += [f"model.size.{k}: no such setting{similar(k, SIZE_KEYS)}" for k in size if k not in SIZE_KEYS]
+    faults += [no_such_setting(f"model.size.{k}") for k in size if k not in SIZE_KEYS]
     if settings.get("encoder") == "mini" and settings.get("pretrained") is True:
         faults += _check_mini(size)
     if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
@@ -160,7 +161,7 @@ def _check_arguments(
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in given.items():
         if key not in parameters and not open_ended:
-            faults.append(f"{group}.{key}: no such setting{similar(key, (*parameters, *also))}")
+            faults.append(no_such_setting(f"{group}.{key}", [f"{group}.{name}" for name in (*parameters, *also)]))
         elif not fits(value, hints.get(key, Any)):
             faults.append(f"{group}.{key}={shown(value)}: expected {words(hints[key])}")
     needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
@@ -198,7 +199,7 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
                 + FIGURES[task][0]]  # fmt: skip
     choices = [f"val/{name}" for name in FIGURES[task]]
     if monitor not in choices:
-        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{similar(str(monitor), choices)}"]
+        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{did_you_mean(str(monitor), tuple(choices))}"]
     return []
 
 

@@ -22,6 +22,8 @@ from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
 from ..runs.folder import alone_in
+from ..runs.overrides import as_typed, explained
+from ..spelling import override
 
 STOPPED = 130  # the exit status of a job that was interrupted, or ended by SIGTERM, and has saved where it was
 
@@ -43,6 +45,7 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
         raise UserError(f"expected a list of overrides, such as ['loss=focal', 'seed=1'], got {overrides!r}")
     if options := [o for o in overrides if o.startswith("-")]:
         raise UserError(f"{' '.join(options)}: only the command line has options; a call from Python takes key=value")
+    overrides = as_typed(overrides)
     folders: list[Path] = []  # of the job, once it has begun
 
     def told(config: DictConfig) -> UserError | None:
@@ -64,7 +67,7 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
         except (HydraException, OmegaConfBaseException) as error:
             if folders:
                 raise
-            wrong = UserError("\n".join(str(e).strip() for e in (error, error.__cause__) if e is not None))
+            wrong = UserError(explained(error, "config"))
     gc.collect()  # the trainer and its bar, which are circles of objects
     if wrong is not None:
         raise wrong
@@ -81,7 +84,7 @@ def _reason(end: Any, overrides: Sequence[str], folders: Sequence[Path]) -> Base
     if not folders or not (folders[0] / "checkpoints" / "last.ckpt").exists():
         return KeyboardInterrupt("stopped before there was anything to save")
     kept = [o for o in overrides if not o.startswith(("ckpt_path=", "hydra.run.dir="))]
-    again = [*kept, f"hydra.run.dir={folders[0]}", "ckpt_path=last"]
+    again = [*kept, override("hydra.run.dir", str(folders[0])), "ckpt_path=last"]
     return Stopped(f"Stopped; {folders[0]} holds what was saved. To go on: train({again!r})")
 
 

@@ -2,8 +2,7 @@
 
 import inspect
 import typing
-from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
+from collections.abc import Sequence
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -49,9 +48,3 @@ def words(hint: Any) -> str:
 def shown(value: Any) -> str:
     """A value as it stands in a YAML file."""
     return "null" if value is None else str(value)
-
-
-def similar(word: str, names: Iterable[str]) -> str:
-    """``; did you mean gamma?`` where one of the names is close."""
-    close = get_close_matches(word, list(names), 1)
-    return f"; did you mean {close[0]}?" if close else ""

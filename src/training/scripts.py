@@ -1,12 +1,45 @@
-"""How the scripts that Hydra starts end."""
+"""How the scripts that Hydra starts begin and end."""
 
+import os
 import sys
+from collections.abc import Callable, Sized
 
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
 from ..runs.machine import is_full
+from ..runs.overrides import as_typed, explained
+
+RAISE = "HYDRA_FULL_ERROR"  # else Hydra prints what was raised, as a traceback or in several lines, and exits with 1
+
+
+def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None:
+    """Call Hydra's ``job`` with the command line as it was typed.
+
+    A user's mistake is told in one message and ends with exit status 2: a UserError, a full disk, and what Hydra says
+    of overrides before any job has ``begun``. ``config`` is the name of the job's configuration.
+    """
+    before = os.environ.get(RAISE)
+    os.environ[RAISE] = "1"
+    try:
+        sys.argv[1:] = as_typed(sys.argv[1:])
+        job()
+    except UserError as error:
+        told = str(error)
+    except Exception as error:
+        if is_full(error):
+            told = f"{error}. Make room; then the same command goes on"
+        elif isinstance(error, HydraException | OmegaConfBaseException) and not begun and before != "1":
+            told = explained(error, config)
+        else:
+            raise
+    else:
+        return
+    finally:
+        os.environ.pop(RAISE) if before is None else os.environ.update({RAISE: before})
+    print(f"error: {told}", file=sys.stderr)
+    raise SystemExit(2)
 
 
 def user_error(error: BaseException) -> UserError:
@@ -15,16 +48,3 @@ def user_error(error: BaseException) -> UserError:
     if not isinstance(inner, UserError):
         raise error
     return inner
-
-
-def exit_status(end: SystemExit, begun: bool) -> object:
-    """2 for a full disk, and for an override that Hydra cannot apply (no job has ``begun``).
-
-    Hydra has printed what was raised and leaves with 1, whatever it was.
-    """
-    why = end.__context__
-    if end.code == 1 and is_full(why):
-        print(f"error: {why}. Make room; then the same command goes on", file=sys.stderr)
-        return 2
-    mistake = not begun and isinstance(why, HydraException | OmegaConfBaseException)
-    return 2 if end.code == 1 and mistake else end.code

@@ -1,0 +1,199 @@
+"""Overrides as people type them: quoted where Hydra's grammar needs it, and each mistake told in one line."""
+
+import re
+from collections.abc import Iterable, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ..errors import UserError, did_you_mean, quoted
+from ..spelling import override, pasted, quoted_value
+
+CONF = Path(__file__).resolve().parents[2] / "conf"
+# Hydra's own flags that are followed by a word which is no override
+WITH_A_WORD = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
+WITH_A_WORD |= {"--info", "-i", "--experimental-rerun"}
+FUNCTIONS = re.compile(r"(?:int|str|bool|float|choice|range|interval|tag|sort|shuffle|glob)\s*\(.*\)", re.DOTALL)
+CLOSING = {"[": "]", "{": "}", "(": ")"}
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+def as_typed(words: Sequence[str], several: bool = False) -> list[str]:
+    """A command line for Hydra: overrides that its grammar refuses are quoted where that makes them plain values.
+
+    So are the elements of a list, and in a sweep (``-m``, or ``several``) those of ``a,b``. Whatever Hydra accepts
+    stays as it is. Raises UserError with a line for each word that is wrong however it is quoted.
+    """
+    # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
+    words = [re.sub(r"\bnull\b", "equal", w) if w.startswith("loss/alpha=") else w for w in words]
+    several = several or any(w == "-m" or w.startswith("--multi") or w == "hydra.mode=MULTIRUN" for w in words)
+    typed, faults = [], []
+    for before, word in zip(["", *words], words, strict=False):
+        if word.startswith("-") or before in WITH_A_WORD or accepted(word):
+            typed.append(word)
+        elif (mended := _mended(word, several)) is not None:
+            typed.append(mended)
+        else:
+            faults.append(_fault(word))
+    if faults:
+        raise UserError(faults)
+    return typed
+
+
+def accepted(word: str) -> bool:
+    """Whether Hydra's grammar takes a word as an override."""
+    return _refusal(word) is None
+
+
+def _refusal(word: str) -> str | None:
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    try:
+        OverridesParser.create().parse_override(word)
+    except HydraException as error:
+        return str(error).split("\n")[0] or "cannot be read"
+    return None
+
+
+def _mended(word: str, several: bool) -> str | None:
+    key, _, given = word.partition("=")
+    value = _quoted(given.strip(" \t"), several)
+    mended = f"{key}={value}"
+    return mended if value is not None and accepted(mended) else None
+
+
+def _quoted(given: str, several: bool) -> str | None:
+    """A refused value with quotes; None where it is meant to be something else than a plain value or a list of them."""
+    parts = _parts(given)
+    if several and len(parts) > 1 and all(parts):
+        mended = [part if accepted(f"x={part}") else _quoted(part, False) for part in parts]
+        return None if None in mended else ",".join(map(str, mended))
+    if given.startswith("[") and given.endswith("]"):
+        elements = _parts(given[1:-1])
+        mended = [e if e and accepted(f"x=[{e}]") else _quoted(e, False) if e else None for e in elements]
+        return None if None in mended else "[" + ",".join(map(str, mended)) + "]"
+    if not given or given[0] in "'\"{" or FUNCTIONS.fullmatch(given) or (given[0] == "[" and "]" not in given):
+        return None
+    return quoted_value(given)
+
+
+def _parts(text: str) -> list[str]:
+    """What stands between commas; one in quotes or brackets that are closed again is none of those."""
+    parts, begin, i = [], 0, 0
+    while i < len(text):
+        letter = text[i]
+        if letter == ",":
+            parts.append(text[begin:i])
+            begin = i + 1
+        elif letter in CLOSING and (end := _closed(text, i)):
+            i = end
+        elif letter in "'\"" and not text[begin:i].strip():  # an apostrophe in a word quotes nothing
+            closed = re.compile(rf"(?:[^\\{letter}]|\\.)*{letter}", re.DOTALL).match(text, i + 1)
+            i = closed.end() - 1 if closed else i
+        i += 1
+    return [part.strip(" \t") for part in [*parts, text[begin:]]]
+
+
+def _closed(text: str, begin: int) -> int:
+    """Where the bracket at ``begin`` is closed; 0 where it is not."""
+    depth, opening, closing = 0, text[begin], CLOSING[text[begin]]
+    for i in range(begin, len(text)):
+        depth += (text[i] == opening) - (text[i] == closing)
+        if not depth:
+            return i
+    return 0
+
+
+def _fault(word: str) -> str:
+    key, equals, given = word.partition("=")
+    if not equals:
+        return f"{quoted(word)}: expected KEY=VALUE, such as trainer.max_epochs=5; a value with blanks needs quotes"
+    if not accepted(f"{key}=0"):
+        return f"{quoted(word)}: {quoted(key)} cannot be the name of a setting; expected KEY=VALUE without blanks at ="
+    for opening, closing in {**CLOSING, '"': '"', "'": "'"}.items():
+        if given.startswith(opening) and not given.endswith(closing):
+            why = f"{opening} is never closed by {closing}"
+            break
+    else:
+        why = (_refusal(word) or "").removeprefix("Error parsing override ")
+    return f"{word}: cannot be read, {why}; as one plain value it is typed {pasted([override(key, given)])}"
+
+
+# --- settings there are ----------------------------------------------------------------------------------------------
+
+
+def no_such_setting(key: str, more: Iterable[str] = (), config: str = "config") -> str:
+    """``trainer.epochs: no such setting; did you mean trainer.max_epochs?``
+
+    By the settings of ``conf/{config}.yaml`` with every choice of its groups, and ``more``.
+    """
+    near = nearest(key, dict.fromkeys([*settings_of(config), *more]))
+    return f"{key}: no such setting" + (f"; did you mean {' or '.join(near)}?" if near else "")
+
+
+def nearest(key: str, names: Iterable[str]) -> list[str]:
+    """The names most like ``key``, 3 at most: the last part is the same, or has its words, or few other letters."""
+    group, _, last = key.replace("/", ".").replace("learning_rate", "lr").rpartition(".")
+    words = set(last.split("_"))
+
+    def likeness(name: str) -> float:
+        its_group, _, its_last = name.rpartition(".")
+        its_words = set(its_last.split("_"))
+        same = 1.0 - 0.05 * len(its_words - words) if words <= its_words else 0.0
+        return max(same, SequenceMatcher(None, last.lower(), its_last).ratio()) + 0.1 * (group == its_group)
+
+    scores = {name: likeness(name) for name in names if name != key}
+    best = max(scores.values(), default=0.0)
+    near = sorted((name for name in scores if scores[name] > best - 0.04), key=lambda name: -scores[name])
+    return near[:3] if best >= 0.7 else []
+
+
+@cache
+def settings_of(config: str) -> tuple[str, ...]:
+    """The settings of ``conf/{config}.yaml``: its own, and those of every choice of the groups it is composed of."""
+    from omegaconf import OmegaConf
+
+    names: list[str] = []
+    own: Any = OmegaConf.to_container(OmegaConf.load(CONF / f"{config}.yaml"))
+    groups = [name for entry in own.get("defaults", []) if isinstance(entry, dict) for name in entry]
+    for group in groups:
+        for file in sorted((CONF / group).rglob("*.yaml")):
+            package = re.search(r"^# @package (\S+)", file.read_text(encoding="utf-8"), re.M)
+            if package is None or package[1] != "_global_":
+                prefix = package[1] if package else group
+                names += [prefix, *_names(OmegaConf.to_container(OmegaConf.load(file)), f"{prefix}.")]
+    names += _names({key: given for key, given in own.items() if key != "hydra"})
+    return tuple(dict.fromkeys(names))
+
+
+def _names(settings: Any, prefix: str = "") -> list[str]:
+    found = []
+    for key, given in settings.items() if isinstance(settings, dict) else ():
+        if key not in ("defaults", "_target_"):
+            found += [f"{prefix}{key}", *_names(given, f"{prefix}{key}.")]
+    return found
+
+
+# --- what Hydra says -------------------------------------------------------------------------------------------------
+
+
+def explained(error: Exception, config: str = "config") -> str:
+    """What Hydra or OmegaConf says of the command line, in one line."""
+    said = str(error).strip()
+    if match := re.match(r"Could not (?:override|delete from config\.) '(.+?)'", said):
+        return no_such_setting(match[1], config=config)
+    if match := re.search(r"Could not find '(.+)/([^/'\n]+)'", said):
+        choices = tuple(re.findall(r"^\t(\S+)$", said, re.M))
+        known = f"expected one of {', '.join(choices)}{did_you_mean(match[2], choices)}" if choices else "see conf/"
+        return f"{match[1]}={match[2]}: no such choice; {known}"
+    if match := re.match(r"Ambiguous value for argument '(.*)'$", said, re.M):
+        key, _, given = match[1].partition("=")
+        one, many = pasted([override(key, given)]), pasted([f"{key}=[{given}]"])
+        return f"{match[1]}: several values are a sweep, which needs -m; one value is typed {one}, a list {many}"
+    lines = [line.strip() for line in said.split("\n") if line.strip() and not line.startswith("See https:")]
+    kept = [line.rstrip(".:,") for line in lines if not line.startswith(("object_type=", "reference_type="))]
+    return "; ".join(kept)

@@ -1,0 +1,105 @@
+"""How settings and commands are typed, so that whatever a message prints can be pasted.
+
+A value passes two readers: Hydra's grammar, which takes a few ASCII characters without quotes, and the shell. Values
+from the data and from the disk (columns, separators, folders) therefore go through this module into every message.
+"""
+
+import os
+import re
+import shlex
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+POWERSHELL = os.name == "nt"  # the shell that commands are written for; else a POSIX shell
+# What Hydra's grammar reads as itself. A backslash is itself only where it escapes nothing.
+BARE = re.compile(r"(?:[A-Za-z0-9_/.%@?|+*:-]|\\(?=[A-Za-z0-9_.]))+")
+# What it reads as a number, a truth value or null.
+TYPED = re.compile(
+    r"[+-]?(?:(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|inf|nan)|true|false|null", re.IGNORECASE
+)
+SHELL_BARE = re.compile(r"[\w/.:\\=+%-]+")  # of PowerShell
+SHELL_QUOTES = re.compile("(['‘’‚‛])")  # PowerShell ends a quoted word at any of them
+_as_options: ContextVar[bool] = ContextVar("as_options", default=False)
+
+
+def quoted_value(text: str) -> str:
+    """A text between quotes, as Hydra's grammar reads it back.
+
+    In PowerShell by single quotes where that is possible: Windows PowerShell 5 loses double quotes on the way to a
+    program.
+    """
+    first, other = ("'", '"') if POWERSHELL else ('"', "'")
+    quote = other if first in text and other not in text else first
+    # only those backslashes that precede a quote are read as escapes
+    return quote + re.sub(rf"(\\*)({quote}|\Z)", lambda m: m[1] * 2 + (f"\\{quote}" if m[2] else ""), text) + quote
+
+
+def value(given: Any) -> str:
+    """A plain value as Hydra's grammar reads it back; a text stays a text, and means itself where it holds ``${``."""
+    if given is None or isinstance(given, bool):
+        return {None: "null", True: "true", False: "false"}[given]
+    if isinstance(given, int | float):
+        return repr(given)
+    if isinstance(given, list | tuple):
+        return "[" + ",".join(map(value, given)) + "]"
+    text = str(given)
+    if BARE.fullmatch(text) and not TYPED.fullmatch(text):
+        return text
+    return quoted_value(re.sub(r"(\\*)\$\{", lambda m: m[1] * 2 + r"\${", text))
+
+
+def override(key: str, given: Any) -> str:
+    """``key=value`` as Hydra's grammar reads it back; for a shell it still goes through :func:`pasted`."""
+    return f"{key}={value(given)}"
+
+
+def pasted(words: Sequence[str]) -> str:
+    """Words as a line that a shell takes apart into them again: of PowerShell on Windows, else of a POSIX shell."""
+    return " ".join(map(_for_powershell, words)) if POWERSHELL else shlex.join(words)
+
+
+def _for_powershell(word: str) -> str:
+    dashed = word.startswith("-") and ("." in word or ":" in word)  # it would be taken apart there
+    if SHELL_BARE.fullmatch(word) and not dashed:
+        return word
+    return "'" + SHELL_QUOTES.sub(r"\1\1", word) + "'"
+
+
+def command(program: str, words: Sequence[str] = ()) -> str:
+    """The line that starts ``program`` (train.py) with these words; it is named as this process was started with it."""
+    started = sys.argv[0]
+    return pasted(["python", started if Path(started).name == program else program, *words])
+
+
+# --- settings of the data ------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def as_options() -> Iterator[None]:
+    """Meanwhile :func:`setting` speaks of the options of ``absa check``, where there are no settings."""
+    before = _as_options.set(True)
+    try:
+        yield
+    finally:
+        _as_options.reset(before)
+
+
+def setting(name: str) -> str:
+    """A setting of the data as whoever reads the message knows it: ``data.text_column`` or ``--text-column``."""
+    return "--" + name.replace("_", "-") if _as_options.get() else f"data.{name}"
+
+
+def set_to(name: str, text: str) -> str:
+    """What one types to set a setting of the data: ``'data.separator=";"'`` or ``--separator ';'``."""
+    if _as_options.get():
+        return pasted([f"{setting(name)}={text}"] if text.startswith("-") else [setting(name), text])
+    return pasted([override(setting(name), text)])
+
+
+def added_to(name: str, text: str, there: Sequence[str]) -> str:
+    """What one types to add to a list that holds ``there``: an option adds to it, an override takes its place."""
+    return set_to(name, text) if _as_options.get() else pasted([override(setting(name), [*there, text])])
