@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 def measure(command: list[str], timeout: float) -> dict[str, Any]:
     """Run a command; its output, seconds (wall, processor), peak memory (MiB). ``failed`` says why there is no more."""
     began = time.perf_counter()
-    with tempfile.TemporaryFile("w+") as out:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
         status = None
         while status is None and time.perf_counter() - began < timeout:

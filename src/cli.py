@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .errors import UserError
+from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
 
@@ -22,6 +23,7 @@ EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake is printed as it is and ends with exit status 2."""
+    write_any_letter()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)

@@ -2,9 +2,11 @@
 
 import errno
 import os
+import resource
 import shutil
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from hydra.errors import ConfigCompositionException
@@ -46,7 +48,7 @@ def test_two_runs_do_not_write_into_one_folder(tmp_path) -> None:
 def test_without_the_lock_the_second_run_is_let_in(tmp_path, monkeypatch) -> None:
     """The remedy is what makes the test above pass."""
     other = held_elsewhere(tmp_path)
-    monkeypatch.setattr(folders.fcntl, "flock", lambda *_: None)
+    monkeypatch.setattr("src.runs.folder.Lock", lambda _: SimpleNamespace(free=lambda: None))
     claim(tmp_path)
     release(tmp_path)
     other.kill()
@@ -85,7 +87,7 @@ def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> 
     (tmp_path / "full" / "predictions").mkdir(parents=True)
     (tmp_path / "full" / "checkpoints").write_text("a file where the folder should be")
     monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
-    monkeypatch.setattr(folders.resource, "getrlimit", lambda _: (size - 1, -1))
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (size - 1, -1))
     with pytest.raises(UserError) as error:
         check_room(tmp_path / "full", module)
     checkpoints, room, limit = error.value.faults
@@ -137,7 +139,7 @@ def test_runs_sweeps_and_searches_do_not_share_a_folder(tmp_path, key, there) ->
 
 
 def test_nothing_is_begun_on_a_disk_without_any_room(tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(folders, "_free", lambda folder: 4096)
+    monkeypatch.setattr(folders, "free_space", lambda folder: 4096)
     with pytest.raises(NoRoom, match=r"run: 0.00 MB free. Make room, or give another hydra.run.dir"):
         claim(tmp_path / "run")
     assert not folders._held and not list((tmp_path / "run").iterdir())
@@ -187,7 +189,7 @@ def test_the_script_leaves_a_folder_that_is_not_its_own_as_it_was(tmp_path) -> N
     done = train(*TINY, f"hydra.run.dir={tmp_path}/run")
     assert done.returncode == 2 and done.stderr.startswith(f"error: {tmp_path}/run: another run is writing there")
     assert "Traceback" not in done.stderr
-    assert [f.name for f in (tmp_path / "run").iterdir()] == [".lock"]
+    assert {f.name for f in (tmp_path / "run").iterdir()} == {".lock", ".lock.holder"}
     other.kill()
     other.wait()
     done = train(*TINY, "hydra.run.dir=/proc/visobert/run")

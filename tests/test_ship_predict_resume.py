@@ -10,17 +10,17 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from types import SimpleNamespace
 
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
 from src.errors import Faults, UserError
+from src.runs import machine
 from src.ship.predict import batch, finish
 from src.ship.predict.arguments import check_target
 from src.ship.predict.journal import Journal
-from src.ship.predict.target import Lock, Target
+from src.ship.predict.target import Target
 from tests.conftest import ROOT
 from tests.test_ship_predict import SMALL_STEPS, predict
 
@@ -130,7 +130,7 @@ def test_a_kill_while_files_get_their_names_is_mended(form, bad, earlier, export
 
         def counted(real):
             def step(path, *rest: object, **options: object) -> object:
-                if Path(str(path)).suffix != ".lock":
+                if Path(str(path)).suffix not in (".lock", ".holder"):
                     steps[0] += 1
                     if steps[0] == kill:
                         raise Killed
@@ -138,10 +138,14 @@ def test_a_kill_while_files_get_their_names_is_mended(form, bad, earlier, export
 
             return step
 
+        def whole(*given: object, **options: object) -> None:
+            with monkeypatch.context() as inner:
+                inner.setattr(machine, "replace", counted(machine.replace))
+                machine.write_whole(*given, **options)
+
         with monkeypatch.context() as patched:
-            patched.setattr(
-                finish, "os", SimpleNamespace(fsync=counted(os.fsync), replace=counted(os.replace))
-            )  # the journal's own calls are not counted
+            patched.setattr(finish, "write_whole", whole)  # the journal's own calls are not counted
+            patched.setattr(finish, "replace", counted(finish.replace))
             patched.setattr(finish, "flush", counted(finish.flush))
             patched.setattr(Path, "unlink", counted(Path.unlink))
             predict(exported, new, "-o", out, *["--overwrite"] * earlier)
@@ -173,7 +177,7 @@ def answered_only(exported, tmp_path, monkeypatch) -> list[object]:
 
 def test_what_is_complete_is_finished_by_one_command_only(answered_only, tmp_path, capsys) -> None:
     before = contents(tmp_path)
-    lock = Lock(Target(str(tmp_path / "a.csv")).lock)
+    lock = machine.Lock(Target(str(tmp_path / "a.csv")).lock)
     assert predict(*answered_only, "--resume") == 2
     assert "a.csv: another absa predict is writing it" in capsys.readouterr().err
     lock.free()

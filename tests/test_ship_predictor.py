@@ -18,7 +18,7 @@ from src.errors import UserError
 from src.labels import Labels
 from src.runs.run import Run
 from src.ship.bundle import read_whole
-from src.ship.predictor import Predictor, cores, open_predictor
+from src.ship.predictor import Predictor, open_predictor
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "transformers", "lightning", "hydra", "omegaconf", "torchmetrics", "sklearn", "scipy", "onnx")
@@ -297,13 +297,3 @@ def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> N
 def test_what_is_neither_bundle_nor_run_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="neither a bundle"):
         open_predictor(tmp_path)
-
-
-def test_cores_follow_the_affinity(monkeypatch) -> None:
-    monkeypatch.setattr("os.sched_getaffinity", lambda _: {0, 1, 2})
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "max 100000\n")
-    assert cores() == 3
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "200000 100000\n")
-    assert cores() == 2
-    monkeypatch.setattr(Path, "read_text", lambda *_, **__: "50000 100000\n")
-    assert cores() == 1

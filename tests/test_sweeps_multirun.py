@@ -18,10 +18,10 @@ import train
 from src.errors import UserError
 from src.runs.run import Run
 from src.sweeps import multirun as sweeps
-from src.sweeps.jobs import finished, job_folder, lock
+from src.sweeps.jobs import finished, job_folder
 from src.sweeps.multirun import check_launcher, leaderboard, take_share
 from tests.conftest import train as run_script
-from tests.many import call, killed, side_by_side, small_data
+from tests.many import call, killed, small_data
 from tests.processes import held_elsewhere
 
 SEEDS = ["trainer.max_epochs=4", "model.threshold=0.2"]
@@ -132,7 +132,9 @@ def test_a_second_sweep_in_the_folder_is_refused(data, tmp_path, capfd) -> None:
         other.wait()
     said = capfd.readouterr().err
     assert f"error: {tmp_path}: another run is writing there" in said and "another hydra.sweep.dir" in said
-    assert {f.name for f in tmp_path.iterdir()} == {"0", ".lock"} and (tmp_path / "0" / "failed.json").exists()
+    assert {f.name for f in tmp_path.iterdir()} == {"0", ".lock", ".lock.holder"} and (
+        tmp_path / "0" / "failed.json"
+    ).exists()
 
 
 # --- the leaderboard -------------------------------------------------------------------------------------------------
@@ -260,20 +262,11 @@ def test_each_worker_has_its_share_of_the_cores_and_a_gpu_of_its_own(tmp_path, m
         held += sweeps._held
         seen.append(os.environ["CUDA_VISIBLE_DEVICES"])
     assert seen == ["0", "1", "0"] and threads == [4, 4, 4]
-    held[1].close()  # that process has ended
+    held[1].free()  # that process has ended
     monkeypatch.setattr(sweeps, "_held", [])
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "4,6")
     take_share(tmp_path, 3)
     assert os.environ["CUDA_VISIBLE_DEVICES"] == "6", "of those that the sweep was given"
-
-
-def test_a_lock_ends_with_its_process(tmp_path) -> None:
-    path = tmp_path / "x.lock"
-    assert side_by_side((lambda: int(lock(path) is None),)) == [0]
-    held = lock(path)
-    assert side_by_side((lambda: int(lock(path) is None),)) == [1]
-    held.close()
-    assert lock(path) is not None
 
 
 def test_a_launcher_that_is_not_installed_names_its_extra(monkeypatch) -> None:
@@ -301,7 +294,7 @@ def launched(folder: Path, data: list[str], launcher: list[str]) -> str:
 @pytest.mark.slow
 def test_joblib_runs_jobs_side_by_side(data, tmp_path) -> None:
     logs = launched(tmp_path, data, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
-    assert {f.name for f in (tmp_path / ".places").iterdir()} == {"0.lock", "1.lock"}
+    assert {f.name for f in (tmp_path / ".places").glob("*.lock")} == {"0.lock", "1.lock"}
     assert logs.count(f"CPU, {max(1, min(sweeps.cores() // 2, int(os.environ['OMP_NUM_THREADS'])))} threads") == 2
     logs = launched(tmp_path, data, ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"])
     assert logs.count("Finished before") == 2

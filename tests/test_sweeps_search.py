@@ -289,7 +289,7 @@ def test_a_search_takes_no_multirun(capsys) -> None:
 def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
     words = [*data, *SPACE, "sweep.trials=3", f"sweep.dir={tmp_path}/s"]
     with monkeypatch.context() as patched:
-        patched.setattr("src.runs.folder._free", lambda folder: 0 if folder.name == "1" else None)
+        patched.setattr("src.runs.folder.free_space", lambda folder: 0 if folder.name == "1" else None)
         assert call(search.main, *words) == 2
     assert "Make room" in capfd.readouterr().err
     assert [state for _, state, *_ in results(tmp_path / "s")] == [TrialState.COMPLETE, TrialState.RUNNING]

@@ -199,12 +199,8 @@ import subprocess, sys, time
 from types import SimpleNamespace
 from src.training.ranks import together
 
-def kill(number):
-    for process in launcher.procs:
-        process.send_signal(number)
-
 others = [subprocess.Popen([sys.executable, "-c", code]) for code in {others}]
-launcher = SimpleNamespace(procs=others, kill=kill)
+launcher = SimpleNamespace(procs=others)
 try:
     with together(SimpleNamespace(strategy=SimpleNamespace(launcher=launcher))):
         {body}

@@ -13,12 +13,13 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from ..errors import UserError
 from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..runs.machine import write_whole
 
 DECIMALS = 5  # of a logit, in the file and in every figure: both are computed from the same numbers
 
@@ -58,9 +59,8 @@ def write_predictions(
     """Write the file whole: a reader never sees half of it."""
     found, said = predictions.detected(threshold), predictions.sentiment_said()
     carries = np.array(labels.carries_sentiment)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.tmp")
-    with temporary.open("w", encoding="utf-8") as file:
+
+    def write(file: BinaryIO) -> None:
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
             row: dict[str, Any] = {
                 "id": id_,
@@ -71,8 +71,10 @@ def write_predictions(
             if predictions.mentioned_logits is not None:
                 row["mentioned_logits"] = predictions.mentioned_logits[i].tolist()
             row["sentiment_logits"] = predictions.sentiment_logits[i].tolist()
-            file.write(json.dumps(row, ensure_ascii=False) + "\n")
-    temporary.replace(path)
+            file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_whole(path, write)
 
 
 def read_predictions(path: Path, labels: Labels) -> Predictions:

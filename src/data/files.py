@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Faults, did_you_mean
+from ..runs.machine import sha256
 
 CHANGED = "the file changed while it was read; once it is whole, try again"
 
@@ -40,9 +41,9 @@ def sha256_of(path: str, faults: Faults, text: bool) -> str | None:
     """The hash of a file's bytes; None if they cannot be read, or if text is expected and they are not UTF-8."""
     digest, line = hashlib.sha256(), 0
     try:
+        if not text:
+            return sha256(Path(path).expanduser())
         with Path(path).expanduser().open("rb") as file:
-            if not text:
-                return hashlib.file_digest(file, "sha256").hexdigest()
             for raw in file:
                 line += 1
                 digest.update(raw)

@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import inspect
 import json
-import os
 import unicodedata
 import zipfile
 from collections.abc import Sequence
@@ -18,6 +17,7 @@ from ..answers.thresholds import tune_thresholds
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
 from ..labels import C, Labels
+from ..runs.machine import write_whole
 from ..runs.run import Run
 
 RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
@@ -167,12 +167,7 @@ def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
 
 
 def _write(cache: Path, answer: Answer) -> None:
-    temporary = cache.with_name(f".{cache.name}.{os.getpid()}.tmp")
-    try:
+    detected, sentiment = answer.detected, answer.sentiment.astype(np.int8)
+    with contextlib.suppress(OSError):  # a run on a disk that is full or cannot be written is judged all the same
         cache.parent.mkdir(parents=True, exist_ok=True)
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, detected=answer.detected, sentiment=answer.sentiment.astype(np.int8))
-        temporary.replace(cache)
-    except OSError:  # a run on a disk that is full or cannot be written is judged all the same
-        with contextlib.suppress(OSError):
-            temporary.unlink()
+        write_whole(cache, lambda file: np.savez_compressed(file, detected=detected, sentiment=sentiment))

@@ -10,10 +10,11 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..answers.figures import FIGURES
 from ..answers.predictions import read_predictions
 from ..labels import SENTIMENTS
+from ..runs.machine import write_whole
 from ..runs.run import Run
 from . import words
 from .evaluation import MODEL, evaluation
-from .html import printable, write_whole
+from .html import printable
 from .report import TEMPLATES
 
 

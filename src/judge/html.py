@@ -1,29 +1,15 @@
-"""Files written whole, and untrusted text made fit for them."""
+"""Untrusted text made fit for a page or a terminal."""
 
 import base64
-import contextlib
 import hashlib
 import json
-import os
 import re
-from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup
 
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")  # not allowed in HTML; says nothing in text
 WORD = re.compile(r"\S+")
-
-
-def write_whole(path: Path, text: str) -> None:
-    """Write UTF-8 so that a reader sees the whole file or the one of before."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(text.encode("utf-8", "replace"))  # a lone surrogate, as JSON allows it, becomes "?"
-        temporary.replace(path)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
 
 
 def json_block(data: Any) -> Markup:

@@ -11,7 +11,7 @@ import numpy as np
 from ..answers.calibration import Calibration
 from ..answers.predictions import Predictions
 from ..labels import IGNORE, SENTIMENTS, C, Labels
-from .html import write_whole
+from ..runs.machine import write_whole
 
 MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
 KINDS = (MISSED, INVENTED, WRONG)

@@ -14,11 +14,12 @@ from ..answers.figures import SENTIMENT
 from ..answers.predictions import read_predictions
 from ..errors import UserError
 from ..labels import SENTIMENTS
+from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
 from .evaluation import decide, evaluation
-from .html import json_block, policy_hash, printable, write_whole
+from .html import json_block, policy_hash, printable
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 
 TEMPLATES = Path(__file__).with_name("templates")

@@ -1,21 +1,18 @@
 """A run's folder before anything is written into it: free of other runs, writable, with room for the checkpoints."""
 
-import fcntl
 import os
-import resource
 import shutil
-import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from ..errors import NoRoom, UserError
-from .machine import is_full
+from .machine import Lock, Taken, free_space, is_full, largest_file, replace
 
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
@@ -27,7 +24,7 @@ KINDS = {  # by the setting that names a folder: what it is for, and what shows 
 }
 BESIDE = 20_000_000  # bytes; predictions, figures and the log
 LEAST = 1_000_000  # bytes; settings, a lock, a study: what is written before a run is known well enough for check_room
-_held: dict[Path, IO[str]] = {}  # locks of this process
+_held: dict[Path, Lock] = {}  # locks of this process
 
 
 class OneRunAFolder(Callback):
@@ -86,7 +83,7 @@ def accept(folder: Path) -> None:
     """The run in ``folder`` goes on with the settings given now: they take the place of those it had."""
     if (folder / NEXT).is_dir():
         for file in (folder / NEXT).iterdir():
-            file.replace(folder / SETTINGS / file.name)
+            replace(file, folder / SETTINGS / file.name)
 
 
 def is_first_process() -> bool:
@@ -104,29 +101,19 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
         return
     make(folder, key)
     try:
-        lock = (folder / ".lock").open("a+", encoding="utf-8")
+        lock = Lock(folder / ".lock")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.seek(0)
-        holder = lock.read(200).strip()
-        lock.close()
+    except Taken as other:
         raise UserError(
-            f"{folder}: another run is writing there ({holder}); wait for it, or give another {key}"
+            f"{folder}: another run is writing there ({other}); wait for it, or give another {key}"
         ) from None
-    except OSError:  # a file system without locks; one run a folder is then the user's care
-        pass
     if fresh and (there := [name for name in RUN_FILES if (folder / name).exists()]):
-        lock.close()
+        lock.free()
         raise UserError(
             f"{folder}: holds a run already ({there[0]}), which a new one would overwrite; ckpt_path=last goes on with "
             "it, another hydra.run.dir starts beside it"
         )
-    lock.truncate(0)
-    lock.write(f"process {os.getpid()} on {socket.gethostname()}\n")
-    lock.flush()
     _held[folder] = lock
 
 
@@ -142,14 +129,14 @@ def make(folder: Path, key: str) -> None:
                 raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
-    if (free := _free(folder)) is not None and free < LEAST:
+    if (free := free_space(folder)) is not None and free < LEAST:
         raise NoRoom(f"{folder}: {_size(free)} free. Make room, or give another {key}")
 
 
 def release(folder: Path) -> None:
     """Let others write there. What was never claimed is left alone."""
     if (lock := _held.pop(folder.resolve(), None)) is not None:
-        lock.close()
+        lock.free()
 
 
 def check_room(folder: Path, module: Any) -> None:
@@ -160,14 +147,13 @@ def check_room(folder: Path, module: Any) -> None:
     checkpoint, checkpoints = checkpoint_size(module), folder / "checkpoints"
     faults = [fault for place in (folder, checkpoints, folder / "predictions") for fault in _not_writable(place)]
     there = sum((checkpoints / name).stat().st_size for name in AT_ONCE if (checkpoints / name).is_file())
-    need, free = (len(AT_ONCE) + 1) * checkpoint + BESIDE - there, _free(folder)
+    need, free = (len(AT_ONCE) + 1) * checkpoint + BESIDE - there, free_space(folder)
     if free is not None and free < need:
         faults.append(
             f"{folder}: {_size(free)} free, and the run may write {_size(need)}: {', '.join(AT_ONCE)} and the one "
             f"being written, {_size(checkpoint)} each. Make room, or set hydra.run.dir to a folder on another disk"
         )
-    most, _ = resource.getrlimit(resource.RLIMIT_FSIZE)
-    if most != resource.RLIM_INFINITY and most < checkpoint:
+    if (most := largest_file()) is not None and most < checkpoint:
         faults.append(f"{folder}: a checkpoint takes {_size(checkpoint)}, and no file may have more than {_size(most)}"
                       " here; see `ulimit -f`")  # fmt: skip
     if faults:
@@ -190,13 +176,6 @@ def _not_writable(folder: Path) -> list[str]:
     except OSError as error:
         return [f"{folder}: cannot be written ({error.strerror})"]
     return []
-
-
-def _free(folder: Path) -> int | None:
-    try:
-        return shutil.disk_usage(folder).free
-    except OSError:
-        return None
 
 
 def _size(count: int) -> str:

@@ -4,7 +4,6 @@
 ``predictions/{val,test}.jsonl``, and of a finished run ``SHA256SUMS``; later ``report.html`` and ``bundle/``.
 """
 
-import hashlib
 import json
 import platform
 import re
@@ -16,8 +15,10 @@ from typing import Any
 from ..errors import UserError
 from ..labels import Labels
 from ..spelling import override, pasted
+from .machine import sha256, write_whole
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
+UNLISTED = (SUMS, ".lock", ".lock.holder")
 PACKAGES = ("torch", "lightning", "transformers", "tokenizers", "hydra-core", "omegaconf", "torchmetrics", "numpy")
 
 
@@ -67,11 +68,9 @@ class Run:
         But of the log: a sweep that meets the run again says so there.
         """
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".ckpt", ".log")]
-        names = sorted(str(path.relative_to(self.folder)) for path in files if path.name not in (SUMS, ".lock"))
-        text = f"# {len(names)} files\n" + "".join(f"{_sha256(self.folder / name)}  {name}\n" for name in names)
-        temporary = self.folder / f".{SUMS}.tmp"
-        temporary.write_text(text, encoding="utf-8")
-        temporary.replace(self.folder / SUMS)
+        names = sorted(path.relative_to(self.folder).as_posix() for path in files if path.name not in UNLISTED)
+        text = f"# {len(names)} files\n" + "".join(f"{sha256(self.folder / name)}  {name}\n" for name in names)
+        write_whole(self.folder / SUMS, text)
 
     def check(self, *paths: Path) -> None:
         """Raise UserError if files, or all that are listed, are not those that :meth:`seal` saw; without it all are."""
@@ -84,7 +83,7 @@ class Run:
             raise UserError(f"{sums}: is damaged; delete it if you know that the run's files are as they were")
         faults = []
         for path in paths or [self.folder / name for name in listed]:
-            if path.is_file() and _sha256(path) != listed.get(str(path.relative_to(self.folder))):
+            if path.is_file() and sha256(path) != listed.get(path.relative_to(self.folder).as_posix()):
                 faults.append(f"{path}: is not the file that the run wrote (its SHA-256 differs from that in {SUMS})")
             elif not path.is_file() and not paths:
                 faults.append(f"{path}: is missing")
@@ -92,10 +91,7 @@ class Run:
             raise UserError(faults)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        path = self.folder / "summary.json"
-        temporary = path.with_name(".summary.json.tmp")
-        temporary.write_text(json.dumps(summary, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
-        temporary.replace(path)
+        write_whole(self.folder / "summary.json", json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
 
     def read_summary(self) -> dict[str, Any]:
         """Raises UserError when the folder is not that of a finished run."""
@@ -122,11 +118,6 @@ class Run:
         return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def environment() -> dict[str, Any]:
     """Versions of the packages that a result depends on, Python, platform, and the project's commit if it has one."""
     return {
@@ -141,8 +132,8 @@ def _commit() -> str | None:
     """The checked-out commit, with ``+changes`` where tracked files differ from it; None outside a checkout."""
     here = Path(__file__).resolve().parent
     try:
-        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=True)
-        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True, text=True)
+        head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, check=True)
+        dirty = subprocess.run(["git", "status", "--porcelain", "-uno"], cwd=here, capture_output=True)
     except (OSError, subprocess.CalledProcessError):
         return None
-    return head.stdout.strip() + ("+changes" if dirty.stdout.strip() else "")
+    return head.stdout.decode().strip() + ("+changes" if dirty.stdout.strip() else "")

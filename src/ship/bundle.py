@@ -20,7 +20,7 @@ from ..answers.figures import FIGURES
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import SENTIMENTS, Labels
-from ..runs.machine import flush
+from ..runs.machine import flush, sha256
 
 FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
@@ -73,7 +73,7 @@ def write_info(folder: Path, info: dict[str, Any]) -> None:
 
     Raises UserError for a number that JSON does not have.
     """
-    whole = info | {"format": FORMAT, "files": {name: _sha256((folder / name).read_bytes()) for name in FILES}}
+    whole = info | {"format": FORMAT, "files": {name: sha256(folder / name) for name in FILES}}
     try:
         text = _rendered(whole | {"sha256": _own_hash(whole)})
     except ValueError as error:

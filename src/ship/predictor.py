@@ -5,7 +5,6 @@ text gets the same bits whatever it comes with. int8 needs it too: it scales the
 thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads at one short review.
 """
 
-import os
 import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,6 +21,7 @@ from ..answers.explanation import Explanation
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import C, Labels
+from ..runs.machine import cores
 from ..tokens.tokenizer import check_texts, encode, from_json, spans
 from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
 
@@ -136,16 +136,3 @@ def open_predictor(path: str | Path, threads: int | None = None) -> "Predictor |
     if not (path / INFO).is_file():
         raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
     return Predictor.load(path, threads)
-
-
-def cores() -> int:
-    """How many cores this process may use: its affinity, or less where a control group grants less time."""
-    try:
-        available = len(os.sched_getaffinity(0))
-    except AttributeError:  # macOS, Windows
-        available = os.cpu_count() or 1
-    try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text(encoding="ascii").split()
-        return available if quota == "max" else max(1, min(available, int(quota) // int(period)))
-    except (OSError, ValueError):
-        return available

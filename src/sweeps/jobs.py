@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
@@ -90,20 +90,6 @@ def command_to_go_on(program: str) -> str:
     same = [o for o in given if o.partition("=")[0].lstrip("+") not in ("ckpt_path", "hydra.run.dir", "hydra.mode")]
     folder = override("hydra.run.dir", hydra.runtime.output_dir)
     return command(program, [*flags, *same, folder, "ckpt_path=last"])
-
-
-def lock(path: Path, wait: bool = False) -> IO[str] | None:
-    """The opened file, locked for this process until it is closed or the process ends; None if another has it."""
-    import fcntl  # there is none on Windows
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    file = path.open("w")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
 
 
 def _names(number: int) -> Iterator[str]:

@@ -20,11 +20,9 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from ..errors import UserError
-from ..judge.html import write_whole
 from ..runs.folder import claim, release
-from ..runs.machine import is_full
+from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
-from .jobs import lock
 
 log = logging.getLogger(__name__)
 WORST = 0.0  # the figure of a failed job: a sweeper needs a finite one, and no figure is lower
@@ -138,15 +136,10 @@ def take_share(sweep: Path, workers: int) -> None:
 
 def _take_place(folder: Path, workers: int) -> int:
     for place in range(workers):
-        if (held := lock(folder / f"{place}.lock")) is not None:
-            _held.append(held)
+        with suppress(Taken):
+            _held.append(Lock(folder / f"{place}.lock"))
             return place
     return 0  # an earlier sweep in the same folder was killed, and its processes are not gone yet
-
-
-def cores() -> int:
-    """How many cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def give_back_memory() -> None:

@@ -19,7 +19,7 @@ from optuna.trial import TrialState
 
 from ..errors import UserError
 from ..runs.folder import make
-from .jobs import lock
+from ..runs.machine import Lock, Taken, replace
 from .space import Space, noted, suggest
 
 log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Search:
         """
         self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
         self.trials, self.seed, self._sampler = trials, seed, sampler
+        self._held: Lock | None = None
         make(folder, "sweep.dir")
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self._alone():
@@ -82,15 +83,22 @@ class Search:
 
     def _hold(self, number: int) -> bool:
         """Whether the trial is this process's now: until it ends, however it ends."""
-        held = lock(self.folder / ".locks" / f"{number}.lock")
-        if held is not None:
-            self._held = held  # of one trial at a time
-        return held is not None
+        try:
+            held = Lock(self.folder / ".locks" / f"{number}.lock")
+        except Taken:
+            return False
+        if self._held is not None:
+            self._held.free()  # a process has one trial at a time
+        self._held = held
+        return True
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        with lock(self.folder / ".locks" / "study.lock", wait=True):  # type: ignore[union-attr]
+        lock = Lock(self.folder / ".locks" / "study.lock", wait=True)
+        try:
             yield
+        finally:
+            lock.free()
 
     def _begin(self) -> None:
         """Make the file whole, or not at all: killed between its tables and their indices, Optuna's is no good."""
@@ -102,7 +110,7 @@ class Search:
         study.set_user_attr("fixed", sorted(self.fixed))
         storage.remove_session()
         storage.engine.dispose()
-        new.replace(self.file)
+        replace(new, self.file)
 
     def _check_same(self) -> None:
         now: dict[str, Any] = {"space": noted(self.space), "fixed": sorted(self.fixed)}

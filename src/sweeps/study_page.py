@@ -7,7 +7,7 @@ from pathlib import Path
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from ..judge.html import write_whole
+from ..runs.machine import write_whole
 from .space import overrides
 from .study import Search
 

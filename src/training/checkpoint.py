@@ -2,13 +2,11 @@
 
 import logging
 import math
-import os
 import random
-import shutil
 import signal
 import time
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, BinaryIO, cast
 
 import lightning.pytorch as L
 import numpy as np
@@ -19,7 +17,7 @@ from torch import Tensor
 
 from ..errors import NoRoom
 from ..model.torch_files import DamagedFile, HashedWriter, check_archive
-from ..runs.machine import flush
+from ..runs.machine import free_space, link, replace, stop_signals, write_whole
 from ..spelling import override, pasted
 from .ranks import gathered, rank, total
 
@@ -39,21 +37,22 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
         """Raises NoRoom if the disk is full; what was there is untouched then."""
         target = Path(path)
-        temporary = target.with_name(f".{target.name}.partial")  # one name: what a kill leaves is written over
         writer: HashedWriter | None = None
+
+        def write(file: BinaryIO) -> None:
+            nonlocal writer
+            writer = HashedWriter(file)
+            torch.save(checkpoint, cast(IO[bytes], writer))
+            writer.seal()
+            if target.name in PREVIOUS and target.exists():
+                earlier = target.with_name(PREVIOUS[target.name])
+                if not link(target, earlier):
+                    replace(target, earlier)  # without second names there is only ``earlier`` for a moment
+
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            with temporary.open("w+b") as file:
-                writer = HashedWriter(file)
-                torch.save(checkpoint, cast(IO[bytes], writer))
-                writer.seal()
-                os.fsync(file.fileno())
-            if target.name in PREVIOUS and target.exists():
-                _give_second_name(target, target.with_name(PREVIOUS[target.name]))
-            os.replace(temporary, target)
-            flush(target.parent)  # the renames themselves must reach the disk
+            write_whole(target, write, temporary=target.with_name(f".{target.name}.partial"))
         except BaseException as error:
-            temporary.unlink(missing_ok=True)
             reason = writer.error if writer is not None and writer.error is not None else error
             if isinstance(reason, OSError):
                 raise NoRoom(_not_written(target, reason)) from error
@@ -68,23 +67,10 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
 
 
-def _give_second_name(file: Path, name: Path) -> None:
-    link = name.with_name(f".{name.name}.link")
-    try:
-        link.unlink(missing_ok=True)
-        os.link(file, link)
-        os.replace(link, name)
-        link.unlink(missing_ok=True)  # where both were one file already, the rename did nothing
-    except OSError:  # no second names on this file system: for a moment there is only ``name``
-        os.replace(file, name)
-
-
 def _not_written(target: Path, error: OSError) -> str:
     last = next((f for f in (target.with_name("last.ckpt"), target.with_name("previous.ckpt")) if f.is_file()), None)
-    try:
-        free = f" ({shutil.disk_usage(target.parent).free / 1e9:.2f} GB are free there)"
-    except OSError:
-        free = ""
+    room = free_space(target.parent)
+    free = "" if room is None else f" ({room / 1e9:.2f} GB are free there)"
     then = f"; earlier checkpoints are whole, and {pasted([override('ckpt_path', last)])} goes on" if last else ""
     return f"{target}: cannot be written: {error.strerror}{free}. Make room{then}."
 
@@ -257,7 +243,7 @@ class StopSafely(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Not before: Lightning has noted by now which handlers there were, and puts those back in the end."""
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in stop_signals():
             self._before[number] = signal.signal(number, self._on_signal)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

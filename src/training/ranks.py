@@ -7,7 +7,6 @@ needed: the script asks who it is before anything else.
 
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -56,7 +55,7 @@ def together(trainer: Any) -> Iterator[None]:
     def watch() -> None:
         while not over.wait(0.2):
             if status := _failure(launcher.procs):
-                launcher.kill(signal.SIGKILL)
+                _kill(launcher.procs)
                 logging.shutdown()
                 sys.stdout.flush()
                 os._exit(status)  # this process may be waiting in a collective, where no exception reaches it
@@ -69,12 +68,17 @@ def together(trainer: Any) -> Iterator[None]:
         deadline = time.monotonic() + PATIENCE
         while any(p.poll() is None for p in launcher.procs) and time.monotonic() < deadline:
             time.sleep(0.1)
-        launcher.kill(signal.SIGKILL)
+        _kill(launcher.procs)
         if status := _failure(launcher.procs):
             raise SystemExit(status) from None  # it has said what went wrong; here it was a lost connection
         raise
     finally:
         over.set()
+
+
+def _kill(processes: list[Any]) -> None:
+    for process in processes:
+        process.kill()  # SIGKILL where there is one; those that have ended are left alone
 
 
 def _failure(processes: list[Any]) -> int:

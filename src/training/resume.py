@@ -1,9 +1,9 @@
 """What a run goes on from: which checkpoint, whether it is whole, and whether it belongs to these settings."""
 
 import logging
-import os
 import shutil
 import time
+from functools import partial
 from pathlib import Path
 from reprlib import Repr
 from typing import Any
@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from ..errors import UserError
 from ..model.optim import learning_rate_factor
 from ..model.torch_files import DamagedFile, check_archive
+from ..runs.machine import link, replace, write_whole
 from .checkpoint import PREVIOUS, AtomicCheckpointIO
 from .ranks import rank
 
@@ -159,7 +160,7 @@ def take_over(checkpoint: Path, folder: Path) -> None:
             if name == "best.ckpt":
                 log.warning(f"{error}\n  The best of the epochs so far is lost; it will be the best of those to come")
             if here == folder.resolve():
-                (here / name).replace(here / f"{name}.damaged")
+                replace(here / name, here / f"{name}.damaged")
         else:
             if here != folder.resolve() and (here / name).is_file():
                 _link_or_copy(here / name, folder / name)
@@ -208,13 +209,9 @@ def _plain(value: Any) -> Any:
 def _link_or_copy(source: Path, target: Path) -> None:
     """Checkpoints are never written into, only replaced, so two names of one file are as good as two files."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.partial")
-    temporary.unlink(missing_ok=True)
-    try:
-        os.link(source, temporary)
-    except OSError:
-        shutil.copyfile(source, temporary)
-    os.replace(temporary, target)
+    if not link(source, target):
+        with source.open("rb") as file:
+            write_whole(target, partial(shutil.copyfileobj, file), target.with_name(f".{target.name}.partial"))
 
 
 def _short(value: Any) -> str:

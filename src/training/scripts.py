@@ -8,7 +8,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError
-from ..runs.machine import is_full
+from ..runs.machine import is_full, write_any_letter
 from ..runs.overrides import as_typed, explained
 
 RAISE = "HYDRA_FULL_ERROR"  # else Hydra prints what was raised, as a traceback or in several lines, and exits with 1
@@ -20,6 +20,7 @@ def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None
     A user's mistake is told in one message and ends with exit status 2: a UserError, a full disk, and what Hydra says
     of overrides before any job has ``begun``. ``config`` is the name of the job's configuration.
     """
+    write_any_letter()
     before = os.environ.get(RAISE)
     os.environ[RAISE] = "1"
     try:

@@ -14,6 +14,7 @@ import uvicorn
 from fastapi import FastAPI
 
 from ...errors import UserError
+from ...runs.machine import stop_signals
 from ..predictor import Predictor
 from .limits import Limits
 from .protocol import TimedProtocol
@@ -70,7 +71,8 @@ def bind(host: str, port: int) -> socket.socket:
     except (OSError, UnicodeError) as error:
         raise UserError(f"--host {host}: there is no such address ({error})") from error
     listener = socket.socket(family, kind, protocol)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    # On Windows SO_REUSEADDR would let a second service have the same port
+    listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
     try:
         listener.bind(address)
         listener.listen()  # so that a second service on this port finds it taken, whatever this one still loads
@@ -98,8 +100,7 @@ class Server(uvicorn.Server):
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """uvicorn's raises them again in the end; a stop that was asked for is no failure."""
-        caught = (signal.SIGINT, signal.SIGTERM)
-        before = {number: signal.signal(number, self.handle_exit) for number in caught}
+        before = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
         try:
             yield
         finally:

@@ -1,6 +1,5 @@
 """``absa predict``: a file of any length through the predictor, in its order, in constant memory."""
 
-import os
 import sys
 import time
 from collections import deque
@@ -110,11 +109,12 @@ def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
     """Write lines to standard output, and reasons to standard error."""
     rows = errors = 0
     place = Place(0, 1)
+    out: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # a console of Windows takes UTF-8 here alone
     for piece in done:
         rest = memoryview(piece.answers)
         try:
             while rest:
-                rest = rest[os.write(1, rest) :]
+                rest = rest[out.write(rest) :]
         except BrokenPipeError:
             raise
         except OSError as error:

@@ -1,12 +1,11 @@
 """The end of ``absa predict``: what was gathered takes its form and its name."""
 
-import os
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from ...errors import UserError
-from ...runs.machine import flush
+from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
 from .writers import Table, column_types, gathered, write_csv
@@ -36,19 +35,19 @@ def finish(
                 raise UserError(f"{target.errors}: may be that of {owner}, which has appeared since; move it; {hint}")
             finished = target.partial
             if form != "jsonl":
-                finished = target.temporary
-                with finished.open("wb") as file:
-                    parquet = source if kind == "parquet" else None
+                finished, parquet = target.temporary, source if kind == "parquet" else None
+
+                def write(file: BinaryIO) -> None:
                     _write_table(file, target.partial, form, columns, parquet, make_table)
-                    file.flush()
-                    os.fsync(file.fileno())
+
+                write_whole(finished, write, temporary=finished)  # its name is given below, after that of the errors
             if target.partial_errors.exists():
                 if state.errors:
-                    os.replace(target.partial_errors, target.errors)
+                    replace(target.partial_errors, target.errors)
                 else:
                     target.errors.unlink(missing_ok=True)  # of what is being overwritten, while this one can tell
                     target.partial_errors.unlink()
-            os.replace(finished, target.answers)
+            replace(finished, target.answers)
             flush(target.answers.parent)  # or the journal could be gone before the names are there
         target.partial.unlink(missing_ok=True)
         target.journal.unlink(missing_ok=True)

@@ -14,9 +14,9 @@ from typing import Any, BinaryIO
 
 from ...data.rows import Place
 from ...errors import UserError
-from ...runs.machine import flush
+from ...runs.machine import Lock, Taken, sha256, write_whole
 from ..bundle import INFO
-from .target import Lock, Target
+from .target import Target
 
 VERSION = 2  # of the files' names and contents
 
@@ -43,7 +43,12 @@ class Journal:
     def __init__(self, target: Target, identity: dict[str, Any], begin: Place, resumable: bool = True) -> None:
         self.target, self.identity, self.resumable = target, identity, resumable
         self.state = State(begin)
-        self._lock = Lock(target.lock)
+        try:
+            self._lock = Lock(target.lock)
+        except Taken as other:
+            raise UserError(f"{target.answers}: another absa predict is writing it ({other})") from None
+        except OSError as error:
+            raise UserError(f"{target.lock}: cannot be written ({error.strerror})") from error
         self._answers: BinaryIO | None = None
         self._errors: BinaryIO | None = None
 
@@ -106,24 +111,27 @@ class Journal:
                 os.fsync(self._errors.fileno())
             except OSError as error:
                 raise self._unwritable(self.target.partial, error) from error
+        if complete:
+            self._close_files()  # they are renamed next
         self.state = State(**(asdict(self.state) | {"place": self.state.place, "complete": complete}))
         self._save()
 
     def close(self) -> None:
+        """Let go of the files, and let another command have the target."""
+        self._close_files()
+        self._lock.free(remove=True)
+
+    def _close_files(self) -> None:
         for file in (self._answers, self._errors):
             if file:
                 file.close()
-        self._lock.free()
+        self._answers = self._errors = None
 
     def _save(self) -> None:
         content = {"version": VERSION, "identity": self.identity, "state": asdict(self.state)}
         temporary = self.target.journal.with_name(f"{self.target.journal.name}.tmp")
         try:
-            with temporary.open("wb", buffering=0) as file:
-                self._write(file, temporary, json.dumps(content, indent=1).encode() + b"\n")
-                os.fsync(file.fileno())
-            os.replace(temporary, self.target.journal)
-            flush(temporary.parent)
+            write_whole(self.target.journal, json.dumps(content, indent=1) + "\n", temporary)
         except OSError as error:
             raise self._unwritable(self.target.journal, error) from error
 
@@ -171,6 +179,5 @@ def model_hash(model: str) -> str:
     total = hashlib.sha256()
     for file in [path / INFO] if (path / INFO).is_file() else [path / "summary.json", best]:
         if file.is_file():
-            with file.open("rb") as opened:
-                total.update(hashlib.file_digest(opened, "sha256").digest())
+            total.update(bytes.fromhex(sha256(file)))
     return total.hexdigest()

@@ -1,11 +1,9 @@
-"""The files of one output, and the lock that keeps a second command off them."""
+"""The files of one output."""
 
-import fcntl
 import glob
 import os
 from pathlib import Path
 
-from ...errors import UserError
 from .writers import FORMATS
 
 
@@ -25,7 +23,7 @@ class Target:
     def all(self) -> tuple[Path, ...]:
         return (
             *(self.answers, self.errors, self.partial, self.partial_errors),
-            *(self.journal, self.temporary, self.lock),
+            *(self.journal, self.temporary, self.lock, self._named("lock.holder")),
         )
 
     @property
@@ -55,33 +53,3 @@ class Target:
 
     def _named(self, suffix: str) -> Path:
         return self.answers.with_name(f"{self.answers.name}.{suffix}")
-
-
-class Lock:
-    """Held from before a journal is read until the files have their names. A kill frees it, though its file stays."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises UserError if another command holds it, or the folder cannot be written."""
-        self._path = path
-        try:
-            while True:
-                self._file = path.open("ab")
-                fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                if self._is_there():
-                    return
-                self._file.close()  # its holder has taken it away since it was opened
-        except BlockingIOError:
-            self._file.close()
-            raise UserError(f"{path.with_suffix('')}: another absa predict is writing it") from None
-        except OSError as error:
-            raise UserError(f"{path}: cannot be written ({error.strerror})") from error
-
-    def _is_there(self) -> bool:
-        try:
-            return os.path.samestat(os.fstat(self._file.fileno()), self._path.stat())
-        except FileNotFoundError:
-            return False
-
-    def free(self) -> None:
-        self._path.unlink(missing_ok=True)  # while it is held: nobody else's is taken away
-        self._file.close()
