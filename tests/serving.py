@@ -36,11 +36,6 @@ class Held:
         assert self.gate.wait(30)
         return self._predictor.logits(texts)
 
-    def predict(self, texts: list[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
-        self.batches.append(list(texts))
-        assert self.gate.wait(30)
-        return self._predictor.predict(texts, all_aspects=all_aspects)
-
 
 class Running:
     """A running service and how to ask it."""
@@ -87,7 +82,7 @@ class Reply:
 @contextlib.contextmanager
 def running(predictor: Any, log_texts: bool = False, local: bool = False, **bounds: Any) -> Iterator[Running]:
     limits = Limits(**bounds)
-    service = Service(predictor, limits)
+    service = Service(predictor, limits, threads=2)
     server = uvicorn.Server(configuration(create_app(service, log_texts, local), limits))
     with bind("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 import unicodedata
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from src.answers.calibration import Calibration
 from src.answers.decisions import Decisions
+from src.answers.explanation import Explanation
 from src.answers.predictions import read_predictions
 from src.cli import main
 from src.errors import UserError
@@ -192,6 +194,27 @@ def test_an_explanation_reads_no_more_than_the_model_does(predictor) -> None:
     np.testing.assert_array_equal(one, other)  # what was cut off changes nothing
     assert predictor.explanation(" ").texts == [" "]
     assert max(map(len, predictor.explanation("a" * 9000).texts[1:])) == 0
+
+
+def test_words_without_a_token_are_not_asked_about(predictor) -> None:
+    """There are never more texts than tokens, whatever stands between them."""
+    text = "\u200b " * 300 + "pin tốt" + " \u200b" * 300
+    asked = Explanation(text, [(0, 0), (599, 603), (604, 606), (606, 607)], predictor.decisions)
+    blank = "\u200b " * 300
+    assert asked.texts == [text, blank + " tốt", blank + "pin "]
+    mentioned, sentiment = predictor.logits(asked.texts)
+    told = asked.answer(mentioned, sentiment)
+    assert len(told["words"]) == 602
+    for weights in told["weights"].values():
+        assert set(weights[:300]) | set(weights[302:]) == {0.0}
+    text = "\u200b\x01 " * 3000
+    assert len(predictor.explanation(text).texts) <= predictor.max_length
+
+
+def test_combining_marks_cost_what_other_characters_do(predictor) -> None:
+    began = time.perf_counter()
+    predictor.explanation("a" + "\u0301\u0323" * 12_000)
+    assert time.perf_counter() - began < 1  # several seconds where the time grows with the square
 
 
 # --- what logits mean ---

@@ -18,7 +18,7 @@ import pytest
 
 from src.cli import main
 from src.errors import UserError
-from src.ship.http import protocol
+from src.ship.http import connections as guard
 from src.ship.http.server import bind
 from src.ship.predictor import Predictor
 from tests.conftest import ROOT
@@ -44,18 +44,15 @@ def held(predictor):
 # --- load ---
 
 
-def test_requests_of_many_clients_go_to_the_model_together(held, predictor) -> None:
+def test_requests_of_many_clients_are_answered_by_several_threads(held, predictor) -> None:
     texts = [f"pin trâu {i}" for i in range(9)]
     with running(held) as service, ThreadPoolExecutor(9) as pool:
         held.gate.clear()
-        replies = [pool.submit(service.post, "/predict", {"text": texts[0]})]
-        wait_for(lambda: held.batches)
-        replies += [pool.submit(service.post, "/predict", {"text": text}) for text in texts[1:]]
-        wait_for(lambda: service.service.batcher.waiting == 9)
+        replies = [pool.submit(service.post, "/predict", {"text": text}) for text in texts]
+        wait_for(lambda: service.service.queue.waiting == 9 and len(held.batches) == 2)
         held.gate.set()
         answers = [reply.result().json()["answers"][0] for reply in replies]
     assert answers == predictor.predict(texts)
-    assert len(held.batches) < 5
     assert sorted(text for batch in held.batches for text in batch) == texts
 
 
@@ -87,7 +84,7 @@ def test_who_waits_too_long_is_told_so_and_spares_the_model_the_rest(held) -> No
         assert (reply.status, reply.code) == (504, "timeout") and "0.3 s" in reply.message
         assert time.monotonic() - began < 5
         held.gate.set()
-        wait_for(lambda: service.service.batcher.waiting == 0)
+        wait_for(lambda: service.service.queue.waiting == 0)
         assert sum(map(len, held.batches)) < 200
         assert service.post("/predict", {"text": "tốt"}).status == 200
 
@@ -99,9 +96,9 @@ def test_who_leaves_spares_the_model_the_rest(held) -> None:
         with socket.create_connection(("127.0.0.1", service.port)) as connection:
             connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
             wait_for(lambda: held.batches)
-        wait_for(lambda: service.service.batcher.waiting < 200)
+        wait_for(lambda: service.service.queue.waiting < 200)
         held.gate.set()
-        wait_for(lambda: service.service.batcher.waiting == 0)
+        wait_for(lambda: service.service.queue.waiting == 0)
         assert sum(map(len, held.batches)) < 200
 
 
@@ -109,7 +106,7 @@ def test_predict_is_answered_while_long_explanations_run(predictor) -> None:
     text = "pin trâu máy đẹp " * 500
     with running(predictor, queue=2000) as service, ThreadPoolExecutor(4) as pool:
         long = [pool.submit(service.post, "/explain", {"text": text}) for _ in range(4)]
-        wait_for(lambda: service.service.batcher.waiting > 500)
+        wait_for(lambda: service.service.queue.waiting > 500)
         reply = service.post("/predict", {"text": "tốt"})
         assert reply.status == 200 and not all(explained.done() for explained in long)
         assert [explained.result().status for explained in long] == [200] * 4
@@ -118,15 +115,14 @@ def test_predict_is_answered_while_long_explanations_run(predictor) -> None:
 def test_a_queue_that_nobody_serves_is_not_ready(predictor) -> None:
     with running(predictor) as service:
         assert service.ask("GET", "/ready").status == 200
-        loop = service.service._serving.get_loop()
-        loop.call_soon_threadsafe(service.service._serving.cancel)
-        wait_for(lambda: service.service._serving.done())
+        service.service.queue.close()
+        wait_for(lambda: not service.service.queue.served)
         assert (service.ask("GET", "/ready").status, service.ask("GET", "/ready").code) == (503, "broken")
 
 
 def test_too_many_connections_are_told_so(predictor, monkeypatch) -> None:
-    monkeypatch.setattr(protocol, "CONNECTIONS", 3)
-    monkeypatch.setattr(protocol, "BEYOND", 2)
+    monkeypatch.setattr(guard, "CONNECTIONS", 3)
+    monkeypatch.setattr(guard, "BEYOND", 2)
     with running(predictor) as service, connections(service.port, 3, b""):
         wait_for(lambda: len(service.server.server_state.connections) == 3)
         reply = service.ask("GET", "/health")
@@ -162,13 +158,48 @@ def test_a_failure_of_the_model_is_500_without_a_text_in_the_log(held, caplog, m
         raise ValueError(f"cannot take {texts}")
 
     with running(held) as service:
-        monkeypatch.setattr(held, "predict", failing)
+        monkeypatch.setattr(held, "logits", failing)
         reply = service.post("/predict", {"text": SECRET})
         assert (reply.status, reply.code) == (500, "internal")
         monkeypatch.undo()
         assert service.post("/predict", {"text": "tốt"}).status == 200
     assert "ValueError" in caplog.text and "in failing" in caplog.text
     assert SECRET not in caplog.text and "7391" not in caplog.text
+
+
+class PanicException(BaseException):
+    """As pyo3 raises it when the tokenizer's Rust code panics: no Exception."""
+
+
+@pytest.mark.parametrize(
+    ("path", "name"), [("/predict", "logits"), ("/explain", "explanation"), ("/explain", "logits")]
+)
+def test_a_panic_fails_its_request_alone(held, caplog, monkeypatch, path, name) -> None:
+    def panicking(*_, **__) -> None:
+        raise PanicException(SECRET)
+
+    with running(held) as service:
+        for _ in range(5):  # more than there are threads
+            with monkeypatch.context() as broken:
+                broken.setattr(held, name, panicking, raising=False)
+                reply = service.post(path, {"text": "tốt"})
+                assert (reply.status, reply.code) == (500, "internal")
+        assert service.post(path, {"text": "tốt"}).status == 200
+        assert service.ask("GET", "/ready").status == 200
+    assert "Panicked" in caplog.text and "in panicking" in caplog.text and SECRET not in caplog.text
+
+
+def test_long_lists_leave_room_for_single_texts(held) -> None:
+    with running(held) as service, ThreadPoolExecutor(2) as pool:
+        held.gate.clear()
+        lists = [pool.submit(service.post, "/predict", {"texts": ["tốt"] * 256}) for _ in range(2)]
+        wait_for(lambda: any(reply.done() for reply in lists))  # the second finds no room
+        single = pool.submit(service.post, "/predict", {"text": "pin trâu"})
+        wait_for(lambda: service.service.queue.waiting == 257)
+        assert service.ask("GET", "/ready").status == 200
+        held.gate.set()
+        assert single.result().status == 200
+        assert sorted(reply.result().status for reply in lists) == [200, 503]
 
 
 def test_refused_bodies_leave_no_memory_behind(predictor) -> None:
@@ -225,7 +256,7 @@ def test_slow_bodies_are_cut_and_stop_nobody(predictor) -> None:
 
 @pytest.mark.parametrize("first", [b"", b"POST /predict HTT", HEAD], ids=["nothing", "half a line", "half a head"])
 def test_a_request_that_never_begins_is_cut(predictor, monkeypatch, first) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.3)
     with running(predictor) as service, connections(service.port, 3, first) as slow:
         began = time.monotonic()
         assert all(cut(lambda opened=connection: opened.recv(100), 1) for connection in slow)
@@ -234,7 +265,7 @@ def test_a_request_that_never_begins_is_cut(predictor, monkeypatch, first) -> No
 
 
 def test_a_long_answer_does_not_count_as_a_slow_head(held, monkeypatch) -> None:
-    monkeypatch.setattr(protocol, "HEAD_SECONDS", 0.2)
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.2)
     with running(held) as service, ThreadPoolExecutor(1) as pool:
         held.gate.clear()
         reply = pool.submit(service.post, "/predict", {"text": "tốt"})
@@ -244,7 +275,7 @@ def test_a_long_answer_does_not_count_as_a_slow_head(held, monkeypatch) -> None:
 
 
 def test_who_does_not_read_is_cut(predictor, monkeypatch) -> None:
-    monkeypatch.setattr(protocol, "WRITE_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "WRITE_SECONDS", 0.3)
     with running(predictor) as service:
         with socket.socket() as connection:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -256,7 +287,7 @@ def test_who_does_not_read_is_cut(predictor, monkeypatch) -> None:
 
 
 def test_the_rest_of_a_refused_body_is_not_read_for_ever(predictor, monkeypatch) -> None:
-    monkeypatch.setattr(protocol, "DISCARD_SECONDS", 0.3)
+    monkeypatch.setattr(guard, "HEAD_SECONDS", 0.3)
     with running(predictor) as service:
         head = HEAD + b"Content-Length: 1000000000\r\n\r\n"
         with connections(service.port, 1, head) as (connection,):
@@ -272,7 +303,7 @@ def test_a_stop_answers_what_was_accepted(held, predictor) -> None:
         held.gate.clear()
         texts = [f"máy đẹp {i}" for i in range(40)]
         replies = [pool.submit(service.post, "/predict", {"texts": texts}) for _ in range(4)]
-        wait_for(lambda: service.service.batcher.waiting == 160)
+        wait_for(lambda: service.service.queue.waiting == 160)
         with socket.create_connection(("127.0.0.1", service.port)) as late:
             late.sendall(HEAD + b'Content-Length: 15\r\n\r\n{"text":')
             time.sleep(0.1)
@@ -289,6 +320,17 @@ def test_a_stop_answers_what_was_accepted(held, predictor) -> None:
         held.gate.set()
         expected = predictor.predict(texts)
         assert [reply.result().json()["answers"] for reply in replies] == [expected] * 4
+
+
+def test_a_stop_does_not_wait_for_a_model_that_hangs(held) -> None:
+    began = time.monotonic()
+    with running(held, timeout=0.5, read_timeout=0.5) as service, ThreadPoolExecutor(1) as pool:
+        held.gate.clear()
+        reply = pool.submit(service.post, "/predict", {"texts": ["tốt"] * 9})
+        wait_for(lambda: held.batches)
+        service.server.should_exit = True
+        assert reply.result().code == "timeout"
+    assert time.monotonic() - began < 10  # the gate stays shut for 30 s
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """What each word of a text contributes to its answers: what leaving the word out costs."""
 
 import re
+from bisect import bisect_right
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -13,14 +15,20 @@ BEYOND = 1_000  # characters behind the last token that may still decide where i
 class Explanation:
     """``texts`` are what the model has to be asked: the text (in NFC), then the text without each word in reach.
 
-    ``end`` is where the model's reach ends. What lies beyond it is not moved in when a word is left out, so no call
-    reads more than the reach: what a word weighs does not depend on what the model never saw.
+    ``tokens`` is where each token that the model reads begins and ends in the text. A word without a token (of control
+    characters, say) is not left out, so there are no more texts than tokens. What lies beyond the last token is not
+    moved in when a word is left out, so no call reads more than the reach: what a word weighs does not depend on what
+    the model never saw.
     """
 
-    def __init__(self, text: str, end: int, decisions: Decisions) -> None:
+    def __init__(self, text: str, tokens: Sequence[tuple[int, int]], decisions: Decisions) -> None:
         self._text, self._decisions = text, decisions
         self._words = [match.span() for match in re.finditer(r"\S+", text)]
-        near = [span for span in self._words if span[0] < end]
+        starts = [start for start, _ in self._words]
+        # a token that is no blank ends within a word, which is its own
+        self._read = sorted({bisect_right(starts, b - 1) - 1 for a, b in tokens if a < b})
+        near = [self._words[i] for i in self._read]
+        end = max((b for _, b in tokens), default=0)
         seen = text[: min(near[-1][1], end + BEYOND)] if near else ""
         self.texts = [text, *(seen[:a] + seen[b:] for a, b in near)]
 
@@ -29,7 +37,7 @@ class Explanation:
 
         ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}}``, for the mentioned
         aspects: how far an answer's log-probability falls when the word is left out. Words are what lies between
-        spaces; a word beyond the model's reach weighs 0.
+        spaces; a word that the model does not read weighs 0.
         """
         drops = self.drops(mentioned, sentiment)
         answer = self._decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
@@ -48,5 +56,5 @@ class Explanation:
         said = self._decisions.predictions(mentioned, sentiment).sentiment_said()[0]
         log = self._decisions.log_confidence(mentioned, sentiment, said)  # [1 + words in reach, A]
         drops = np.zeros((len(self._words), log.shape[1]))
-        drops[: len(log) - 1] = log[0] - log[1:]
+        drops[self._read] = log[0] - log[1:]
         return drops

@@ -1,6 +1,5 @@
 """Predictions of a run's best checkpoint: for a labelled file, and for texts as a bundle of it would answer them."""
 
-import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from ..model.encoder import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
-from ..tokens.tokenizer import PAD_ID, check_texts, encode, from_json, spans
+from ..tokens.tokenizer import PAD_ID, check_texts, composed, encode, from_json, spans
 from ..training.checkpoint import AtomicCheckpointIO
 
 
@@ -122,5 +121,4 @@ class RunPredictor:
 
     def explanation(self, text: str) -> Explanation:
         """As :meth:`src.ship.predictor.Predictor.explanation`."""
-        end = max((end for _, end in spans(self._tokenizer, text)), default=0)
-        return Explanation(unicodedata.normalize("NFC", text), end, self.decisions)
+        return Explanation(composed(text), spans(self._tokenizer, text), self.decisions)

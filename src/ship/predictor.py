@@ -5,7 +5,6 @@ text gets the same bits whatever it comes with. int8 needs it too: it scales the
 thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads at one short review.
 """
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -22,7 +21,7 @@ from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import C, Labels
 from ..runs.machine import cores
-from ..tokens.tokenizer import check_texts, encode, from_json, spans
+from ..tokens.tokenizer import check_texts, composed, encode, from_json, spans
 from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
 
 if TYPE_CHECKING:
@@ -116,8 +115,7 @@ class Predictor:
 
     def explanation(self, text: str) -> Explanation:
         """What has to be asked to explain ``text``: for who asks it bit by bit."""
-        end = max((end for _, end in self.tokens(text)), default=0)
-        return Explanation(unicodedata.normalize("NFC", text), end, self.decisions)
+        return Explanation(composed(text), self.tokens(text), self.decisions)
 
     def run(self, ids: np.ndarray, mask: np.ndarray | None = None) -> dict[str, np.ndarray]:
         """One call of the model: token ids int64 [B, T], and the mask where some are padding -> logits by head."""

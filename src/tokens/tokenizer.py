@@ -7,7 +7,6 @@ cannot differ.
 """
 
 import json
-import unicodedata
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -160,13 +159,21 @@ def encode(
     return np.asarray(ids), np.asarray(offsets)
 
 
+_NFC = normalizers.NFC()
+
+
+def composed(text: str) -> str:
+    """The text in NFC. ``unicodedata``'s takes time that grows with the square of a run of combining marks."""
+    return str(_NFC.normalize_str(text))
+
+
 def spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
     """Where each token but the special ones begins and ends, in characters of the text's NFC form.
 
     Raises UserError as :func:`check_texts` does.
     """
     check_texts([text])
-    text = unicodedata.normalize("NFC", text)
+    text = composed(text)
     encoding = tokenizer.encode(text)
     found = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
     return [_trimmed(text, *span) for span, special in found if not special]

@@ -1,18 +1,20 @@
-"""The outermost layer of the service: security headers, one line of log and the counters of every request."""
+"""The outermost layer: security headers, refusals, one line of log and the counters of every request."""
 
 import json
 import logging
 import re
 import time
 import traceback
+from contextlib import nullcontext
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from . import connections
 from .meters import OTHER, PATHS, Meters
-from .refusals import Refusal
+from .refusals import CLOSE, Refusal
 
 HEADERS = {
     "X-Content-Type-Options": "nosniff",
@@ -24,13 +26,15 @@ HEADERS = {
 PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: no line of the log unless something is wrong
 LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
+BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
+TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
 GONE = 499  # as nginx has it: the client left before the answer
 
 log = logging.getLogger("absa.serve")
 
 
 class Edge:
-    """Pure ASGI. A request's handler may leave ``texts`` in ``scope["state"]``, for the log.
+    """Pure ASGI. Answers every :class:`Refusal` raised within it, and logs ``texts`` of ``scope["state"]`` if asked to.
 
     ``local`` refuses who asks for another host than this machine: a page of another site can have its own name lead
     here (DNS rebinding), and would then count as the service's own.
@@ -55,12 +59,14 @@ class Edge:
                     headers.setdefault(name, value)
             await send(message)
 
+        connection = connections.current()
         try:
-            if self._local and not LOCAL.fullmatch(Headers(scope=scope).get("host", "")):
-                self._meters.rejected(ELSEWHERE.code)
-                await ELSEWHERE.response()(scope, receive, sent)
-            else:
+            with connection.asked() if connection else nullcontext():
+                self._check(Headers(scope=scope), busy=connection is not None and connection.busy)
                 await self._app(scope, receive, sent)
+        except Refusal as refusal:
+            self._meters.rejected(refusal.code)
+            await refusal.response()(scope, receive, sent)
         except ClientDisconnect:
             status = status or GONE
         except Exception as error:
@@ -77,6 +83,14 @@ class Edge:
             self._meters.request(path, status or GONE, seconds)
             if path not in PROBES or status >= 400:
                 self._tell(scope["method"], path, status or GONE, seconds, scope["state"])
+
+    def _check(self, headers: Headers, busy: bool) -> None:
+        if busy:
+            raise BUSY
+        if "transfer-encoding" in headers and "content-length" in headers:
+            raise TWO_LENGTHS  # a proxy in front may go by the other one: request smuggling
+        if self._local and not LOCAL.fullmatch(headers.get("host", "")):
+            raise ELSEWHERE
 
     def _tell(self, method: str, path: str, status: int, seconds: float, state: dict[str, Any]) -> None:
         texts = state.get("texts")

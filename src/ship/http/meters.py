@@ -28,12 +28,6 @@ class Meters:
             registry=self._registry,
         )
         self._texts = Counter("absa_texts", "Texts that the model was asked about", registry=self._registry)
-        self._batches = Histogram(
-            "absa_batch_texts",
-            "Texts that went to the model together",
-            buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
-            registry=self._registry,
-        )
         self._rejected = Counter(
             "absa_rejected", "Requests without an answer, by the code of the error", ("code",), registry=self._registry
         )
@@ -48,10 +42,9 @@ class Meters:
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def batch(self, texts: int) -> None:
-        """The model answered a batch."""
-        self._texts.inc(texts)
-        self._batches.observe(texts)
+    def answered(self) -> None:
+        """The model answered a text."""
+        self._texts.inc()
 
     def rejected(self, code: str) -> None:
         """A request was refused."""

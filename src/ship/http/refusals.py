@@ -6,6 +6,8 @@ from typing import Any
 
 from starlette.responses import Response
 
+CLOSE = {"Connection": "close"}
+
 
 class Refusal(Exception):
     """A request that gets no answer: status, a code for programs, a message for people."""

@@ -14,13 +14,14 @@ import uvicorn
 from fastapi import FastAPI
 
 from ...errors import UserError
-from ...runs.machine import stop_signals
+from ...runs.machine import cores, stop_signals
 from ..predictor import Predictor
+from .connections import guarded
 from .limits import Limits
-from .protocol import TimedProtocol
 from .service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
+HEAD_BYTES = 16_384  # of a request's first line and headers
 
 
 def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_texts: bool, limits: Limits) -> None:
@@ -35,7 +36,7 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
         predictor = Predictor.load(bundle, threads)
         predictor.predict([EXAMPLE])  # the first call allocates
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
-        service = Service(predictor, limits)
+        service = Service(predictor, limits, threads or cores())
         config = configuration(create_app(service, log_texts, local=_loopback(listener)), limits)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
@@ -49,7 +50,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
     """How uvicorn runs the service."""
     return uvicorn.Config(
         app,
-        http=TimedProtocol,
+        http=guarded(),
         loop="asyncio",
         ws="none",
         lifespan="on",
@@ -58,6 +59,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
         access_log=False,  # it would show query strings
         server_header=False,
         proxy_headers=False,
+        h11_max_incomplete_event_size=HEAD_BYTES,
         timeout_graceful_shutdown=int(limits.timeout + limits.read_timeout) + 1,
     )
 

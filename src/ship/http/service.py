@@ -2,71 +2,85 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from fastapi import FastAPI
+import numpy as np
+from fastapi import Body, FastAPI
+from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from ...answers.explanation import Explanation
 from ...labels import SENTIMENTS
 from ..predictor import Predictor
-from . import openapi
-from .batcher import Batcher, Full, Job
-from .bodies import CLOSE, BodyReader, Question, parse_explain, parse_predict
+from . import models
+from .bodies import BodyReader
 from .edge import Edge
+from .fair_queue import FairQueue, Full
 from .limits import Limits
 from .meters import Meters
 from .page import demo_page
-from .refusals import Json, Refusal
+from .refusals import CLOSE, Json, Refusal
 
+try:
+    VERSION = version("visobert-absa")
+except PackageNotFoundError:  # run from a folder that nobody installed
+    VERSION = "0"
+
+DESCRIPTION = (
+    "Says of a Vietnamese product review which aspects it mentions, and with which sentiment. Every answer that is "
+    'no success is `{"error": {"code": ..., "message": ...}}`. Requests of many clients take turns; when the queue is '
+    "full the answer is 503 with `Retry-After`."
+)
 CODES = {404: "not_found", 405: "method_not_allowed"}
+Logits = tuple[np.ndarray | None, np.ndarray]
 
 
 class Service:
     """What the routes share. ``stopping`` refuses what is new; what was accepted is answered."""
 
-    def __init__(self, predictor: Predictor, limits: Limits) -> None:
+    def __init__(self, predictor: Predictor, limits: Limits, threads: int = 1) -> None:
         self.predictor, self.limits = predictor, limits
         self.meters = Meters()
-        self.batcher = Batcher(predictor, limits.queue, self.meters.batch)
-        self.meters.watch_queue(lambda: self.batcher.waiting)
-        self.bodies = BodyReader(limits)
+        self.queue = FairQueue(limits.queue, threads)
+        self.meters.watch_queue(lambda: self.queue.waiting)
         self.stopping = False
-        self._serving: asyncio.Task[None] | None = None
         self.page, self.page_headers = demo_page()
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        """The queue is served until the block ends, and then to its last text."""
-        self._serving = serving = asyncio.create_task(self.batcher.run())
+        """The queue is served until the block ends: uvicorn ends it when every request has its answer."""
+        self.queue.start()
         try:
             yield
-            self.stopping = True
-            await self.batcher.drain()
         finally:
-            serving.cancel()
-            self.batcher.close()
+            self.queue.close()
 
-    async def predict(self, request: Request) -> Response:
+    async def predict(
+        self, body: Annotated[models.PredictBody, Body(openapi_examples=models.PREDICT_EXAMPLES)], request: Request
+    ) -> Response:
         """Aspects and sentiments of one text, or of each text of a list, in order."""
         began = time.perf_counter()
-        question = await self._question(request, parse_predict)
-        answers = await self._answers(request, self._submit(question))
+        texts = self._texts(body, request)
+        decided = partial(self.predictor.decisions.answers, all_aspects=body.all)
+        answers = await self._result(request, began, texts, self._logits, lambda logits: decided(*_stacked(logits)))
         return Json({"answers": answers, "milliseconds": _since(began)})
 
-    async def explain(self, request: Request) -> Response:
+    async def explain(
+        self, body: Annotated[models.ExplainBody, Body(openapi_examples=models.EXPLAIN_EXAMPLES)], request: Request
+    ) -> Response:
         """What each word of a text contributes to each of its answers: what leaving the word out costs."""
         began = time.perf_counter()
-        question = await self._question(request, parse_explain)
-        if self.batcher.full:
-            raise _full(1)  # spared the work of finding out what to ask, which is not the model's but is some
-        asked = await asyncio.to_thread(self.predictor.explanation, question.texts[0])
-        (told,) = await self._answers(request, self._submit(Question(asked.texts), asked))
+        texts = self._texts(body, request)
+        asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
+        told = await self._result(
+            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits))
+        )
         return Json({**told, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
@@ -102,11 +116,11 @@ class Service:
         """A request would be taken now: the model is loaded, the queue has room, and nobody stops the service."""
         if self.stopping:
             return _stopping().response()
-        if self._serving is None or self._serving.done():
+        if not self.queue.served:
             return Refusal(503, "broken", "the queue is served no more: restart the service").response()
-        if self.batcher.full:
+        if self.queue.full:
             return _full(1).response()
-        return Json({"status": "ready", "waiting": self.batcher.waiting})
+        return Json({"status": "ready", "waiting": self.queue.waiting})
 
     async def metrics(self) -> Response:
         """Counters in Prometheus' text format."""
@@ -116,24 +130,34 @@ class Service:
         """The demo page."""
         return Response(self.page, headers=self.page_headers, media_type="text/html")
 
-    async def _question(self, request: Request, parse: Callable[[bytes, Limits], Question]) -> Question:
-        question = parse(await self.bodies.read(request), self.limits)
-        request.state.texts = question.texts
-        return question
-
-    def _submit(self, question: Question, asked: Explanation | None = None) -> Job:
+    def _texts(self, body: models.PredictBody | models.ExplainBody, request: Request) -> list[str]:
+        request.state.texts = texts = models.check_size(body, self.limits)
         if self.stopping:
             raise _stopping()
+        return texts
+
+    def _logits(self, text: str) -> Logits:
+        logits = self.predictor.logits([text])
+        self.meters.answered()
+        return logits
+
+    async def _result(
+        self,
+        request: Request,
+        began: float,
+        items: Sequence[Any],
+        work: Callable[[Any], Any],
+        finish: Callable[[list[Any]], Any],
+    ) -> Any:
+        """What comes of the items, unless ``began`` is too long ago or the client leaves: then the rest is left."""
         try:
-            return self.batcher.submit(question.texts, all_aspects=question.all_aspects, asked=asked)
+            job = self.queue.submit(items, work, finish)
         except Full as full:
             raise _full(full.seconds) from None
-
-    async def _answers(self, request: Request, job: Job) -> list[Any]:
-        """The job's answers, unless time runs out or the client goes away: then the model is spared the rest."""
         gone = asyncio.ensure_future(_gone(request))
+        left = max(0.0, began + self.limits.timeout - time.perf_counter())
         try:
-            await asyncio.wait((job.done, gone), timeout=self.limits.timeout, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((job.done, gone), timeout=left, return_when=asyncio.FIRST_COMPLETED)
             if job.done.done():
                 return job.done.result()
             if gone.done():
@@ -142,59 +166,58 @@ class Service:
         finally:
             gone.cancel()
             if not job.done.done():
-                self.batcher.drop(job)
+                self.queue.drop(job)
 
 
 def create_app(service: Service, log_texts: bool = False, local: bool = False) -> FastAPI:
     """The service as an ASGI application; ``local`` answers only who asks for this machine by name."""
     app = FastAPI(
         title="Aspects and sentiments of Vietnamese reviews",
-        version=openapi.VERSION,
-        description=openapi.DESCRIPTION,
+        version=VERSION,
+        description=DESCRIPTION,
         docs_url=None,  # both pages load their scripts from a content delivery network
         redoc_url=None,
         redirect_slashes=False,
         lifespan=service.running,
-        exception_handlers={Refusal: _refused(service.meters), HTTPException: _http(service.meters)},
+        exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
+    app.add_middleware(BodyReader, limits=service.limits)
     app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local)
-    predict, explain = openapi.predict(service.predictor.labels), openapi.explain(service.predictor.labels)
-    app.add_api_route("/predict", service.predict, methods=["POST"], tags=["model"], **predict)
-    app.add_api_route("/explain", service.explain, methods=["POST"], tags=["model"], **explain)
+    post: dict[str, Any] = {"methods": ["POST"], "tags": ["model"]}
+    refused = models.refusals(*models.MEANINGS)
+    app.add_api_route("/predict", service.predict, **post, responses={200: {"model": models.Answers}, **refused})
+    app.add_api_route("/explain", service.explain, **post, responses={200: {"model": models.Explained}, **refused})
     app.add_api_route("/labels", service.labels, tags=["model"])
     app.add_api_route("/health", service.health, tags=["operation"])
-    app.add_api_route("/ready", service.ready, tags=["operation"], responses=openapi.refusals(503))
+    app.add_api_route("/ready", service.ready, tags=["operation"], responses=models.refusals(503))
     app.add_api_route("/metrics", service.metrics, tags=["operation"])
     app.add_api_route("/", service.index, include_in_schema=False)
     return app
 
 
-Handler = Callable[[Request, Any], Coroutine[Any, Any, Response]]
+async def _invalid(_: Request, error: Any) -> Response:
+    """A body that FastAPI could not make its model of."""
+    raise models.refusal_of(error)
 
 
-def _refused(meters: Meters) -> Handler:
-    async def handler(_: Request, error: Refusal) -> Response:
-        meters.rejected(error.code)
-        return error.response()
-
-    return handler
-
-
-def _http(meters: Meters) -> Handler:
-    """Starlette's own: no such path, or not with this method."""
-
-    async def handler(_: Request, error: HTTPException) -> Response:
-        code = CODES.get(error.status_code, "http_error")
-        meters.rejected(code)
-        return Refusal(error.status_code, code, error.detail, error.headers).response()
-
-    return handler
+async def _http(_: Request, error: Any) -> Response:
+    """Starlette's and FastAPI's own: no such path, not with this method, a body that json cannot read."""
+    if error.status_code == 400:
+        raise models.refusal_of_json(error.__cause__)
+    code = CODES.get(error.status_code, "http_error")
+    raise Refusal(error.status_code, code, error.detail, error.headers)
 
 
 async def _gone(request: Request) -> None:
     """Ends when the client does: the body was read, so nothing else is to come."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+def _stacked(logits: list[Logits]) -> Logits:
+    """The logits of single texts as those of all of them."""
+    mentioned = [part for part, _ in logits if part is not None]
+    return np.concatenate(mentioned) if mentioned else None, np.concatenate([part for _, part in logits])
 
 
 def _full(seconds: int) -> Refusal:

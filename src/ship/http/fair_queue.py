@@ -1,0 +1,157 @@
+"""A bounded, fair queue: requests wait here for a thread that asks the model, one text at a time."""
+
+import asyncio
+import math
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+SHARE = 16  # items of one request that are begun before the next request has its turn
+KEPT = 8  # one place in so many is kept for requests with a single item
+
+
+class Full(Exception):
+    """The queue has no room; ``seconds`` from now it should have some."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(seconds)
+        self.seconds = seconds
+
+
+class Panicked(Exception):
+    """The work ended in what is no Exception, as a panic in Rust code does: a failure of this request alone."""
+
+
+class Job:
+    """One request on its way; ``done`` gets what ``finish`` makes of the results of ``work``, in the items' order."""
+
+    def __init__(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> None:
+        self.items, self.work, self.finish = items, work, finish
+        self.begun = self.ended = 0  # items
+        self.results: list[Any] = [None] * len(items)
+        self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+
+    @property
+    def single(self) -> bool:
+        """Whether it has its share of the places that are kept."""
+        return len(self.items) == 1
+
+
+class FairQueue:
+    """Call its methods from the event loop; ``work`` and ``finish`` of a job run on ``threads`` threads of the queue.
+
+    Requests take turns of SHARE items: short ones are answered in the order they came, and a long list does not hold
+    them up. A thread that does not come back keeps nobody from ending the process.
+    """
+
+    def __init__(self, room: int, threads: int) -> None:
+        self._room, self._kept = room, max(1, room // KEPT)
+        self._waiting = {True: 0, False: 0}  # items not ended yet, of jobs with a single one and of the others
+        self._jobs: deque[Job] = deque()
+        self._pace = 0.01  # seconds until the next item ends, a moving average
+        self._closed = False
+        self._news = threading.Condition()  # guards all of the above
+        self._threads = [threading.Thread(target=self._serve, name=f"model {i}", daemon=True) for i in range(threads)]
+
+    def start(self) -> None:
+        """Serve, from the running event loop on, until :meth:`close`."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    @property
+    def waiting(self) -> int:
+        """Items of accepted requests that are not ended yet."""
+        return sum(self._waiting.values())
+
+    @property
+    def full(self) -> bool:
+        """Whether a single item would find no room."""
+        return self.waiting >= self._room and self._waiting[True] >= self._kept
+
+    @property
+    def served(self) -> bool:
+        """Whether all threads are there."""
+        return all(thread.is_alive() for thread in self._threads)
+
+    def submit(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> Job:
+        """Queue a request. Raises Full; a list beyond the whole room is taken when nothing else waits."""
+        job = Job(items, work, finish)
+        with self._news:
+            if self.full if job.single else self.waiting and self.waiting + len(items) > self._room - self._kept:
+                raise Full(min(60, max(1, math.ceil(self.waiting * self._pace))))
+            self._waiting[job.single] += len(items)
+            self._jobs.append(job)
+            self._news.notify(len(items))
+        return job
+
+    def drop(self, job: Job) -> None:
+        """Nobody waits for this one any more: what is not begun of it will not begin."""
+        job.done.cancel()
+        with self._news:
+            self._give_up(job)
+
+    def close(self) -> None:
+        """The threads end as soon as they come back; what still waits is not begun."""
+        with self._news:
+            self._closed = True
+            self._news.notify_all()
+
+    def _serve(self) -> None:
+        while (taken := self._take()) is not None:
+            self._work(*taken)
+            del taken  # an idle thread holds no text
+
+    def _work(self, job: Job, i: int) -> None:
+        began = time.perf_counter()
+        outcome: Callable[[], None] | None = None
+        try:
+            job.results[i] = job.work(job.items[i])
+            if self._was_last(job):
+                outcome = partial(job.done.set_result, job.finish(job.results))
+        except BaseException as error:  # the next request has its own chance
+            with self._news:
+                self._give_up(job)
+            told = error if isinstance(error, Exception) else Panicked().with_traceback(error.__traceback__)
+            outcome = partial(job.done.set_exception, told)
+        with self._news:
+            self._waiting[job.single] -= 1
+            self._pace += 0.05 * ((time.perf_counter() - began) / len(self._threads) - self._pace)
+        if outcome:
+            with suppress(RuntimeError):  # the loop has ended
+                self._loop.call_soon_threadsafe(_tell, job, outcome)
+
+    def _was_last(self, job: Job) -> bool:
+        with self._news:
+            job.ended += 1
+            return job.ended == len(job.items)
+
+    def _take(self) -> tuple[Job, int] | None:
+        """The next item, which is the next of the first job; None once the queue is closed."""
+        with self._news:
+            while not self._jobs and not self._closed:
+                self._news.wait()
+            if self._closed:
+                return None
+            job = self._jobs[0]
+            i, job.begun = job.begun, job.begun + 1
+            if job.begun == len(job.items):
+                self._jobs.popleft()
+            elif job.begun % SHARE == 0:
+                self._jobs.rotate(-1)
+            return job, i
+
+    def _give_up(self, job: Job) -> None:
+        if job in self._jobs:
+            self._jobs.remove(job)
+        self._waiting[job.single] -= len(job.items) - job.begun
+        job.begun = len(job.items)
+
+
+def _tell(job: Job, outcome: Callable[[], None]) -> None:
+    if not job.done.done():
+        outcome()

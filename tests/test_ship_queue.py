@@ -1,0 +1,202 @@
+"""Requests take turns, share the threads, and leave nothing behind when they give up or fail."""
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from src.ship.http.fair_queue import SHARE, FairQueue, Full, Job, Panicked
+
+
+class Counting:
+    """The work: a text's length. It remembers the order, waits at the gate and fails at "!"."""
+
+    def __init__(self) -> None:
+        self.order: list[str] = []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def __call__(self, text: str) -> int:
+        self.order.append(text)
+        assert self.gate.wait(10)
+        if text == "!":
+            raise ZeroDivisionError
+        if text == "panic":
+            raise SystemExit  # no Exception
+        return len(text)
+
+    def submit(self, queue: FairQueue, texts: list[str]) -> Job:
+        return queue.submit(texts, self, list)
+
+    async def begun(self, count: int) -> None:
+        while len(self.order) < count:
+            await asyncio.sleep(0.001)
+
+
+def serving(test: Any, room: int = 1000, threads: int = 1) -> Counting:
+    """Run ``test(queue, work)`` while the queue is served; the work in the end. Nothing may be left over."""
+    work = Counting()
+
+    async def main() -> None:
+        queue = FairQueue(room, threads)
+        queue.start()
+        try:
+            await asyncio.wait_for(test(queue, work), 10)
+            work.gate.set()
+            while queue.waiting:
+                await asyncio.sleep(0.001)
+            assert not queue._jobs and queue.served
+        finally:
+            work.gate.set()
+            queue.close()
+
+    asyncio.run(main())
+    return work
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+def test_every_item_gets_its_result_in_order(threads) -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        jobs = {n: work.submit(queue, ["x" * (i + n) for i in range(n)]) for n in (300, 1, 17, 64, 5)}
+        for n, job in jobs.items():
+            assert await job.done == [i + n for i in range(n)]
+
+    assert len(serving(test, threads=threads).order) == 387
+
+
+def test_a_list_is_worked_on_by_all_threads() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        work.submit(queue, ["a"] * 9)
+        await work.begun(3)
+
+    serving(test, threads=3)
+
+
+def test_a_long_list_does_not_hold_up_a_short_text() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        work.submit(queue, ["long"] * 50), work.submit(queue, ["longer"] * 50), work.submit(queue, ["short"])
+
+    assert serving(test).order.index("short") == 2 * SHARE
+
+
+def test_short_requests_are_answered_one_after_the_other() -> None:
+    """Not all of them at the end, which is what an item of each in turn would come to."""
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        for i in range(4):
+            work.submit(queue, [f"{i}"] * SHARE)
+
+    assert serving(test).order == [f"{i}" for i in range(4) for _ in range(SHARE)]
+
+
+def test_the_queue_is_bounded() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        queue._pace = 2.0
+        work.submit(queue, ["a"] * 6)
+        with pytest.raises(Full) as full:
+            work.submit(queue, ["b"] * 4)
+        assert full.value.seconds == 12 and not queue.full
+        for _ in range(4):
+            work.submit(queue, ["c"])
+        assert queue.full and queue.waiting == 10
+        with pytest.raises(Full):
+            work.submit(queue, ["d"])
+        work.gate.set()
+        while queue.waiting:
+            await asyncio.sleep(0.001)
+        assert await work.submit(queue, ["e"] * 30).done == [1] * 30  # larger than the room, but nothing waits
+
+    serving(test, room=10)
+
+
+def test_lists_leave_room_for_single_texts() -> None:
+    """Also a list that is larger than the room."""
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        for size in (14, 50):
+            work.gate.clear()
+            work.submit(queue, ["a"] * size)
+            with pytest.raises(Full):
+                work.submit(queue, ["b"] * 2)
+            assert not queue.full
+            work.submit(queue, ["c"]), work.submit(queue, ["c"])
+            with pytest.raises(Full):
+                work.submit(queue, ["c"])
+            work.gate.set()
+            while queue.waiting:
+                await asyncio.sleep(0.001)
+
+    serving(test, room=16)
+
+
+def test_who_gives_up_is_not_answered() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        work.submit(queue, ["first"])
+        await work.begun(1)
+        gone, stays = work.submit(queue, ["gone"] * 9), work.submit(queue, ["stays"])
+        queue.drop(gone)
+        assert queue.waiting == 2 and gone.done.cancelled()
+        work.gate.set()
+        assert await stays.done == [5]
+
+    assert serving(test).order == ["first", "stays"]
+
+
+def test_who_gives_up_half_way_is_left_there() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        job = work.submit(queue, ["a"] * 100)
+        await work.begun(2)
+        queue.drop(job)
+        assert queue.waiting == 2  # what is begun is waited for: it takes the model's time
+
+    assert len(serving(test, threads=2).order) == 2
+
+
+@pytest.mark.parametrize(("bad", "error"), [("!", ZeroDivisionError), ("panic", Panicked)])
+def test_a_failure_is_that_of_its_request_alone(bad, error) -> None:
+    """Of the work, or of finishing; and what is no Exception ends no thread, and reaches the loop as one."""
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        for _ in range(3):
+            failed, good = work.submit(queue, ["a", bad, *"b" * 50]), work.submit(queue, ["c"])
+            with pytest.raises(error):
+                await failed.done
+            assert await good.done == [1]
+            with pytest.raises(error):
+                await queue.submit(["d"], len, lambda _: work(bad)).done
+
+    assert serving(test, threads=2).order.count("b") < 150
+
+
+def test_a_thread_that_hangs_leaves_the_others(monkeypatch) -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        hung = work.submit(queue, ["hung"])
+        await work.begun(1)
+        assert await queue.submit(["b"] * 20, len, sum).done == 20
+        assert not hung.done.done()
+
+    serving(test, threads=2)
+
+
+def test_a_closed_queue_ends_its_threads() -> None:
+    async def test() -> None:
+        queue = FairQueue(10, 3)
+        queue.start()
+        assert queue.served
+        queue.close()
+        end = time.monotonic() + 5
+        while any(thread.is_alive() for thread in queue._threads):
+            assert time.monotonic() < end
+            await asyncio.sleep(0.001)
+        assert not queue.served
+
+    asyncio.run(test())
