@@ -8,7 +8,7 @@ from importlib.resources import files
 
 def demo_page() -> tuple[bytes, dict[str, str]]:
     """The page and the headers it goes out with."""
-    html = files("src.ship.http").joinpath("static/index.html").read_bytes()
+    html = files(__package__).joinpath("static/index.html").read_bytes()
     return html, {"Content-Security-Policy": policy(html), "Cache-Control": "no-cache"}
 
 
