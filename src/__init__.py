@@ -30,14 +30,16 @@ class SecondName(MetaPathFinder, Loader):
         top, dot, below = name.partition(".")
         if top != self.second or (dot and sys.modules.get(top) is not sys.modules[self.first]):
             return None
-        if name == "src" and any(realpath(spec.origin or "") != realpath(__file__) for spec in self._others(name)):
+        if name == "src" and self._elsewhere(name):
             return None
         own = find_spec(self.first + dot + below)
         return own and spec_from_loader(name, self, is_package=own.submodule_search_locations is not None)
 
-    def _others(self, name: str) -> list[ModuleSpec]:
+    def _elsewhere(self, name: str) -> bool:
+        """Whether an import without this finder would find another file than this one."""
         found = (finder.find_spec(name, None) for finder in sys.meta_path if finder is not self)
-        return [spec for spec in found if spec is not None]
+        spec = next((spec for spec in found if spec is not None), None)
+        return spec is not None and realpath(spec.origin or "") != realpath(__file__)
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = import_module(self.first + spec.name[len(self.second) :])
