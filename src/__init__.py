@@ -1,0 +1,56 @@
+"""The package: ``src`` in a checkout, ``visobert_absa`` where it is installed, and both of them the same modules.
+
+An installed top-level ``src`` would meet every other project's, so a wheel holds this folder as ``visobert_absa``. In a
+checkout the programs, their YAML files and a user's own name ``src``, which needs no install and which mypy and editors
+follow. With an editable install a process can use both names: the finder below hands out, under the name that came
+second, the modules of the one that came first, so that no class and no lock exists twice. Imports within the package
+are relative.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from importlib.util import find_spec, spec_from_loader
+from os.path import realpath
+from types import ModuleType
+
+
+class SecondName(MetaPathFinder, Loader):
+    """Imports ``second.x`` as the module ``first.x``; ``first`` is this package's own name."""
+
+    def __init__(self, first: str, second: str) -> None:
+        self.first, self.second = first, second
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """None for other packages, and for another project's ``src``."""
+        top, dot, below = name.partition(".")
+        if top != self.second or (dot and sys.modules.get(top) is not sys.modules[self.first]):
+            return None
+        if name == "src" and self._elsewhere(name):
+            return None
+        own = find_spec(self.first + dot + below)
+        return own and spec_from_loader(name, self, is_package=own.submodule_search_locations is not None)
+
+    def _elsewhere(self, name: str) -> bool:
+        """Whether an import without this finder would find another file than this one."""
+        found = (finder.find_spec(name, None) for finder in sys.meta_path if finder is not self)
+        spec = next((spec for spec in found if spec is not None), None)
+        return spec is not None and realpath(spec.origin or "") != realpath(__file__)
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = import_module(self.first + spec.name[len(self.second) :])
+        spec.loader_state = module.__spec__
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        assert module.__spec__ is not None
+        module.__spec__ = module.__spec__.loader_state  # importlib has put the second name's there
+
+
+_second = "visobert_absa" if __name__ == "src" else "src"
+if _second not in sys.modules:  # else that is another copy, such as an older wheel's
+    sys.meta_path.insert(0, SecondName(__name__, _second))

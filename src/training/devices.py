@@ -8,9 +8,10 @@ from lightning.pytorch.strategies import DDPStrategy
 
 from .hardware import device_of
 from .ranks import rank
+from .targets import FUNCTIONS
 
 ALL = ("auto", -1, "-1")
-KNOWN = {None: None, "auto": None, "ddp": "ddp", "src.training.devices.ddp": "ddp"}
+KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(FUNCTIONS, "ddp")
 
 
 def ddp() -> DDPStrategy:

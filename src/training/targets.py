@@ -9,8 +9,8 @@ import inspect
 from collections.abc import Iterator
 from typing import Any
 
-ALLOWED = ("src", "torch.nn", "torch.optim", "lightning.pytorch")
-FUNCTIONS = ("src.training.devices.ddp",)  # all else that may be named is a class
+ALLOWED = ("src", "visobert_absa", "torch.nn", "torch.optim", "lightning.pytorch")
+FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")  # all else that may be named is a class
 TARGET = "_target_"
 
 
