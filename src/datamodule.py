@@ -13,7 +13,7 @@ from .data.findings import Findings
 from .data.reviews import Reviews
 from .data.splits import Splits, read_splits
 from .labels import NEUTRAL, Labels
-from .tokens.batching import Batches, BatchPlan, TokenisedSplit
+from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
 
 
@@ -24,7 +24,8 @@ class AspectDataModule(L.LightningDataModule):
     fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
     original scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the
-    encoder allows it. Raises UserError with every fault of the files at once.
+    encoder allows it. ``batch_size="auto"`` goes by how many reviews there are. Raises UserError with every fault of
+    the files at once.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class AspectDataModule(L.LightningDataModule):
         absent: Literal["mask", "neutral"] = "mask",
         max_length: int = 256,
         batching: Literal["bucketed", "random"] = "bucketed",
-        batch_size: int = 32,
+        batch_size: int | Literal["auto"] = 32,
         tokens_per_batch: int | None = None,
         eval_batch_size: int = 64,
         packed: bool = False,
@@ -53,7 +54,7 @@ class AspectDataModule(L.LightningDataModule):
     ) -> None:
         super().__init__()
         self.absent, self.max_length = absent, max_length
-        self.batching, self.batch_size, self.tokens_per_batch = batching, batch_size, tokens_per_batch
+        self.batching, self._batch_size, self.tokens_per_batch = batching, batch_size, tokens_per_batch
         self.eval_batch_size, self.seed = eval_batch_size, seed
         self.packed = packed
         self.tokenizer, self.pad_id = tokenizer, pad_id
@@ -101,6 +102,11 @@ class AspectDataModule(L.LightningDataModule):
     def mention_counts(self) -> np.ndarray:
         """Reviews of the training split that mention each aspect, int64 [A]."""
         return self.splits.train.mention_counts
+
+    @property
+    def batch_size(self) -> int:
+        """Reviews of a training batch; ``auto`` goes by how many there are."""
+        return batch_size_for(len(self.splits.train)) if self._batch_size == "auto" else self._batch_size
 
     def reviews(self, split: str) -> Reviews | None:
         """The reviews of ``train``, ``val`` or ``test``; None where there is no such split."""

@@ -64,6 +64,7 @@ TINY = [
     "model.size.heads=2",
     "model.size.intermediate_size=64",
     "trainer.precision=32-true",
+    "data.batch_size=32",
 ]
 
 

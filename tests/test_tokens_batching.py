@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.labels import IGNORE
-from src.tokens.batching import Batches, BatchPlan, TokenisedSplit
+from src.tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.clip(RNG.lognormal(3.4, 0.6, 5003).astype(np.int64), 3, 256)  # uneven like real reviews
@@ -164,3 +164,10 @@ def test_loader_counts_real_tokens() -> None:
     loader = Batches(split, BatchPlan(split.lengths, batch_size=8))
     list(loader)
     assert loader.tokens == LENGTHS[:50].sum()
+
+
+@pytest.mark.parametrize(
+    ("reviews", "size"), [(3, 8), (440, 8), (799, 8), (800, 16), (1599, 16), (1600, 32), (7785, 32)]
+)
+def test_few_reviews_make_small_batches(reviews, size) -> None:
+    assert batch_size_for(reviews) == size

@@ -1,5 +1,6 @@
 """The real script, end to end, on a 1-layer, 32-wide encoder: exact files, figures, words, resume, sweeps, mistakes."""
 
+import csv
 import json
 import re
 import resource
@@ -8,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,6 +22,7 @@ from src.answers.thresholds import Thresholds, tune_thresholds
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
 from src.runs.run import Run
+from src.training.checkpoint import AtomicCheckpointIO
 from tests.conftest import ROOT, TINY, train
 from tests.test_datamodule import ROWS, write
 
@@ -58,11 +61,32 @@ def test_the_first_lines_say_what_is_trained_and_why(trained) -> None:
     assert "Warning" not in printed
 
 
+def epochs_logged(folder: Path) -> list[dict[str, str]]:
+    """The rows of metrics.csv that hold figures of an epoch's validation."""
+    with (folder / "metrics.csv").open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if row["val/pair_f1"]]
+
+
+def test_a_model_that_is_not_sure_of_anything_yet_is_monitored_all_the_same(tmp_path) -> None:
+    """With these rates no probability reaches 0.5: at that threshold every epoch has 0, and the first would be kept."""
+    words = [*TINY, "model.encoder_lr=1e-4", "model.head_lr=3e-4", "trainer.max_epochs=3", f"hydra.run.dir={tmp_path}"]
+    done = train(*words)
+    assert done.returncode == 0, done.stderr
+    rows = epochs_logged(tmp_path)
+    figures = [float(row["val/pair_f1"]) for row in rows]
+    assert {float(row["val/pair_f1_untuned"]) for row in rows} == {0.0} and min(figures) > 0
+    kept = AtomicCheckpointIO().load_checkpoint(tmp_path / "checkpoints" / "best.ckpt")["epoch"]
+    assert figures[kept] == max(figures)
+    assert "WARNING: the model has learned next to nothing: val/pair_f1 is 0." in done.stdout + done.stderr
+
+
 def test_the_summary_holds_what_the_report_will_need(trained) -> None:
     folder, printed = trained
     summary = Run(folder).read_summary()
     assert summary["task"] == "absa" and summary["monitor"] == "val/pair_f1"
-    assert summary["best"] == summary["figures_untuned"]["val"]["pair_f1"], "as it was monitored"
+    logged = [float(row["val/pair_f1"]) for row in epochs_logged(folder)]
+    assert summary["best"] == pytest.approx(max(logged), abs=1e-6), "as it was monitored: at the best cut"
+    assert summary["figures_untuned"]["val"]["pair_f1"] <= summary["best"]
     assert summary["figures"]["val"]["pair_f1"] >= summary["best"], "tuned on validation"
     assert summary["epochs"] == {"asked": 2, "run": 2}
     assert summary["steps"] == 2 * 14
