@@ -14,6 +14,7 @@ from omegaconf import DictConfig
 from src.errors import UserError
 from src.runs.folder import alone_in, goes_on
 from src.sweeps.jobs import command_to_go_on
+from src.training.scripts import run as run_script
 from src.training.scripts import user_error
 from train import plain
 
@@ -148,6 +149,7 @@ def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
 
 def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
+    run_script(job, begun=jobs, config="pretrain")
 
 
 if __name__ == "__main__":

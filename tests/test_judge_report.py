@@ -5,7 +5,6 @@ import html
 import json
 import re
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -277,7 +276,7 @@ def test_the_words_weigh_what_the_service_says(reported) -> None:
 
 def test_it_is_written_whole(tmp_path, monkeypatch) -> None:
     folder = make_run(tmp_path / "run")
-    monkeypatch.setattr(Path, "replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
+    monkeypatch.setattr("src.runs.machine.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
     with pytest.raises(OSError, match="full"):
         write_report(folder)
     assert not list(folder.glob(".*tmp")) and not (folder / "report.html").exists()

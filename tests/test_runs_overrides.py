@@ -16,11 +16,11 @@ from omegaconf import OmegaConf
 import pretrain
 import search
 import train
+from src import spelling
 from src.cli import main as absa
 from src.data.reviews import read_reviews
 from src.errors import UserError
 from src.runs.overrides import as_typed, explained, nearest, no_such_setting, settings_of
-from src.runs.run import spelling
 from src.spelling import override, pasted
 from tests.conftest import ROOT
 from tests.many import call, killed, small_data
