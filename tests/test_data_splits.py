@@ -364,14 +364,10 @@ def test_visfd() -> None:
 # --- weight --------------------------------------------------------------------------------------------------------
 
 
-def test_imports_are_light_and_point_upward() -> None:
+def test_imports_are_light() -> None:
     code = "import sys, src.data.report; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     assert not {"torch", "pandas", "pyarrow", "lightning", "transformers", "hydra"} & set(loaded.split())
-    order = ["faults", "tables", "annotations", "reviews", "findings", "splits", "data_report"]
-    for i, module in enumerate(order):
-        source = (ROOT / "src" / f"{module}.py").read_text(encoding="utf-8")
-        assert not [name for name in order[i:] if f"from src.{name} " in source or f"import {name}" in source]
 
 
 def test_relating_fifty_thousand_texts_takes_seconds(tmp_path: Path) -> None:
