@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Iterator
 from functools import partial
 from io import BufferedReader
-from typing import Any
+from typing import Any, NamedTuple
 
 from ..errors import quoted
 from ..spelling import set_to
@@ -195,28 +195,46 @@ def _csv(lines: Lines, separator: str, columns: list[str]) -> Iterator[Row]:
             yield Row(line, fault=fault)
 
 
+class _Failed(NamedTuple):
+    """A record that went wrong in line ``last``, in or behind the cell that begins in line ``cell``."""
+
+    error: Exception
+    cell: int
+    last: int
+
+
 def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Row]]:
     """Records that are not blank, or the row that says what is wrong, each with the line where it begins.
 
     After a record that is wrong, reading goes on with the line after its first: a stray quote swallows no good rows.
+    Its lines end within quotes, so a record that begins in one of them and leaves a cell open goes wrong where it did.
+    That is known without reading them once more, or the time would grow with the square of the lines.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LIMIT))
-    reader = csv.reader(lines, delimiter=separator, strict=True)
+    parse = partial(csv.reader, delimiter=separator, strict=True)
+    reader, failed = parse(lines), _Failed(TooLong(), 0, 0)
     while True:
         lines.mark()
         line = lines.number
         try:
-            cells = next(reader)
+            cells = next(reader if line >= failed.last else parse([next(lines)]))
         except StopIteration:
             return
         except Damaged as error:
             yield line, _damaged(line, error)
             return
         except (csv.Error, TooLong) as error:
-            fault = _wording(error, lines, line, separator)
-            lines.back(keep=1)
-            reader = csv.reader(lines, delimiter=separator, strict=True)
-            yield line, Row(line, fault=fault, rest="doubtful")
+            if line < failed.last and "end of data" in str(error):
+                failed = failed._replace(cell=max(line, failed.cell))
+            elif line < failed.last:
+                yield line, Row(line, fault=_wording(_Failed(error, line, line), line), rest="doubtful")
+                continue
+            else:
+                before = 0 if isinstance(error, TooLong) else _lines_before_bad_cell(lines.taken, separator)
+                failed = _Failed(error, line + before, lines.number - 1)
+                lines.back(keep=1)
+                reader = parse(lines)
+            yield line, Row(line, fault=_wording(failed, line), rest="doubtful")
         else:
             if lines.bad is not None:
                 yield line, _not_utf8(line, lines) or cells
@@ -224,14 +242,14 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Ro
                 yield line, cells
 
 
-def _wording(error: Exception, lines: Lines, line: int, separator: str) -> str:
-    if isinstance(error, TooLong):
+def _wording(failed: _Failed, line: int) -> str:
+    error = str(failed.error)
+    if isinstance(failed.error, TooLong):
         return f"the row is {TOO_LONG}, or than {LINES:,} lines; is a closing quote missing?"
-    if "new-line" in str(error):
+    if "new-line" in error:
         return "a carriage return stands outside quotes; lines end with a line feed"
-    before = _lines_before_bad_cell(lines.taken, separator)
-    cell = f"the quoted cell that begins {f'in line {line + before}' if before else 'here'}"
-    if "end of data" in str(error):
+    cell = f"the quoted cell that begins {f'in line {failed.cell}' if failed.cell > line else 'here'}"
+    if "end of data" in error:
         return f"{cell} is never closed"
     return f'{cell} goes on after its closing quote; a quote inside a quoted text is written twice ("")'
 
