@@ -3,6 +3,7 @@
 import csv
 import gzip
 import hashlib
+import json
 import logging
 import random
 import time
@@ -120,6 +121,16 @@ def test_a_packed_training_file_gives_the_same_reviews(tmp_path: Path, name: str
     assert (found.sentiment == wanted.sentiment).all() and (found.mentioned == wanted.mentioned).all()
     assert found.sha256 == hashlib.sha256(packed.read_bytes()).hexdigest()
     assert "2 reviews" in check_files([str(packed)])
+
+
+@pytest.mark.parametrize("size", [20, 5_000])
+def test_a_cut_packed_file_is_told_even_where_no_row_is_whole(tmp_path: Path, size: int) -> None:
+    text = "".join(random.Random(0).choices("abcdefgh", k=300_000))
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(json.dumps({"text": text, "Camera": "positive"}).encode())[:size])
+    for refused in (refused_by_check, refused_by_predict):
+        (fault,) = refused(path)
+        assert "Compressed file ended before" in fault
 
 
 def test_every_format_has_its_opener_and_only_text_is_packed(tmp_path: Path) -> None:

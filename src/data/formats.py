@@ -12,9 +12,10 @@ from io import BufferedReader
 
 from ..errors import Faults, quoted
 from ..spelling import setting
+from .csv_rows import open_csv
 from .files import TEXT_FORMATS, is_there, named_format, open_bytes, other_format, unknown_format
 from .rows import Given, Source
-from .text_rows import open_csv, open_jsonl, open_plain
+from .text_rows import open_jsonl, open_plain
 
 
 def _open_parquet(given: Given) -> Source | None:

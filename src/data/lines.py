@@ -32,6 +32,7 @@ class Lines:
         self._ahead: deque[tuple[bytes | None, int]] = deque()  # lines to be read again: None for too long; bytes
         self._taken: list[tuple[bytes | None, int]] = []  # since the mark
         self._held = 0  # bytes of these
+        self._broken: Damaged | None = None
 
     def __iter__(self) -> "Lines":
         return self
@@ -88,6 +89,8 @@ class Lines:
         self.mark()
 
     def _read(self) -> tuple[bytes | None, int]:
+        if self._broken:
+            raise self._broken
         try:
             raw = self._file.readline(LIMIT + 1)
             size = len(raw)
@@ -97,5 +100,6 @@ class Lines:
                 raw = self._file.readline(LIMIT)
                 size += len(raw)
         except (OSError, EOFError, zlib.error) as error:  # gzip tells a damaged file by any of them
-            raise Damaged(str(error)) from error
+            self._broken = Damaged(str(error))
+            raise self._broken from error
         return None, size

@@ -95,7 +95,8 @@ def column_called(wanted: str, option: str, source: Source, faults: Faults) -> s
 def text_column_of(source: Source, wanted: str | None, faults: Faults, ignored: Collection[str] = ()) -> str | None:
     """The column of texts: the one ``wanted``, else by its name; None if there is none, which is then a fault."""
     if not source.columns:
-        faults.add(source.name, "holds no row that can be read; is it in another format?")
+        why = next((f" (line {row.line}: {row.fault})" for row in source.rows() if row.fault), "")
+        faults.add(source.name, f"holds no row that can be read{why}; is it in another format?")
         return None
     if wanted is not None:
         found = column_called(wanted, "text_column", source, faults)
