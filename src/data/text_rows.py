@@ -95,25 +95,25 @@ def open_jsonl(given: Given) -> TextSource | None:
 
 def _plain(lines: Lines) -> Iterator[Row]:
     for line, text in _each(lines):
-        yield text if isinstance(text, Row) else Row(line, {"text": text.removesuffix("\n").removesuffix("\r")})
+        yield text if isinstance(text, Row) else Row(line, {"text": text})
 
 
 def _jsonl(lines: Lines, decode: Callable[[str], Any]) -> Iterator[Row]:
     for line, text in _each(lines):
         if isinstance(text, Row):
             yield text
-        elif not text.isspace():
+        elif text and not text.isspace():
             cells = _object(text, decode)
             yield Row(line, fault=cells) if isinstance(cells, str) else Row(line, cells)
 
 
 def _each(lines: Lines) -> Iterator[tuple[int, str | Row]]:
-    """Every line with its number, or the row that says why it cannot be read."""
+    """Every line without its end, with its number, or the row that says why it cannot be read."""
     while True:
         lines.mark()
         line = lines.number
         try:
-            text = next(lines)
+            text = next(lines).removesuffix("\n").removesuffix("\r")
         except StopIteration:
             return
         except TooLong:
