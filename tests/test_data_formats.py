@@ -75,7 +75,11 @@ CUT = gzip.compress(ROW + b"".join(b"%d,positive\n" % i**5 for i in range(20_000
         ("a.csv", ROW + b'"a\nb","c" d\n', ":4: the quoted cell that begins in line 5 goes on after its closing quote"),
         ("a.csv", ROW + b"a\rb,\n", ":4: a carriage return stands outside quotes"),
         ("a.csv", ROW + b"m\xe1y,\n", ":4: the bytes are not UTF-8 (first bad byte: 0xe1); save the file as UTF-8"),
-        ("a.jsonl", JSONL.encode() + b"{\n", ":3: not valid JSON: Expecting property name enclosed in double quotes at column 2"),
+        (
+            "a.jsonl",
+            JSONL.encode() + b"{\n",
+            ":3: not valid JSON: Expecting property name enclosed in double quotes at column 2",
+        ),
         ("a.jsonl", JSONL.encode() + b"[]\n", ":3: one JSON object a line is expected, this is a list"),
         ("a.jsonl", JSONL.encode() + b'{"text": "\\ud83d"}\n', ":3: the text holds half of a character"),
         ("a.jsonl", JSONL.encode() + b'{"text": 5}\n', ':3: "text" holds 5, a text is expected'),
