@@ -35,8 +35,7 @@ sys.path.insert(0, str(ROOT))
 import torch
 from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
-import src.data.files
-import src.data.tables
+import src.data.reviews
 import src.judge.best
 import src.model.torch_files
 import src.runs
@@ -553,19 +552,19 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
 
     def growing(checked: bool, path: Path, row: bytes) -> Before:
         def patch() -> None:
-            read = src.data.files.sha256_of
+            read, known = src.data.reviews.hash_of, dict[str, str | None]()
 
-            def then_grow(name: str, *more: Any, **options: Any) -> str | None:
-                digest = read(name, *more, **options)
-                if name == str(path):
+            def then_grow(name: str, faults: Any) -> str | None:
+                if name in known and not checked:
+                    return known[name]  # the file is not looked at again
+                first = name not in known
+                known[name] = read(name, faults)
+                if first and name == str(path):
                     with path.open("ab") as file:
                         file.write(row)
-                return digest
+                return known[name]
 
-            src.data.tables.sha256_of = then_grow  # type: ignore[attr-defined]
-            if not checked:
-                lines = src.data.files.read_lines
-                src.data.tables.read_lines = lambda name, digest, faults: lines(name, sha256(name), faults)  # type: ignore
+            src.data.reviews.hash_of = then_grow  # type: ignore[attr-defined]
 
         return patch
 
@@ -582,11 +581,6 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
     child = t.run(f"data.train={path}", *quick, run=t.folder / "grows", before=growing(False, path, row))
     result.harm(child.status == 0, f"unchecked, it is trained on under the hash of another (status {child.status})")
     yield result
-
-
-def sha256(name: str) -> str:
-    """Of a file as it is now."""
-    return hashlib.sha256(Path(name).read_bytes()).hexdigest()
 
 
 KINDS = {f.__name__: f for f in (kills, corruption, other_disk, full_disk, read_only, clock, two_runs, changing_data)}

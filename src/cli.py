@@ -61,7 +61,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL or Parquet")
+    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
     check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
     check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     check.add_argument("--label-column", help="default: label or labels, if there is one")
@@ -141,7 +141,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
     )
     predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help="CSV, TSV, JSONL, Parquet or text (a review a line); - for stdin")
+    predict.add_argument("file", metavar="FILE", help="CSV, TSV, JSONL, text (each also as .gz) or Parquet; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
     predict.add_argument(
         "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
@@ -220,7 +220,9 @@ def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
 def _predict(**options: Any) -> None:
     from .ship.predict.command import predict_file
 
-    if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
+    with as_options():
+        status = predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options)
+    if status:
         raise SystemExit(status)
 
 

@@ -4,30 +4,32 @@ import csv
 import io
 import json
 import random
+from pathlib import Path
 
 import pytest
 
 from src.data import lines as lines_module
-from src.data.rows import Place, Row
-from src.data.tables import open_table
-from src.data.text_rows import TextSource, open_text, sniff
-from src.errors import Faults, UserError
+from src.data.rows import Place, Row, Source
+from src.data.text_rows import sniff
+from src.errors import UserError
 from src.ship.predict import batch
 from src.ship.predict.writers import dumps
+from src.spelling import as_options
+from tests import reading
+from tests.reading import answerable
 
 
-def source(data: bytes, form: str, text_column: str | None = None, separator: str = ",") -> TextSource:
-    faults = Faults()
-    opened = open_text(
-        io.BufferedReader(io.BytesIO(data)), len(data), f"x.{form}", form, text_column, separator, faults
-    )
-    faults.raise_if_any()
-    assert opened is not None
-    return opened
+@pytest.fixture(autouse=True)
+def in_a_folder(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def source(data: bytes, form: str, separator: str | None = None) -> Source:
+    return reading.source(Path(f"x.{form}"), data, separator)
 
 
 def rows(data: bytes, form: str, **options: str) -> list[Row]:
-    return list(source(data, form, **options).rows())
+    return answerable(Path(f"x.{form}"), data, **options)
 
 
 def faults_of(found: list[Row]) -> list[tuple[int, str]]:
@@ -52,7 +54,7 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_read() -> None:
     found = rows(BROKEN, "csv")
     assert [row.text for row in found if not row.fault] == ["one", "seven"]
     assert faults_of(found) == [
-        (3, "the bytes are not UTF-8 (first bad byte: 0xff)"),
+        (3, "the bytes are not UTF-8 (first bad byte: 0xff); save the file as UTF-8"),
         (4, "the text is empty"),
         (5, "the row has 3 cells, the header has 2; a text that holds a separator needs double quotes"),
         (6, "the row has 1 cell, the header has 2"),
@@ -64,7 +66,7 @@ def test_a_stray_quote_swallows_no_good_row() -> None:
     found = rows(b'id,text\n1,"never closed\n2,"good, ""one"""\n3,"a" b\n4,four\n5,"open\n6,six\n', "csv")
     assert [(row.line, row.text) for row in found if not row.fault] == [(3, 'good, "one"'), (5, "four"), (7, "six")]
     assert [line for line, _ in faults_of(found)] == [2, 4, 6]
-    assert faults_of(found)[2][1] == "a quoted cell is never closed"
+    assert faults_of(found)[2][1] == "the quoted cell that begins here is never closed"
 
 
 def test_a_record_that_is_too_long_is_refused_and_no_other(monkeypatch) -> None:
@@ -91,9 +93,9 @@ def test_an_empty_row_in_quotes_is_a_row() -> None:
 def test_chunks_hold_no_more_than_they_may_whatever_column_is_long(monkeypatch) -> None:
     monkeypatch.setattr(batch, "CHARACTERS", 1000)
     data = b"text,x,y\n" + b"a,%s,\n" % (b"x" * 600) * 6
-    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "csv"))] == [2, 2, 2, 0]
+    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "csv"), "text")] == [2, 2, 2, 0]
     data = b'{"text": "a", "x": [{"y": "%s"}]}\n' % (b"x" * 600) * 4
-    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "jsonl"))] == [2, 2, 0]
+    assert [len(chunk.rows) for chunk in batch.chunks(source(data, "jsonl"), "text")] == [2, 2, 0]
     for data, form in ((b"text,x\n,long\n", "csv"), (b"long\xff\n", "txt")):
         (bad,) = rows(data, form)
         assert bad.fault and not bad.cells and not bad.text
@@ -104,34 +106,31 @@ def test_nul_bytes_and_nfd_pass() -> None:
     assert [row.text for row in rows(f"text\n{text}\n".encode(), "csv")] == [text]
 
 
-def test_as_training_reads(tmp_path) -> None:
-    """The same cells and lines as the reader of training files, on tables of all kinds of cells."""
+def test_cells_and_lines_are_those_of_the_standard_library() -> None:
     rng = random.Random(0)
     cells = ["", "a", ",", '"', "x\ny", "\r\n", "'", "đẹp", "a,b", '"q"', " ", "\u2028", "😀"]
     for seed in range(30):
-        file = tmp_path / f"{seed}.csv"
-        with file.open("w", encoding="utf-8-sig" if seed % 2 else "utf-8", newline="") as opened:
-            writer = csv.writer(opened, lineterminator="\r\n" if seed % 3 else "\n")
-            writer.writerow(["id", "text", "z"])
-            writer.writerows([i, *rng.choices(cells, k=2)] for i in range(20))
-        faults = Faults()
-        table = open_table(file, faults)
-        assert table is not None
-        found, trained = rows(file.read_bytes(), "csv"), list(table.rows)
-        assert [row.line for row in found] == [line for line, _ in trained]
-        pairs = zip(found, trained, strict=True)
-        assert all(row.cells == cells if not row.fault else not cells["text"].strip() for row, (_, cells) in pairs)
-        faults.raise_if_any()
+        text = io.StringIO(newline="")
+        writer = csv.writer(text, lineterminator="\r\n" if seed % 3 else "\n")
+        writer.writerow(["id", "text", "z"])
+        writer.writerows([i, *rng.choices(cells, k=2)] for i in range(20))
+        text.seek(0)
+        wanted, reader = [], csv.reader(text)
+        next(reader)
+        while len(wanted) < 20:
+            wanted.append((reader.line_num + 1, dict(zip(("id", "text", "z"), next(reader), strict=True))))
+        found = source(text.getvalue().encode("utf-8-sig" if seed % 2 else "utf-8"), "csv").rows()
+        assert [(row.line, row.cells) for row in found] == wanted
 
 
 @pytest.mark.parametrize(
     ("data", "said"),
     [
         (b"", "the file is empty"),
-        (b"a;text\n1;2\n", "try --separator ';'"),
+        (b"a;text\n1;2\n", "is the separator a semicolon. Set --separator ';'"),
         (b"a,b\n1,2\n", "no column of texts among a, b .* --text-column"),
         (b"text,text\n", 'columns 1 and 2 are both called "text"'),
-        (b'"text\n1\n', "the header cannot be read: a quoted cell is never closed"),
+        (b'"text\n1\n', "the header cannot be read: the quoted cell that begins here is never closed"),
         (b"text,\xff\n", "the header cannot be read: the bytes are not UTF-8"),
         (b"\x1f\x8b\x08...", "this is gzip"),
         (b"PK\x03\x04...", "an Excel file"),
@@ -139,14 +138,14 @@ def test_as_training_reads(tmp_path) -> None:
     ],
 )
 def test_a_file_without_a_header_to_read_is_refused(data, said) -> None:
-    with pytest.raises(UserError, match=said):
-        source(data, "csv")
+    with pytest.raises(UserError, match=said), as_options():
+        rows(data, "csv")
 
 
 def test_the_text_column_can_be_named() -> None:
     assert [row.text for row in rows(b"data;said\n1;x\n", "csv", text_column="said", separator=";")] == ["x"]
     with pytest.raises(UserError, match=r'no column "sayd".*did you mean "said"'):
-        source(b"data,said\n1,x\n", "csv", text_column="sayd")
+        rows(b"data,said\n1,x\n", "csv", text_column="sayd")
 
 
 # --- JSONL and plain text ---
@@ -197,7 +196,7 @@ def test_the_first_rows_of_jsonl_say_which_key_is_the_text() -> None:
     data = b'{"note": "x"}\n{"comment": "a", "note": "y"}\n'
     assert [row.text for row in rows(data, "jsonl") if not row.fault] == ["a"]
     with pytest.raises(UserError, match="holds no row that can be read"):
-        source(b"not json\n", "jsonl")
+        rows(b"not json\n", "jsonl")
 
 
 def test_plain_text_is_a_review_a_line() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import datetime
+import gzip
 import json
 import os
 import subprocess
@@ -219,6 +220,18 @@ def test_bad_rows_go_to_their_file_and_the_status_says_so(exported, predictor, t
     file.write_text("text\ntốt\n", encoding="utf-8")
     assert predict(exported, file, "-o", tmp_path / "a.b.csv", "--overwrite") == 0
     assert not (tmp_path / "a.b.errors.jsonl").exists()  # an earlier file's errors are not this one's
+
+
+def test_packed_input_is_answered_as_it_is_unpacked(exported, tmp_path) -> None:
+    data = "id,text\n1,pin tốt\n2,\n3,máy tệ\n".encode()
+    (tmp_path / "a.csv").write_bytes(data)
+    (tmp_path / "b.csv.gz").write_bytes(gzip.compress(data))
+    for name in ("a.csv", "b.csv.gz"):
+        assert predict(exported, tmp_path / name, "-o", tmp_path / f"{name[0]}.jsonl") == 1
+    assert jsonl(tmp_path / "b.jsonl") == jsonl(tmp_path / "a.jsonl") and len(jsonl(tmp_path / "a.jsonl")) == 2
+    assert jsonl(tmp_path / "b.errors.jsonl") == [{"line": 3, "reason": "the text is empty"}]
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(data + b"4,m\n" * 100_000)[:-20])
+    assert predict(exported, tmp_path / "c.csv.gz", "-o", "-") == 1  # what is before the damage is answered
 
 
 def test_long_texts_are_answered(exported, tmp_path) -> None:

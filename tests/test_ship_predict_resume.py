@@ -1,6 +1,7 @@
 """A kill loses nothing and repeats nothing: --resume ends in the very bytes of a command that was let run."""
 
 import csv
+import gzip
 import io
 import json
 import os
@@ -41,6 +42,10 @@ def texts() -> list[str]:
 
 
 def write_input(path: Path, texts: list[str], repeat: int = 1) -> Path:
+    if path.suffix == ".gz":
+        plain = write_input(path.with_suffix(""), texts, repeat)
+        path.write_bytes(gzip.compress(plain.read_bytes()))
+        return path
     rows = [{"id": i, "text": text} for i, text in enumerate(texts * repeat)]
     if path.suffix == ".csv":
         with path.open("w", encoding="utf-8-sig", newline="") as file:
@@ -76,6 +81,7 @@ def small_steps(monkeypatch) -> None:
         ("parquet", "parquet"),
         ("parquet", "jsonl"),
         ("txt", "csv"),
+        ("csv.gz", "jsonl"),
     ],
 )
 def test_the_resumed_files_are_those_of_one_run(

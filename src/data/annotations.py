@@ -12,7 +12,7 @@ import numpy as np
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE, SENTIMENTS, C
 from ..spelling import added_to
-from .tables import Table, clean_name
+from .rows import Source, clean_name
 
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
 SPOKEN = tuple(name.capitalize() for name in SENTIMENTS)
@@ -22,21 +22,23 @@ BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
 
 
 class Annotations:
-    """What the rows of one table say of the aspects: judged one by one, gathered into arrays.
+    """What the rows of one file say of the aspects: judged one by one, gathered into arrays.
 
     ``label`` is the column of braces; None is the wide layout, where all columns but ``others`` are aspects.
     """
 
     def __init__(
         self,
-        table: Table,
+        source: Source,
         label: str | None,
         others: frozenset[str],
         declared: tuple[str, ...] | None,
         faults: Faults,
         ignored: Sequence[str] = (),
     ) -> None:
-        self.table, self.label, self.others, self.declared, self.faults = table, label, others, declared, faults
+        self.path, self.header, self.faults = source.name, source.header, faults
+        self.label, self.others, self.declared = label, others, declared
+        self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
         self.ignored = ignored  # as it was asked for, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
@@ -47,14 +49,16 @@ class Annotations:
     def read(self, line: int, cells: Mapping[str, object]) -> dict[str, int]:
         """What a row says: aspect -> sentiment or MENTIONED; nothing if some of it is wrong, which is then a fault."""
         wide, declared = self.label is None, self.declared
+        if not self.header and not cells.keys() <= self.seen.keys():
+            self.seen.update(dict.fromkeys(cells))
         if self.label is None:
             others = self.others
             pairs = [(name, cell) for name, cell in cells.items() if cell not in ("", None) and name not in others]
         else:
             try:
-                pairs = _pairs(cells.get(self.label), self.label, not self.table.header)
+                pairs = _pairs(cells.get(self.label), self.label, not self.header)
             except ValueError as error:
-                self.faults.add(self.table.path, str(error), line)
+                self.faults.add(self.path, str(error), line)
                 return {}
         said: dict[str, int] = {}
         right = True
@@ -66,7 +70,7 @@ class Annotations:
                 right = False
                 if not wide:  # in the wide layout it is told once, of the column
                     unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
-                    self.faults.add(self.table.path, unknown + did_you_mean(aspect, declared), line)
+                    self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
             elif code >= BLANK:
                 right = False
                 self.bad_counts[aspect] += 1
@@ -75,7 +79,7 @@ class Annotations:
             elif said.setdefault(aspect, code) != code:
                 right = False
                 both = " and as ".join((*SENTIMENTS, "mentioned")[c] for c in (said[aspect], code))
-                self.faults.add(self.table.path, f"aspect {quoted(aspect)} is there twice, as {both}", line)
+                self.faults.add(self.path, f"aspect {quoted(aspect)} is there twice, as {both}", line)
         self.well_said.update(said)
         return said if right else {}
 
@@ -104,24 +108,24 @@ class Annotations:
         return aspects, mentioned, sentiment
 
     def _aspects(self) -> tuple[str, ...]:
-        table, wide = self.table, self.label is None
-        columns = list(dict.fromkeys(name for name in table.columns if wide and name not in self.others))
+        wide = self.label is None
+        columns = [name for name in self.seen if wide and name not in self.others]
         if self.declared is None:
-            names = columns if wide and table.header else sorted({*columns, *self.place})
+            names = columns if wide and self.header else sorted({*columns, *self.place})
             for a, b in combinations(names, 2):
                 if a.casefold() == b.casefold():
                     alike = "differ in case only; write them alike"
-                    self.faults.add(table.path, f"the aspects {quoted(a)} and {quoted(b)} {alike}")
+                    self.faults.add(self.path, f"the aspects {quoted(a)} and {quoted(b)} {alike}")
             return tuple(names)
         for name in columns:
             if name not in self.place:
                 unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
                 remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
-                self.faults.add(table.path, unknown + remedy)
+                self.faults.add(self.path, unknown + remedy)
         for name in self.declared:
-            if wide and table.header and name not in table.columns:
-                missing = f"there is no column for the aspect {quoted(name)} among {listed(table.columns)}"
-                self.faults.add(table.path, missing + did_you_mean(name, tuple(table.columns)))
+            if wide and self.header and name not in self.seen:
+                missing = f"there is no column for the aspect {quoted(name)} among {listed(tuple(self.seen))}"
+                self.faults.add(self.path, missing + did_you_mean(name, tuple(self.seen)))
         return self.declared
 
     def _ignoring(self, column: str) -> str:
@@ -135,10 +139,10 @@ class Annotations:
                 found = ", ".join(list(dict.fromkeys(quoted(cell) for _, cell in cells))[:3])
                 column = f"the column {quoted(aspect)} holds no sentiment but {found}"
                 remedy = f"if it is no aspect, {self._ignoring(aspect)} leaves it out"
-                self.faults.add(self.table.path, f"{column}; {listed(SPOKEN)} are expected, and {remedy}")
+                self.faults.add(self.path, f"{column}; {listed(SPOKEN)} are expected, and {remedy}")
                 continue
             for (line, cell), hint in zip(cells, hints, strict=True):
-                self.faults.add(self.table.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)
+                self.faults.add(self.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)
             self.faults.add_untold(self.bad_counts[aspect] - len(cells))
 
 

@@ -1,19 +1,15 @@
-"""Texts without labels, out of plain text, CSV, TSV and JSONL files, packed with gzip or not."""
+"""Texts without labels, out of files of any format."""
 
-import gzip
 import hashlib
 import logging
-import zlib
 from collections.abc import Iterable, Sequence
-from io import BufferedReader
-from pathlib import Path
-from typing import Any, NamedTuple
+from contextlib import ExitStack
+from typing import NamedTuple
 
-from ..errors import Faults, did_you_mean
-from .text_rows import open_text
+from ..errors import Faults
+from .formats import open_rows
+from .rows import Row, text_column_of, with_text
 from .texts import Texts
-
-FORMATS = ("txt", "csv", "tsv", "jsonl")
 
 log = logging.getLogger(__name__)
 
@@ -38,17 +34,20 @@ def read_corpus(
     digest, seen = hashlib.sha256(), set[bytes]()
     for file in [files] if isinstance(files, str) else files:
         repeats, unread, first = 0, 0, ""
-        for line, text, fault in _rows(file, text_column, separator, faults):
-            if fault:
-                unread, first = unread + 1, first or f"line {line}: {fault}"
+        for row in _rows(file, text_column, separator, faults):
+            if row.rest == "lost":
+                faults.add(file, row.fault, row.line)
+            elif row.fault:
+                unread, first = unread + 1, first or f"line {row.line}: {row.fault}"
+            if row.fault:
                 continue
-            key = hashlib.blake2b(text.strip().encode(), digest_size=8).digest()
+            key = hashlib.blake2b(row.text.strip().encode(), digest_size=8).digest()
             if key in seen:
                 repeats += 1
                 continue
             seen.add(key)
             digest.update(key)
-            (held if int.from_bytes(key, "big") < val * 2**64 else train).append(text)
+            (held if int.from_bytes(key, "big") < val * 2**64 else train).append(row.text)
         if unread:
             log.warning(f"{file}: {unread:,} rows left out, the first at {first}")
         if repeats:
@@ -63,23 +62,10 @@ def read_corpus(
     return Corpus(train, held, digest.hexdigest())
 
 
-def _rows(file: str, column: str | None, separator: str | None, faults: Faults) -> Iterable[tuple[int, str, str]]:
-    path = Path(file).expanduser()
-    zipped = path.suffix.lower() == ".gz"
-    form = (path.with_suffix("") if zipped else path).suffix.lower().lstrip(".")
-    if not path.is_file():
-        names = tuple(f.name for f in path.parent.iterdir()) if path.parent.is_dir() else ()
-        faults.add(file, f"there is no such file{did_you_mean(path.name, names)}")
-        return
-    if form not in FORMATS:
-        known = ", ".join(f".{f}" for f in FORMATS)
-        faults.add(file, f"the format is told from the name: {known}, each also with .gz behind it")
-        return
-    try:
-        with path.open("rb") as plain:
-            opened: Any = BufferedReader(gzip.GzipFile(fileobj=plain)) if zipped else plain
-            source = open_text(opened, None, file, form, column, separator or ("\t" if form == "tsv" else ","), faults)
-            for row in source.rows() if source else ():
-                yield row.line, row.text, row.fault
-    except (OSError, EOFError, zlib.error) as error:  # gzip tells a damaged file by any of them
-        faults.add(file, f"cannot be read ({error})")
+def _rows(file: str, column: str | None, separator: str | None, faults: Faults) -> Iterable[Row]:
+    with ExitStack() as opened:
+        source = open_rows(file, opened, faults, separator=separator)
+        text = text_column_of(source, None if source.columns == ["text"] else column, faults) if source else None
+        if source is not None and text is not None:
+            for row in source.rows():
+                yield with_text(row, text)

@@ -1,96 +1,85 @@
-"""Files that are read twice and never held: once to hash them and to check their bytes, and once for what they say.
+"""Files on the disk: whether they are there, the formats that their names tell, their bytes and their hashes."""
 
-The second reading hashes again. Where the two hashes differ the file changed meanwhile, which is a fault: what was read
-is always what the hash names.
-"""
-
-import hashlib
-import io
-from collections.abc import Iterator, Sequence
+import gzip
+from contextlib import ExitStack
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import BinaryIO
 
 from ..errors import Faults, did_you_mean
 from ..runs.machine import sha256
 
+TEXT_FORMATS = ("csv", "tsv", "jsonl", "txt")  # each also packed with gzip
+FORMATS = (*TEXT_FORMATS[:3], "parquet", "txt")
 CHANGED = "the file changed while it was read; once it is whole, try again"
+OTHER_FORMATS = {  # first bytes -> what they mean, and what to do
+    b"\x1f\x8b": "this is gzip; let its name end in .gz, or unpack it with gunzip -c",
+    b"PK\x03\x04": "this is a zip or an Excel file; save the sheet as CSV (UTF-8)",
+    b"PAR1": "this is Parquet; call it .parquet",
+    b"\xff\xfe": "this is UTF-16; save the file as UTF-8",
+    b"\xfe\xff": "this is UTF-16; save the file as UTF-8",
+}
 
 
-def is_there(path: str, extensions: Sequence[str], faults: Faults) -> bool:
-    """Whether there is such a file, with one of the extensions; else that is a fault."""
-    file, extension = Path(path).expanduser(), Path(path).suffix.lower()
+def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
+    """Whether there is such a file, or such a pipe where ``pipes`` will do; if not, that is a fault."""
+    file = Path(path).expanduser()
     if file.is_dir():
         faults.add(path, "this is a folder, a file is expected")
     elif not file.parent.is_dir():
         faults.add(path, f"there is no such file, nor a folder {file.parent}")
     elif not file.exists():
-        faults.add(
-            path, f"there is no such file{did_you_mean(file.name, tuple(f.name for f in file.parent.iterdir()))}"
-        )
-    elif extension not in extensions:
-        found = f"{extension} is none of {', '.join(extensions)}" if extension else "it has no extension, such as .csv"
-        faults.add(path, f"the format is told from the name, and {found}")
-    elif not file.is_file():
+        names = tuple(beside.name for beside in file.parent.iterdir())
+        faults.add(path, f"there is no such file{did_you_mean(file.name, names)}")
+    elif not (pipes or file.is_file()):
         faults.add(path, "this is a pipe or a device, a file is expected: it is read twice")
     else:
         return True
     return False
 
 
-def sha256_of(path: str, faults: Faults, text: bool) -> str | None:
-    """The hash of a file's bytes; None if they cannot be read, or if text is expected and they are not UTF-8."""
-    digest, line = hashlib.sha256(), 0
+def named_format(path: str) -> tuple[str, bool]:
+    """The format that a file's name tells, and whether it is packed: ``("csv", True)`` for ``a.CSV.gz``."""
+    name = Path(path.lower())
+    zipped = name.suffix == ".gz" and name.with_suffix("").suffix[1:] in TEXT_FORMATS
+    return (name.with_suffix("") if zipped else name).suffix[1:], zipped
+
+
+def unknown_format(path: str) -> str:
+    """That the name tells no format which is read."""
+    form, _ = named_format(path)
+    known = ", ".join(f".{known}" for known in FORMATS)
+    found = f".{form} is none of {known} (all but .parquet also with .gz)" if form else ""
+    hint = did_you_mean(form, FORMATS)
+    return f"the format is told from the name, and {found or 'it has no extension, such as .csv'}{hint}"
+
+
+def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> BufferedReader | None:
+    """A file's bytes, unpacked if it is ``zipped``, for as long as ``opened``; None if that is a fault."""
     try:
-        if not text:
-            return sha256(Path(path).expanduser())
-        with Path(path).expanduser().open("rb") as file:
-            for raw in file:
-                line += 1
-                digest.update(raw)
-                raw.decode()
-    except UnicodeDecodeError as error:
-        bad = f"first bad byte: 0x{raw[error.start]:02x}"
-        faults.add(path, f"the bytes are not UTF-8 ({bad}); save the file as UTF-8", line)
-    except OSError as error:
-        faults.add(path, f"cannot be read: {error.strerror}")
+        file = opened.enter_context(Path(path).expanduser().open("rb"))
+        if zipped:
+            file = BufferedReader(opened.enter_context(gzip.GzipFile(fileobj=file)))
+            file.peek(1)
+    except gzip.BadGzipFile:
+        faults.add(path, "its name ends in .gz, but this is no gzip")
+    except (OSError, EOFError) as error:
+        faults.add(path, f"cannot be read ({getattr(error, 'strerror', None) or error})")
     else:
-        return digest.hexdigest()
+        return file
     return None
 
 
-class _Hashed(io.RawIOBase):
-    """A file's bytes, hashed as they are read."""
-
-    def __init__(self, path: str) -> None:
-        self._file = Path(path).expanduser().open("rb", buffering=0)
-        self.sha256 = hashlib.sha256()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer)
-        self.sha256.update(memoryview(buffer)[:count])
-        return count
-
-    def close(self) -> None:
-        self._file.close()
-        super().close()
+def other_format(file: BinaryIO) -> str | None:
+    """What a buffered file is, if its first bytes say that it is no text in UTF-8, and what to do."""
+    head: bytes = file.peek(64)  # type: ignore[attr-defined]  # of a buffered reader
+    return next((said for start, said in OTHER_FORMATS.items() if head.startswith(start)), None)
 
 
-def read_lines(path: str, sha256: str, faults: Faults) -> Iterator[str]:
-    """Lines as an editor counts them, with their ends; U+2028 and its like are not among these.
-
-    A fault is told behind the last line if ``sha256`` is not the hash of what was read.
-    """
+def hash_of(path: str, faults: Faults) -> str | None:
+    """The SHA-256 of a file as it is on the disk; None if it cannot be read, which is then a fault."""
     try:
-        file = _Hashed(path)
-        with io.TextIOWrapper(io.BufferedReader(file, 1 << 16), encoding="utf-8-sig", newline="") as lines:
-            yield from lines
+        return sha256(Path(path).expanduser())
     except OSError as error:
-        faults.add(path, f"cannot be read: {error.strerror}")
-    except UnicodeDecodeError:
-        faults.add(path, CHANGED)
-    else:
-        if file.sha256.hexdigest() != sha256:
-            faults.add(path, CHANGED)
+        faults.add(path, f"cannot be read ({error.strerror})")
+        return None

@@ -1,5 +1,6 @@
 """Lines of a stream of any length, with their place in it and a way back."""
 
+import zlib
 from collections import deque
 from typing import BinaryIO
 
@@ -12,19 +13,26 @@ class TooLong(Exception):
     """A line, or the lines since :meth:`Lines.mark`, are longer than :data:`LIMIT`, or more than :data:`LINES`."""
 
 
+class Damaged(Exception):
+    """The stream cannot be read any further: a damaged gzip file, or a disk that fails."""
+
+
 class Lines:
     """Iterates over decoded lines, ends included. ``offset`` (bytes) and ``number`` are those of the next line.
 
-    A line ends with a line feed. Bytes that are not UTF-8 come as lone surrogates (``surrogateescape``), so that the
-    row that holds them can be refused, and no other. A line that is too long is passed over, and raises TooLong.
+    A line ends with a line feed. Bytes that are not UTF-8 come as lone surrogates (``surrogateescape``), and the first
+    of them since the mark is kept in ``bad``: so the row that holds them can be refused, and no other. A line that is
+    too long is passed over, and raises TooLong. Raises Damaged where the stream breaks off.
     """
 
     def __init__(self, file: BinaryIO) -> None:
         self.offset, self.number = 0, 1
+        self.bad: int | None = None
         self._file = file
         self._ahead: deque[tuple[bytes | None, int]] = deque()  # lines to be read again: None for too long; bytes
         self._taken: list[tuple[bytes | None, int]] = []  # since the mark
         self._held = 0  # bytes of these
+        self._broken: Damaged | None = None
 
     def __iter__(self) -> "Lines":
         return self
@@ -41,17 +49,29 @@ class Lines:
         self.number += 1
         if raw is None or self._held > LIMIT or len(self._taken) > LINES:
             raise TooLong
-        return (raw.removeprefix(BOM) if at_start else raw).decode(errors="surrogateescape")
+        if at_start:
+            raw = raw.removeprefix(BOM)
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            if self.bad is None:
+                self.bad = raw[error.start]
+            return raw.decode(errors="surrogateescape")
 
     @property
     def blank(self) -> bool:
         """Whether the lines since the mark hold nothing but white space."""
         return all(raw is not None and not raw.strip() for raw, _ in self._taken)
 
+    @property
+    def taken(self) -> str:
+        """The lines since the mark, those that are too long left out."""
+        return b"".join(raw for raw, _ in self._taken if raw is not None).decode(errors="surrogateescape")
+
     def mark(self) -> None:
         """A record begins here: :meth:`back` can go no further."""
         self._taken.clear()
-        self._held = 0
+        self._held, self.bad = 0, None
 
     def back(self, keep: int = 0) -> None:
         """Read the lines since the mark again, but for the first ``keep``."""
@@ -69,11 +89,17 @@ class Lines:
         self.mark()
 
     def _read(self) -> tuple[bytes | None, int]:
-        raw = self._file.readline(LIMIT + 1)
-        size = len(raw)
-        if size <= LIMIT:
-            return raw, size
-        while raw and not raw.endswith(b"\n"):
-            raw = self._file.readline(LIMIT)
-            size += len(raw)
+        if self._broken:
+            raise self._broken
+        try:
+            raw = self._file.readline(LIMIT + 1)
+            size = len(raw)
+            if size <= LIMIT:
+                return raw, size
+            while raw and not raw.endswith(b"\n"):
+                raw = self._file.readline(LIMIT)
+                size += len(raw)
+        except (OSError, EOFError, zlib.error) as error:  # gzip tells a damaged file by any of them
+            self._broken = Damaged(str(error))
+            raise self._broken from error
         return None, size

@@ -2,13 +2,14 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 from pyarrow import parquet
 
-from ..errors import Faults, quoted
-from .rows import Place, Row, row_of, text_column_of
+from ..errors import quoted
+from .rows import Given, Place, Row, tell_repeated
 
 ROWS = 1024  # that are read at a time, fewer where they are large
 BYTES = 16 * 2**20  # that they may take
@@ -18,10 +19,14 @@ BUFFER = 2**20  # bytes that are read ahead of a column, not all of its chunk
 class ParquetSource:
     """A :class:`src.data.rows.Source` over a Parquet file. What JSON lacks comes as text (dates: ISO 8601)."""
 
-    def __init__(self, file: parquet.ParquetFile, column: str) -> None:
-        self.columns: list[str] | None = list(file.schema_arrow.names)
+    header = True
+
+    def __init__(self, name: str, file: parquet.ParquetFile, columns: list[str]) -> None:
+        self.name, self.columns = name, columns
         self.size: int | None = file.metadata.num_rows
-        self._file, self._column = file, column
+        kinds = zip(columns, file.schema_arrow.types, strict=True)
+        self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))
+        self._file = file
         self._next = 0
 
     @property
@@ -32,32 +37,32 @@ class ParquetSource:
         self._next = place.offset
 
     def rows(self) -> Iterator[Row]:
-        assert self.columns is not None
         try:
             for batch in batches(self._file, self._next):
-                for cells in zip(*map(plain, batch.columns), strict=True):
+                columns = [plain(column) for column in batch.columns]
+                for cells in zip(*columns, strict=True):
                     self._next += 1
                     row = dict(zip(self.columns, cells, strict=True))
                     bad = next((f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), "")
-                    yield Row(self._next, fault=bad) if bad else row_of(self._next, row, self._column)
+                    yield Row(self._next, fault=bad) if bad else Row(self._next, row)
         except (pa.ArrowException, OSError) as error:
-            yield Row(self._next + 1, fault=f"damaged from this row on: {str(error).splitlines()[0]}")
+            fault = f"damaged from this row on: {str(error).splitlines()[0]}"
+            yield Row(self._next + 1, fault=fault, rest="lost")
 
 
-def open_parquet(path: str, text_column: str | None, faults: Faults) -> ParquetSource | None:
-    """A source over the file; None if ``faults`` say why there is none."""
+def open_parquet(given: Given) -> ParquetSource | None:
+    """The rows of a file that can be read anywhere (no stream)."""
+    if given.size is None:
+        given.faults.add(given.name, "Parquet cannot be read from a stream; give a file")
+        return None
     try:
-        file = opened(path)
+        file = opened(str(Path(given.name).expanduser()))
     except (pa.ArrowException, OSError) as error:
-        faults.add(path, f"not a Parquet file: {str(error).splitlines()[0]}")
+        given.faults.add(given.name, f"not a Parquet file: {str(error).splitlines()[0]}")
         return None
-    names = file.schema_arrow.names
-    if twice := {name for name in names if names.count(name) > 1}:
-        for name in sorted(twice):
-            faults.add(path, f"two columns are called {quoted(name)}")
-        return None
-    column = text_column_of(names, text_column, path, faults)
-    return None if column is None else ParquetSource(file, column)
+    columns = [given.clean(name) if given.clean else name for name in file.schema_arrow.names]
+    tell_repeated(columns, given.name, given.faults)
+    return ParquetSource(given.name, file, columns)
 
 
 def opened(path: str) -> parquet.ParquetFile:
@@ -90,6 +95,11 @@ class Unreadable:
 def plain(values: pa.Array) -> list[Any]:
     """A column as values that JSON has, however nested: times and decimals as text, bytes in hexadecimal."""
     try:
+        if _is_simple(values.type):
+            return list(values.to_pylist())
+    except UnicodeDecodeError:
+        pass  # value by value, to tell which one it is
+    try:
         values = values.cast(_readable(values.type))
     except pa.ArrowInvalid as error:  # such as a moment that no calendar has: tell which row it is in
         if len(values) == 1:
@@ -117,6 +127,17 @@ def _jsonable(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): _jsonable(item) for key, item in value.items()}
     return [_jsonable(item) for item in value] if isinstance(value, list | tuple) else str(value)
+
+
+def _is_binary(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
+
+
+def _is_simple(kind: pa.DataType) -> bool:
+    """Whether JSON has all its values, so that they need no second look."""
+    kinds = pa.types
+    texts = kinds.is_string(kind) or kinds.is_large_string(kind)
+    return bool(texts or kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind))
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:

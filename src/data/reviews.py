@@ -6,22 +6,24 @@ ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is
 """
 
 from array import array
-from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..errors import Faults, UserError, did_you_mean, kind_of, listed, quoted
+from ..errors import Faults, UserError, listed, quoted
 from ..labels import C
 from ..spelling import setting
 from .annotations import Annotations
-from .tables import Table, clean_name, open_table
+from .files import CHANGED, hash_of, is_there
+from .formats import open_rows
+from .rows import Source, clean_name, column_called, is_blank, no_text, text_column_of
 from .texts import Texts
 
-TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
 LABEL_COLUMNS = ("label", "labels")
 ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
 IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
@@ -121,37 +123,58 @@ def read_reviews(
 
 def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Reviews, tuple[str, ...]] | None:
     """:func:`read_reviews` of one file among several: what is wrong goes to ``faults``, the rest is returned."""
+    path, before = str(path), len(faults)
     declared = None if columns.aspects is None else _declared(columns.aspects)
-    before = len(faults)
-    table = open_table(path, faults, columns.separator)
-    layout = _layout(table, columns, faults) if table else None
-    if table is None or layout is None:
+    sha256 = hash_of(path, faults) if is_there(path, faults) else None
+    if sha256 is None:
         return None
-    labels = Annotations(table, layout.label, layout.others, declared, faults, columns.ignore_columns)
-    texts, names = Texts(), None if layout.id is None else Texts()
-    lines, without_text, without_label = array("q"), array("q"), array("q")
-    for line, cells in table.rows:
-        said = labels.read(line, cells)
-        text = cells.get(layout.text)
-        if text is None or (isinstance(text, str) and (not text or text.isspace())):
-            without_text.append(line)
-        elif not isinstance(text, str):
-            faults.add(table.path, f"{quoted(layout.text)} holds {kind_of(text)}, a text is expected", line)
-        elif said:
-            texts.append(text)
-            if layout.id is not None and names is not None:
-                name = cells.get(layout.id)
-                names.append(str(line if name in (None, "") else name))
-            lines.append(line)
-            labels.keep(said)
-        if not said:
-            without_label.append(line)
+    with ExitStack() as opened:
+        source = open_rows(path, opened, faults, separator=columns.separator, clean=clean_name)
+        rows = good(source, faults) if source else iter(())
+        if source and not source.columns:
+            deque(rows, maxlen=0)  # there is none, and that has been told
+        layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
+        if source is None or layout is None:
+            return None
+        labels = Annotations(source, layout.label, layout.others, declared, faults, columns.ignore_columns)
+        texts, names = Texts(), None if layout.id is None else Texts()
+        lines, without_text, without_label = array("q"), array("q"), array("q")
+        for line, cells in rows:
+            said = labels.read(line, cells)
+            text = cells.get(layout.text)
+            if is_blank(text):
+                without_text.append(line)
+            elif fault := no_text(text, layout.text):
+                faults.add(path, fault, line)
+            elif said:
+                texts.append(text)
+                if layout.id is not None and names is not None:
+                    name = cells.get(layout.id)
+                    names.append(str(line if name in (None, "") else name))
+                lines.append(line)
+                labels.keep(said)
+            if not said:
+                without_label.append(line)
     found, mentioned, sentiment = labels.finish()
     left_out = np.asarray(without_text), np.asarray(without_label)
-    reviews = Reviews(table.path, table.sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
-    if not texts and len(faults) == before:
-        faults.add(table.path, f"none of the {reviews.rows:,} rows has both a text and a label")
+    reviews = Reviews(path, sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
+    if hash_of(path, faults) != sha256:  # what was read is always what the hash names
+        faults.add(path, CHANGED)
+    elif not texts and len(faults) == before:
+        none = f"none of the {reviews.rows:,} rows has both a text and a label"
+        faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
+
+
+def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The rows without a fault, and their lines; behind a stray quote, or in another encoding, none can be trusted."""
+    for row in source.rows():
+        if not row.fault:
+            yield row.line, row.cells
+            continue
+        faults.add(source.name, row.fault, row.line)
+        if row.rest == "doubtful":
+            return
 
 
 # --- columns ---------------------------------------------------------------------------------------------------------
@@ -166,29 +189,24 @@ class _Layout(NamedTuple):
     others: frozenset[str]
 
 
-def _layout(table: Table, columns: Columns, faults: Faults) -> _Layout | None:
+def _layout(source: Source, columns: Columns, faults: Faults) -> _Layout | None:
     ignored = {clean_name(name) for name in columns.ignore_columns}
-    by_name = {name.lower(): name for name in reversed(table.columns) if name not in ignored}
-    among = f"among {listed(table.columns)}"
+    by_name = {name.lower(): name for name in reversed(source.columns) if name not in ignored}
+    among = f"among {listed(source.columns)}"
     before = len(faults)
 
-    def choose(names: Iterable[str], chosen: str | None = None, option: str = "") -> str | None:
-        if chosen is None:
-            return next((by_name[name] for name in names if name in by_name), None)
-        if clean_name(chosen) not in table.columns:
-            hint = did_you_mean(chosen, tuple(table.columns))
-            faults.add(table.path, f"there is no column {quoted(chosen)} ({setting(option)}) {among}{hint}")
-        return clean_name(chosen)
+    def choose(names: Iterable[str]) -> str | None:
+        return next((by_name[name] for name in names if name in by_name), None)
 
-    text = choose(TEXT_COLUMNS, columns.text_column, "text_column")
-    label = choose(LABEL_COLUMNS, columns.label_column, "label_column")
+    text = text_column_of(source, columns.text_column, faults, ignored)
+    label = choose(LABEL_COLUMNS)
+    if columns.label_column is not None:
+        label = column_called(columns.label_column, "label_column", source, faults)
     if text is None:
-        names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with {setting('text_column')}"
-        faults.add(table.path, f"no column of texts {among} {names}")
         return None
     others = frozenset({text, *ignored} | {by_name[n] for n in (*ID_COLUMNS, *IGNORED_COLUMNS) if n in by_name})
-    if label is None and others.issuperset(table.columns):
-        faults.add(table.path, f"no column of aspects nor of labels {among}")
+    if label is None and len(faults) == before and others.issuperset(source.columns):
+        faults.add(source.name, f"no column of aspects nor of labels {among}")
     return _Layout(text, choose(ID_COLUMNS), label, others) if len(faults) == before else None
 
 

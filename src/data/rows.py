@@ -1,14 +1,15 @@
-"""Rows that are to be answered, whatever file they come from: with their text, or the reason why they have none."""
+"""What a row is, whatever file it comes from, and which of its cells is the text."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple, Protocol
+import unicodedata
+from collections.abc import Callable, Collection, Iterator
+from functools import lru_cache
+from io import BufferedReader
+from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
-from .reviews import TEXT_COLUMNS
-from .tables import clean_name
+from ..spelling import setting
 
-FORMATS = ("csv", "tsv", "jsonl", "parquet", "txt")
+TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
 
 
 class Place(NamedTuple):
@@ -18,31 +19,39 @@ class Place(NamedTuple):
     line: int
 
 
-@dataclass(frozen=True)
-class Row:
-    """A row as it stands in the file. With a ``fault`` it holds neither text nor cells."""
+class Row(NamedTuple):
+    """A row as it stands in the file, with the line where it begins. With a ``fault`` it has neither cells nor text.
+
+    ``text`` is there once :func:`with_text` has looked for it. ``rest`` says what a fault makes of the rows after it:
+    "doubtful" if they may suffer from the same mistake (a stray quote, another encoding), "lost" if there are none.
+    """
 
     line: int
-    cells: dict[str, Any] = field(default_factory=dict)
+    cells: dict[str, Any] = {}  # shared by rows with a fault, which nobody writes to
     text: str = ""
     fault: str = ""
+    rest: Literal["good", "doubtful", "lost"] = "good"
 
 
 class Source(Protocol):
-    """A file that is being read. ``columns`` are its header's; None where it has none (JSONL).
+    """A file that is being read. ``rows`` can be walked once; ``place`` is that after the row it gave last.
 
-    ``rows`` can be walked once; ``place`` is that after the row it gave last; ``size`` is in the unit of the place's
-    offset, None for a stream.
+    ``columns`` are those of the ``header``; where there is none (JSONL), they are the keys of the first rows. In the
+    columns ``binary`` cells hold bytes, which come in hexadecimal. ``size`` is in the unit of the place's offset, None
+    if it is not known (a stream, a packed file).
     """
 
-    columns: list[str] | None
+    name: str  # of the file, as messages call it
+    columns: list[str]
+    header: bool
+    binary: Collection[str]
     size: int | None
 
     @property
     def place(self) -> Place: ...
 
     def rows(self) -> Iterator[Row]:
-        """Every row from the place on."""
+        """Every row from the place on, faults included."""
         ...
 
     def seek(self, place: Place) -> None:
@@ -50,32 +59,79 @@ class Source(Protocol):
         ...
 
 
-def text_column_of(columns: list[str], chosen: str | None, name: str, faults: Faults) -> str | None:
-    """The column of texts, as training's reader finds it; None if ``faults`` say why there is none."""
-    if not columns:
-        faults.add(name, "holds no row that can be read; is it in another format?")
-        return None
-    cleaned = {clean_name(column): column for column in reversed(columns)}
-    if chosen is not None:
-        if clean_name(chosen) not in cleaned:
-            hint = did_you_mean(chosen, tuple(columns))
-            faults.add(name, f"there is no column {quoted(chosen)} (--text-column) among {listed(columns)}{hint}")
-        return cleaned.get(clean_name(chosen))
-    lower = {column.lower(): original for column, original in cleaned.items()}
-    found = next((lower[column] for column in TEXT_COLUMNS if column in lower), None)
+class Given(NamedTuple):
+    """What a format's opener gets. It returns a Source, or None if it has told the faults of a file without rows."""
+
+    name: str  # the file's path, or what messages call a stream
+    file: BufferedReader  # its bytes, unpacked
+    size: int | None
+    separator: str
+    clean: Callable[[str], str] | None  # what becomes of the names of columns; None leaves them as they are
+    faults: Faults
+
+
+@lru_cache(maxsize=4096)
+def clean_name(name: str) -> str:
+    """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
+    return unicodedata.normalize("NFC", name).strip()
+
+
+def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
+    """A fault for every column that an earlier one is called like."""
+    for i, column in enumerate(columns):
+        if column in columns[:i]:
+            faults.add(name, f"columns {columns.index(column) + 1} and {i + 1} are both called {quoted(column)}", line)
+
+
+def column_called(wanted: str, option: str, source: Source, faults: Faults) -> str | None:
+    """The column that the user's ``option`` calls ``wanted``; None if there is none, which is then a fault."""
+    found = {clean_name(column): column for column in reversed(source.columns)}.get(clean_name(wanted))
     if found is None:
-        known = f"(one of {', '.join(TEXT_COLUMNS)}); name it with --text-column"
-        faults.add(name, f"no column of texts among {listed(columns)} {known}")
+        among = f"among {listed(source.columns)}{did_you_mean(wanted, tuple(source.columns))}"
+        faults.add(source.name, f"there is no column {quoted(wanted)} ({setting(option)}) {among}")
     return found
 
 
-def row_of(line: int, cells: dict[str, Any], column: str) -> Row:
-    """The row, with its text or with the reason why it has none."""
+def text_column_of(source: Source, wanted: str | None, faults: Faults, ignored: Collection[str] = ()) -> str | None:
+    """The column of texts: the one ``wanted``, else by its name; None if there is none, which is then a fault."""
+    if not source.columns:
+        why = next((f" (line {row.line}: {row.fault})" for row in source.rows() if row.fault), "")
+        faults.add(source.name, f"holds no row that can be read{why}; is it in another format?")
+        return None
+    if wanted is not None:
+        found = column_called(wanted, "text_column", source, faults)
+    else:
+        cleaned = {clean_name(column): column for column in reversed(source.columns)}
+        lower = {name.lower(): column for name, column in cleaned.items() if name not in ignored}
+        found = next((lower[name] for name in TEXT_COLUMNS if name in lower), None)
+        if found is None:
+            names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with {setting('text_column')}"
+            faults.add(source.name, f"no column of texts among {listed(source.columns)} {names}")
+    if found in source.binary:
+        faults.add(source.name, f"the column {quoted(found)} holds bytes, texts are expected")
+        return None
+    return found
+
+
+def is_blank(cell: object) -> bool:
+    """Whether a cell holds nothing, or nothing but white space."""
+    return cell is None or (isinstance(cell, str) and (not cell or cell.isspace()))
+
+
+def no_text(cell: object, column: str) -> str:
+    """Why a cell is no text, or nothing if it is one (blank, perhaps)."""
+    return "" if isinstance(cell, str) else f"{quoted(column)} holds {kind_of(cell)}, a text is expected"
+
+
+def with_text(row: Row, column: str) -> Row:
+    """The row with its text, or with the reason why it has none."""
+    if row.fault:
+        return row
+    line, cells, *_ = row
     if column not in cells:
         return Row(line, fault=f"there is no {quoted(column)}")
     text = cells[column]
-    if text is None or (isinstance(text, str) and (not text or text.isspace())):
+    if is_blank(text):
         return Row(line, fault="the text is empty")
-    if not isinstance(text, str):
-        return Row(line, fault=f"{quoted(column)} holds {kind_of(text)}, a text is expected")
-    return Row(line, cells, text)
+    fault = no_text(text, column)
+    return Row(line, fault=fault) if fault else Row(line, cells, text)

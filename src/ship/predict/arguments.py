@@ -1,16 +1,17 @@
 """What ``absa predict`` was given, checked before any model is loaded: every fault is gathered."""
 
 import os
-import stat
 import sys
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any
 
-from ...data.rows import FORMATS, Source
-from ...data.text_rows import open_text, sniff
-from ...errors import Faults, did_you_mean
+from ...data.files import FORMATS, is_there, named_format, unknown_format
+from ...data.formats import open_rows
+from ...data.rows import Source, text_column_of
+from ...data.text_rows import sniff
+from ...errors import Faults
 from ..bundle import INFO
 from . import writers
 from .target import Target
@@ -43,54 +44,23 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
 
 def open_source(
     file: str, given: str | None, text_column: str | None, separator: str | None, opened: ExitStack, faults: Faults
-) -> tuple[Source | None, str]:
-    """The rows of ``file``, which stays open as long as ``opened``, and their format."""
-    name = name_of(file)
-    raw = _open_bytes(file, opened, faults)
-    if raw is None:
-        return None, ""
-    kind = given or (sniff(raw) if file == STREAM else Path(file).suffix.lower().lstrip("."))
-    size = os.fstat(raw.fileno()).st_size if _is_file(raw) else None
+) -> tuple[Source | None, str, str]:
+    """The rows of ``file``, which stays open as long as ``opened``, the column of their texts, and their format."""
+    name, stream = name_of(file), sys.stdin.buffer if file == STREAM else None
+    if stream is None and not is_there(file, faults, pipes=True):
+        return None, "", ""
+    kind = given or (sniff(stream) if stream else named_format(file)[0])  # type: ignore[arg-type]
     if kind not in FORMATS:
-        known = f"(.{', .'.join(FORMATS)}), or given with --input-format"
-        faults.add(name, f"the format is told from the name {known}{did_you_mean(kind, FORMATS)}")
+        faults.add(name, f"{unknown_format(file)}; it can be given with --input-format")
     elif separator is not None and kind not in ("csv", "tsv"):
         faults.add("--separator", f"is for CSV, {name} is {kind}")
-    elif separator is not None and (len(separator) != 1 or separator in '"\r\n'):
-        faults.add(f"--separator {separator!r}", "must be one character, and no quote or line break")
     elif text_column is not None and kind == "txt":
         faults.add("--text-column", f"is for files with columns; of {name}, each line is a review")
-    elif kind != "parquet":
-        separator = separator or ("\t" if kind == "tsv" else ",")
-        return open_text(raw, size, name, kind, text_column, separator, faults), kind
-    elif size is None:
-        faults.add(name, "Parquet cannot be read from a stream; give a file")
-    elif find_spec("pyarrow") is None:
-        faults.add(name, "reading Parquet needs pyarrow; pip install '.[parquet]'")
     else:
-        from ...data.parquet import open_parquet
-
-        return open_parquet(file, text_column, faults), kind
-    return None, kind
-
-
-def _open_bytes(file: str, opened: ExitStack, faults: Faults) -> BinaryIO | None:
-    if file == STREAM:
-        return sys.stdin.buffer
-    path = Path(file)
-    if path.is_dir():
-        faults.add(file, "this is a folder, a file is expected")
-    elif not path.exists() and not path.parent.is_dir():
-        faults.add(file, f"there is no such file, nor a folder {path.parent}")
-    elif not path.exists():
-        names = tuple(beside.name for beside in path.parent.iterdir())
-        faults.add(file, f"there is no such file{did_you_mean(path.name, names)}")
-    else:
-        try:
-            return opened.enter_context(path.open("rb"))
-        except OSError as error:
-            faults.add(file, f"cannot be read ({error.strerror})")
-    return None
+        options: Any = {"separator": separator, "form": kind, "stream": stream, "pipes": True}
+        source = open_rows(name, opened, faults, **options)
+        return source, (text_column_of(source, text_column, faults) if source else None) or "", kind
+    return None, "", kind
 
 
 def check_target(target: Target, file: str, resume: bool, overwrite: bool, faults: Faults) -> None:
@@ -129,7 +99,3 @@ def is_stream(file: str) -> bool:
 def name_of(file: str) -> str:
     """As messages call it."""
     return "standard input" if file == STREAM else file
-
-
-def _is_file(raw: BinaryIO) -> bool:
-    return stat.S_ISREG(os.fstat(raw.fileno()).st_mode)

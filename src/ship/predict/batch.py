@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ...data.rows import Place, Row, Source
+from ...data.rows import Place, Row, Source, with_text
 from ...errors import UserError
 from .journal import Journal, State
 from .progress import Meter
@@ -46,11 +46,17 @@ class Done:
 
 
 def answered(
-    source: Source, predictor: "Predictor | RunPredictor", form: str, all_aspects: bool, keep_cells: bool = True
+    source: Source,
+    column: str,
+    predictor: "Predictor | RunPredictor",
+    form: str,
+    all_aspects: bool,
+    keep_cells: bool = True,
 ) -> Iterator[Done]:
     """Every chunk of the source from its place on, answered, in order.
 
-    ``form`` jsonl gives the lines of the output; any other, rows for a table: ``[line, cells, answer]``.
+    ``column`` is that of the texts. ``form`` jsonl gives the lines of the output; any other, rows for a table:
+    ``[line, cells, answer]``.
     """
 
     def work(chunk: Chunk) -> Done:
@@ -65,14 +71,15 @@ def answered(
         errors = [dumps({"line": row.line, "reason": row.fault}) for row in faults]
         return Done(_joined(lines), _joined(errors), faults, len(good), chunk.place)
 
-    return in_order(work, chunks(source))
+    return in_order(work, chunks(source, column))
 
 
-def chunks(source: Source) -> Iterator[Chunk]:
+def chunks(source: Source, column: str) -> Iterator[Chunk]:
     """The rows in pieces of some :data:`ROWS`, fewer where they are long."""
     rows: list[Row] = []
     size = 0
     for row in source.rows():
+        row = with_text(row, column)
         rows.append(row)
         size += weight(row.cells)
         if len(rows) == ROWS or size >= CHARACTERS:

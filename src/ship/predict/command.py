@@ -3,6 +3,7 @@
 import sys
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ...data.rows import Source
@@ -38,7 +39,7 @@ def predict_file(
     It is 1 where rows could not be read: they stand, with line and reason, in the errors file beside ``out``. Raises
     UserError, before the model is loaded, with everything that is wrong with the arguments and the input's header.
     """
-    faults = Faults()
+    faults, file = Faults(), str(Path(file).expanduser()) if file.startswith("~") else file
     check_model(model, faults)
     target = None if out == STREAM else Target(out)
     form = format_of(out, output_format, faults)
@@ -49,11 +50,11 @@ def predict_file(
     if file == STREAM:
         faults.raise_if_any()  # rather than wait for what is typed
     with ExitStack() as opened:
-        source, kind = open_source(file, input_format, text_column, separator, opened, faults)
+        source, column, kind = open_source(file, input_format, text_column, separator, opened, faults)
         faults.raise_if_any()
         assert source is not None
         if target is None:
-            return _to_stdout(model, source, name_of(file), all_aspects)
+            return _to_stdout(model, source, column, name_of(file), all_aspects)
         options = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
@@ -64,16 +65,18 @@ def predict_file(
         if go_on:
             journal.go_on()
             source.seek(journal.state.place)
-        return _to_file(model, source, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects)
+        return _to_file(
+            model, source, column, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects
+        )
 
 
-def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
+def _to_stdout(model: str, source: Source, column: str, name: str, all_aspects: bool) -> int:
     meter = Meter(source.size, source.place.offset)
     try:
         meter.say("loading the model")
         predictor = _load(model)
         meter.start()
-        state = to_stream(answered(source, predictor, "jsonl", all_aspects), name, meter)
+        state = to_stream(answered(source, column, predictor, "jsonl", all_aspects), name, meter)
     except KeyboardInterrupt:
         meter.clear()
         return _stopped("")
@@ -84,7 +87,15 @@ def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
 
 
 def _to_file(
-    model: str, source: Source, journal: Journal, go_on: bool, form: str, file: str | None, kind: str, all_aspects: bool
+    model: str,
+    source: Source,
+    column: str,
+    journal: Journal,
+    go_on: bool,
+    form: str,
+    file: str | None,
+    kind: str,
+    all_aspects: bool,
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
@@ -96,11 +107,11 @@ def _to_file(
             journal.begin()
         if not journal.state.complete:
             keep_cells = not (kind == form == "parquet")  # they are taken from the input itself
-            to_journal(answered(source, predictor, form, all_aspects, keep_cells), journal, meter)
+            to_journal(answered(source, column, predictor, form, all_aspects, keep_cells), journal, meter)
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
-        finish(target, journal.state, form, source.columns, file, kind, make_table)
+        finish(target, journal.state, form, source.columns if source.header else None, file, kind, make_table)
     except KeyboardInterrupt:
         meter.clear()
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"

@@ -1,0 +1,118 @@
+"""Rows of CSV and TSV files of any length, a record at a time; one that cannot be read is a row with a fault."""
+
+import csv
+import re
+from collections.abc import Iterator
+from functools import partial
+from typing import NamedTuple
+
+from ..errors import quoted
+from ..spelling import set_to
+from .lines import LIMIT, LINES, Damaged, Lines, TooLong
+from .rows import Given, Row, tell_repeated
+from .text_rows import TOO_LONG, TextSource, damaged, not_utf8
+
+
+def open_csv(given: Given) -> TextSource | None:
+    """A header, then a row for every record that is not blank."""
+    lines = Lines(given.file)
+    line, names = next(_records(lines, given.separator), (0, []))
+    if isinstance(names, Row):
+        given.faults.add(given.name, f"the header cannot be read: {names.fault}", line)
+        return None
+    if not names:
+        given.faults.add(given.name, "the file is empty")
+        return None
+    if len(names) == 1:
+        hints = {";": f"semicolon? Set {set_to('separator', ';')}", "\t": "tab? Call the file .tsv"}
+        for other, hint in hints.items():
+            if other in names[0]:
+                single = f"the header is a single column, {quoted(names[0])}; is the separator a {hint}"
+                given.faults.add(given.name, single, line)
+                return None
+    columns = [given.clean(name) for name in names] if given.clean else names
+    tell_repeated(columns, given.name, given.faults, line)
+    return TextSource(given, lines, columns, partial(_csv, lines, given.separator, columns))
+
+
+def _csv(lines: Lines, separator: str, columns: list[str]) -> Iterator[Row]:
+    count = len(columns)
+    for line, cells in _records(lines, separator):
+        if isinstance(cells, Row):
+            yield cells
+        elif len(cells) == count:
+            yield Row(line, dict(zip(columns, cells, strict=True)))
+        else:
+            fault = f"the row has {len(cells)} cell{'s' * (len(cells) > 1)}, the header has {count}"
+            if len(cells) > count:
+                fault += "; a text that holds a separator needs double quotes"
+            yield Row(line, fault=fault)
+
+
+class _Failed(NamedTuple):
+    """A record that went wrong in line ``last``, in or behind the cell that begins in line ``cell``."""
+
+    error: Exception
+    cell: int
+    last: int
+
+
+def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Row]]:
+    """Records that are not blank, or the row that says what is wrong, each with the line where it begins.
+
+    After a record that is wrong, reading goes on with the line after its first: a stray quote swallows no good rows.
+    Its lines end within quotes, so a record that begins in one of them and leaves a cell open goes wrong where it did.
+    That is known without reading them once more, or the time would grow with the square of the lines.
+    """
+    csv.field_size_limit(max(csv.field_size_limit(), LIMIT))
+    parse = partial(csv.reader, delimiter=separator, strict=True)
+    reader, failed = parse(lines), _Failed(TooLong(), 0, 0)
+    while True:
+        lines.mark()
+        line = lines.number
+        try:
+            cells = next(reader if line >= failed.last else parse([next(lines)]))
+        except StopIteration:
+            return
+        except Damaged as error:
+            yield line, damaged(line, error)
+            return
+        except (csv.Error, TooLong) as error:
+            if line < failed.last and "end of data" in str(error):
+                failed = failed._replace(cell=max(line, failed.cell))
+            elif line < failed.last:
+                yield line, Row(line, fault=_wording(_Failed(error, line, line), line), rest="doubtful")
+                continue
+            else:
+                before = 0 if isinstance(error, TooLong) else _lines_before_bad_cell(lines.taken, separator)
+                failed = _Failed(error, line + before, lines.number - 1)
+                lines.back(keep=1)
+                reader = parse(lines)
+            yield line, Row(line, fault=_wording(failed, line), rest="doubtful")
+        else:
+            if lines.bad is not None:
+                yield line, not_utf8(line, lines) or cells
+            elif len(cells) > 1 or (cells and not lines.blank):  # "" in quotes is a row, if an empty one
+                yield line, cells
+
+
+def _wording(failed: _Failed, line: int) -> str:
+    error = str(failed.error)
+    if isinstance(failed.error, TooLong):
+        return f"the row is {TOO_LONG}, or than {LINES:,} lines; is a closing quote missing?"
+    if "new-line" in error:
+        return "a carriage return stands outside quotes; lines end with a line feed"
+    cell = f"the quoted cell that begins {f'in line {failed.cell}' if failed.cell > line else 'here'}"
+    if "end of data" in error:
+        return f"{cell} is never closed"
+    return f'{cell} goes on after its closing quote; a quote inside a quoted text is written twice ("")'
+
+
+def _lines_before_bad_cell(text: str, separator: str) -> int:
+    """How many line ends precede the first cell whose quotes are wrong, in text that begins with a record."""
+    stop = re.escape(separator)
+    cell = re.compile(rf'(?:"[^"]*+(?:""[^"]*+)*+"|(?!")[^\r\n{stop}]*+)(?:{stop}|\r\n?|\n)')
+    position = 0
+    while match := cell.match(text, position):
+        position = match.end()
+    return text.count("\n", 0, position)
