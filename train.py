@@ -69,7 +69,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     from src.focal import resolve_alpha
     from src.judge.best import judge_best
     from src.runs.folder import check_room
-    from src.training.checkpoint import TrainingStopped
+    from src.training.callbacks import TrainingStopped
     from src.training.loggers import begin, log_outcome
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from
@@ -209,7 +209,8 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     from hydra.utils import instantiate
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-    from src.training.checkpoint import AtomicCheckpointIO, StopSafely
+    from src.training.callbacks import StopSafely
+    from src.training.checkpoint import AtomicCheckpointIO
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 
