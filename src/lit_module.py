@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning.pytorch as L
-import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -13,7 +12,7 @@ from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
-from .model.optim import learning_rate_factor, parameter_groups
+from .model.optim import adamw, clip, parameter_groups
 from .tokens.packing import Packing
 
 
@@ -119,21 +118,12 @@ class AspectSentimentModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         h = self.hparams
         groups = parameter_groups(self.classifier, h["encoder_lr"], h["head_lr"], h["weight_decay"])
-        # under a gradient scaler the fused step unscales by itself, after the clipping, which would then be wrong
-        optimizer = torch.optim.AdamW(groups, fused=self.trainer.precision != "16-mixed")
-        # the number of steps is given: asking the trainer for it makes Lightning lose a loader's position on resume
-        factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"])
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
-        if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
-            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a training does between steps and epochs: keeps its random state and its best epoch, saves, stops without loss."""
+"""Callbacks of a training: they keep its random state and its best epoch, save it, and stop it without loss."""
 
 import logging
 import math
