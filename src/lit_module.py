@@ -22,9 +22,11 @@ class AspectSentimentModule(L.LightningModule):
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
     sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
     loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
-    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. ``r_drop`` > 0 asks every review
-    twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`. Learning rates are
-    per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Where it has a method
+    ``weight(targets)``, that is how much a batch's mean counts; else the number of labelled pairs. ``r_drop`` > 0 asks
+    every review twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`.
+    Learning rates are per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then
+    ``schedule`` down to 0.
     """
 
     def __init__(
@@ -141,6 +143,9 @@ class AspectSentimentModule(L.LightningModule):
         self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
         for name, value in checkpoint.get("train_loss", {}).items():
             getattr(self.train_loss, name).fill_(value)
+        if self.loss is None:  # as when it predicts: the buffers that a loss may have are none of the model's
+            for name in [name for name in checkpoint["state_dict"] if name.startswith("loss.")]:
+                del checkpoint["state_dict"][name]
 
     # --- within ------------------------------------------------------------------------------------------------------
 
@@ -173,8 +178,8 @@ class AspectSentimentModule(L.LightningModule):
     def _loss_weight(self, head: str, batch: Batch) -> Tensor:
         if head == "mentioned":
             return batch["mentioned"].new_tensor(batch["mentioned"].numel())
-        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)
-        return weigh(batch["sentiment"]) if weigh else (batch["sentiment"] != IGNORE).sum()
+        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)  # of another making a tensor
+        return weigh(batch["sentiment"]) if callable(weigh) else (batch["sentiment"] != IGNORE).sum()
 
     def _log_figures(self, stage: str) -> None:
         figures = getattr(self, f"{stage}_figures")
