@@ -23,7 +23,7 @@ from src.answers.predictions import Predictions, read_predictions, sigmoid
 from src.errors import UserError
 from src.judge import page
 from src.judge.html import pieces, printable
-from src.judge.inference import RunPredictor
+from src.judge.inference import load_run
 from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
@@ -266,7 +266,7 @@ def test_shades_are_relative_to_the_strongest_word() -> None:
 
 def test_the_words_weigh_what_the_service_says(reported) -> None:
     run, text = reported
-    data, predictor = error_block(text), RunPredictor.load(run.folder)
+    data, predictor = error_block(text), load_run(run.folder)
     invented = [e for e in data["errors"] if "x" in e and data["kinds"][e["k"]] == INVENTED][:5]
     assert invented
     for error in invented:

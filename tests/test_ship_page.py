@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from src.ship.predictor import Predictor
+from src.answers.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.serving import Held, running, wait_for
 from tests.test_judge_browser import ARGUMENTS
 
@@ -31,7 +32,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 @pytest.fixture(scope="module")

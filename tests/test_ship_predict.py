@@ -14,8 +14,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from src.answers.predictor import Predictor
 from src.cli import main
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.conftest import ROOT
 
 TEXTS = ["Pin trâu, camera đẹp 😍", 'giao hàng "chậm",\nđóng gói ẩu', "</s> ổn\0", "tốt " * 2000]
@@ -23,7 +24,7 @@ TEXTS = ["Pin trâu, camera đẹp 😍", 'giao hàng "chậm",\nđóng gói ẩ
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 def predict(*words: object) -> int:

@@ -16,8 +16,7 @@ from .target import Target
 from .writers import Table
 
 if TYPE_CHECKING:
-    from ...judge.inference import RunPredictor
-    from ..predictor import Predictor
+    from ...answers.predictor import Predictor
 
 
 def predict_file(
@@ -116,7 +115,7 @@ def _stopped(how_far: str) -> int:
     return 130
 
 
-def _load(model: str) -> "Predictor | RunPredictor":
+def _load(model: str) -> "Predictor":
     from ..predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
 
     return open_predictor(model)
