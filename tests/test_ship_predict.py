@@ -349,7 +349,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(exported, tmp_path) -> None:
         shown += chunk
     assert done.wait() == 0 and done.stdout.read() == b""
     assert b"rows/s" in shown and b"% " in shown and b" left" in shown
-    assert shown.rstrip().split(b"\x1b[K")[-1].startswith(str(tmp_path).encode())
+    assert shown.rstrip().split(b"\r")[-1].startswith(str(tmp_path).encode())
 
 
 def read_terminal(handle: int) -> bytes:

@@ -77,7 +77,7 @@ def _to_stdout(model: str, source: Source, name: str, all_aspects: bool) -> int:
         meter.clear()
         return _stopped("")
     finally:
-        meter.clear()
+        meter.close()
     _close("standard output", state, 0, meter.seconds, "see above")
     return int(state.errors > 0)
 
@@ -105,7 +105,7 @@ def _to_file(
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
         return _stopped(f" after {journal.state.rows:,} reviews; {hint}")
     finally:
-        meter.clear()
+        meter.close()
     _close(str(target.answers), journal.state, before, seconds, str(target.errors))
     return int(journal.state.errors > 0)
 
