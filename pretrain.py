@@ -51,7 +51,8 @@ def pretrain(config: DictConfig) -> None:
     from src.pretraining.masked_lm import write_encoder
     from src.runs.folder import check_room
     from src.runs.run import Run, environment
-    from src.training.checkpoint import AtomicCheckpointIO, StopSafely, TrainingStopped
+    from src.training.callbacks import StopSafely, TrainingStopped
+    from src.training.checkpoint import AtomicCheckpointIO
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, quiet, watched
     from src.training.resume import find_checkpoint, go_on_from

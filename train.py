@@ -66,11 +66,11 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     from hydra.utils import instantiate
     from tqdm.contrib.logging import logging_redirect_tqdm
 
-    from src.focal import resolve_alpha
     from src.judge.best import judge_best
     from src.runs.folder import check_room
-    from src.training.checkpoint import TrainingStopped
+    from src.training.callbacks import TrainingStopped
     from src.training.loggers import begin, log_outcome
+    from src.training.loss import alpha_of
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from
     from src.training.summary import configured_epochs, not_visobert, start_up, summary
@@ -85,7 +85,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
-    alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
+    alpha = alpha_of(settings["loss"], data.class_counts)
     encoder = bring_encoder(settings, source, data)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
@@ -97,7 +97,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     trainer = build_trainer(settings, run, callbacks)
     begin(trainer.loggers, settings)
-    log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
+    log.info(start_up(settings, data, encoder, module, trainer, configured_epochs(overrides), run.folder))
     seconds = {"start_up": time.monotonic() - started}
     log.info(f"Start-up took {seconds['start_up']:.1f} s")
 
@@ -169,10 +169,10 @@ def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -
 def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) -> Any:
     """The LightningModule over ``encoder``, with the loss and the schedule that the data call for."""
     import torch
-    from hydra.utils import instantiate
 
     from src.lit_module import AspectSentimentModule
     from src.training.hardware import attention_for
+    from src.training.loss import make_loss, with_alpha
 
     trainer = settings["trainer"]
     encoder.module.set_attn_implementation(attention_for(trainer["accelerator"], encoder.module))
@@ -183,7 +183,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
         without_sentiment=list(data.labels.without_sentiment),
         encoder_config=encoder.config,
         encoder=encoder.module,
-        loss=instantiate({**settings["loss"], "alpha": alpha}),
+        loss=make_loss(settings["loss"], alpha),
         task=settings["task"]["name"],
         total_steps=steps,
         **settings["model"],
@@ -191,7 +191,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
     module.tokenizer_json = encoder.tokenizer.to_str()
     module.origin = {
-        "loss": {**settings["loss"], "alpha": alpha},
+        "loss": with_alpha(settings["loss"], alpha),
         "seed": settings["seed"],
         "training data": data.findings.splits["train"].sha256,
         "validation data": data.findings.splits["val"].sha256,
@@ -209,7 +209,8 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     from hydra.utils import instantiate
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 
-    from src.training.checkpoint import AtomicCheckpointIO, StopSafely
+    from src.training.callbacks import StopSafely
+    from src.training.checkpoint import AtomicCheckpointIO
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 

@@ -30,7 +30,7 @@ sys.path.insert(0, str(ROOT))
 
 from benchmarks.measuring import measure, own
 from src.ship.http.limits import Limits
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 
 REQUESTS = 64  # different ones
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -127,7 +127,7 @@ def prepare(bundle: Path, source: Path, column: str, size: int) -> tuple[list[tu
     with source.open(encoding="utf-8-sig", newline="") as file:
         texts = [row[column] for row in csv.DictReader(file) if row[column].strip()]
     texts = random.Random(0).choices(texts, k=REQUESTS * size)
-    predictor = Predictor.load(bundle)
+    predictor = load_bundle(bundle)
     predictor.predict(texts[:8])
     requests, seconds = [], 0.0
     for i in range(0, len(texts), size):

@@ -40,13 +40,14 @@ import src.judge.best
 import src.model.torch_files
 import src.runs
 import src.runs.folder
-import src.training.checkpoint
+import src.training.callbacks
 import src.training.progress
 import src.training.resume
 import src.training.summary
 from src.errors import UserError
 from src.runs.run import Run
-from src.training.checkpoint import AtomicCheckpointIO, RandomState
+from src.training.callbacks import RandomState
+from src.training.checkpoint import AtomicCheckpointIO
 
 SETTINGS = [
     *("model=mini", "model.pretrained=false", "model.size.hidden_size=16", "model.size.layers=1", "model.size.heads=2"),
@@ -482,7 +483,7 @@ def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
 
     def trusting() -> None:
         set_back()
-        src.training.checkpoint.time = type("", (), {"monotonic": staticmethod(time.time)})  # type: ignore[assignment]
+        src.training.callbacks.time = type("", (), {"monotonic": staticmethod(time.time)})  # type: ignore[assignment]
 
     def in_first_epoch(patch: Callable[[], None]) -> Before:
         def both() -> None:

@@ -31,11 +31,11 @@ sys.path.insert(0, str(ROOT))
 import train
 from benchmarks.rows import sample_rows
 from benchmarks.where import shares
-from src.focal import resolve_alpha
 from src.model.dropout import Dropout
 from src.runs.run import Run
 from src.tokens.batching import Batches
 from src.training.checks import ENCODER_KEYS
+from src.training.loss import alpha_of
 
 
 def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
@@ -143,7 +143,7 @@ def main() -> None:
         settings = settings_for(a.encoder, csv, Path(name), a.overrides)
         L.seed_everything(settings["seed"], verbose=False)
         data = instantiate(settings["data"])
-        alpha = resolve_alpha(settings["loss"]["alpha"], data.class_counts)
+        alpha = alpha_of(settings["loss"], data.class_counts)
         source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
         encoder = train.bring_encoder(settings, source, data)
         data.packed = data.packed and a.way != "stock"

@@ -15,8 +15,10 @@ EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject
     **dict.fromkeys(
         ("torch", "lightning", "transformers", "hydra", "omegaconf", "torchmetrics", "sentencepiece"), "train"
     ),
-    **dict.fromkeys(("huggingface_hub", "sklearn", "scipy", "tqdm", "google", "onnx", "onnxscript"), "train"),
-    **dict.fromkeys(("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client"), "serve"),
+    **dict.fromkeys(("huggingface_hub", "sklearn", "scipy", "google", "onnx", "onnxscript"), "train"),
+    **dict.fromkeys(
+        ("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "tqdm"), "serve"
+    ),
     "jinja2": "train",
 }
 

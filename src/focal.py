@@ -144,8 +144,17 @@ class FocalLoss(nn.Module):
         return mean_over(targets, self.alpha if self.normalization == "weight" else None, self.ignore_index)
 
     def extra_repr(self) -> str:
-        alpha = None if self.alpha is None else self.alpha.tolist()
-        return f"gamma={self.gamma}, {alpha=}, {self.normalization}, label_smoothing={self.label_smoothing}"
+        return ", ".join([f"gamma={self.gamma:g}", *self._beside_gamma()])
+
+    def _beside_gamma(self) -> list[str]:
+        """Class weights, those per aspect as their range; the other settings where they are not the default ones."""
+        if self.alpha is None or self.alpha.ndim == 1:
+            told = ["alpha=" + ("None" if self.alpha is None else f"[{', '.join(f'{w:.4f}' for w in self.alpha)}]")]
+        else:
+            rows, columns = self.alpha.shape
+            told = [f"alpha={rows} x {columns} weights from {self.alpha.min():.4f} to {self.alpha.max():.4f}"]
+        told += [f"normalization={self.normalization}"] * (self.normalization != "valid")
+        return told + [f"label_smoothing={self.label_smoothing:g}"] * (self.label_smoothing > 0)
 
 
 def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning.pytorch as L
-import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
@@ -13,7 +12,7 @@ from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
-from .model.optim import learning_rate_factor, parameter_groups
+from .model.optim import adamw, clip, parameter_groups
 from .tokens.packing import Packing
 
 
@@ -23,9 +22,11 @@ class AspectSentimentModule(L.LightningModule):
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
     sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
     loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
-    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. ``r_drop`` > 0 asks every review
-    twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`. Learning rates are
-    per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Where it has a method
+    ``weight(targets)``, that is how much a batch's mean counts; else the number of labelled pairs. ``r_drop`` > 0 asks
+    every review twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`.
+    Learning rates are per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then
+    ``schedule`` down to 0.
     """
 
     def __init__(
@@ -119,21 +120,12 @@ class AspectSentimentModule(L.LightningModule):
     def configure_optimizers(self) -> Any:
         h = self.hparams
         groups = parameter_groups(self.classifier, h["encoder_lr"], h["head_lr"], h["weight_decay"])
-        # under a gradient scaler the fused step unscales by itself, after the clipping, which would then be wrong
-        optimizer = torch.optim.AdamW(groups, fused=self.trainer.precision != "16-mixed")
-        # the number of steps is given: asking the trainer for it makes Lightning lose a loader's position on resume
-        factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"])
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip here: Lightning refuses to with a fused optimizer, scaler or not."""
-        if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
-            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
 
@@ -151,6 +143,9 @@ class AspectSentimentModule(L.LightningModule):
         self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
         for name, value in checkpoint.get("train_loss", {}).items():
             getattr(self.train_loss, name).fill_(value)
+        if self.loss is None:  # as when it predicts: the buffers that a loss may have are none of the model's
+            for name in [name for name in checkpoint["state_dict"] if name.startswith("loss.")]:
+                del checkpoint["state_dict"][name]
 
     # --- within ------------------------------------------------------------------------------------------------------
 
@@ -183,8 +178,8 @@ class AspectSentimentModule(L.LightningModule):
     def _loss_weight(self, head: str, batch: Batch) -> Tensor:
         if head == "mentioned":
             return batch["mentioned"].new_tensor(batch["mentioned"].numel())
-        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)
-        return weigh(batch["sentiment"]) if weigh else (batch["sentiment"] != IGNORE).sum()
+        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)  # of another making a tensor
+        return weigh(batch["sentiment"]) if callable(weigh) else (batch["sentiment"] != IGNORE).sum()
 
     def _log_figures(self, stage: str) -> None:
         figures = getattr(self, f"{stage}_figures")

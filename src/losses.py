@@ -43,6 +43,9 @@ class CrossEntropyLoss(FocalLoss):
             ignore_index=ignore_index,
         )
 
+    def extra_repr(self) -> str:
+        return ", ".join(self._beside_gamma())
+
 
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean of ``-log p_t``, p the sigmoid of the logit: logits float [B, A], targets 0 or 1 [B, A] -> scalar.

@@ -11,10 +11,10 @@ from typing import Any
 
 import uvicorn
 
+from src.answers.predictor import Predictor
 from src.ship.http.limits import Limits
 from src.ship.http.server import bind, configuration
 from src.ship.http.service import Service, create_app
-from src.ship.predictor import Predictor
 
 JSON = {"Content-Type": "application/json"}
 

@@ -353,9 +353,13 @@ def test_alpha_is_a_buffer_that_moves_with_the_module():
 
 
 def test_settings_can_be_read_from_the_printed_module():
-    assert repr(FocalLoss()) == "FocalLoss(gamma=2.0, alpha=None, valid, label_smoothing=0.0)"
+    assert repr(FocalLoss()) == "FocalLoss(gamma=2, alpha=None)"
     printed = repr(FocalLoss(gamma=1, alpha=[1, 2, 0.5], normalization="weight", label_smoothing=0.1))
-    assert printed == "FocalLoss(gamma=1.0, alpha=[1.0, 2.0, 0.5], weight, label_smoothing=0.1)"
+    assert printed == "FocalLoss(gamma=1, alpha=[1.0000, 2.0000, 0.5000], normalization=weight, label_smoothing=0.1)"
+    assert (
+        repr(FocalLoss(alpha=[[1, 2, 3], [0.5, 1, 1]]))
+        == "FocalLoss(gamma=2, alpha=2 x 3 weights from 0.5000 to 3.0000)"
+    )
 
 
 @pytest.mark.parametrize(

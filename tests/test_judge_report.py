@@ -18,11 +18,12 @@ from sklearn.metrics import (
 )
 
 from src.answers.calibration import Calibration
+from src.answers.explanation import shades
 from src.answers.predictions import Predictions, read_predictions, sigmoid
 from src.errors import UserError
 from src.judge import page
 from src.judge.html import pieces, printable
-from src.judge.inference import RunPredictor
+from src.judge.inference import load_run
 from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
@@ -258,20 +259,19 @@ def test_the_page_holds_no_more_errors_than_it_has_room_for(monkeypatch) -> None
 
 
 def test_shades_are_relative_to_the_strongest_word() -> None:
-    assert page.shades(np.array([0.5, -1.0, 0.0, 0.1])) == [2, -4, 0, 0]
-    assert page.shades(np.zeros(2)) == [0, 0] and page.shades(np.zeros(0)) == []
-    assert page.shades(np.array([0.01, 0.05])) == [0, 2], "what hardly matters is not strong"
+    assert shades(np.array([0.5, -1.0, 0.0, 0.1])) == [2, -4, 0, 0]
+    assert shades(np.zeros(2)) == [0, 0] and shades(np.zeros(0)) == []
+    assert shades(np.array([0.01, 0.05])) == [0, 2], "what hardly matters is not strong"
 
 
-def test_the_words_weigh_what_the_service_says(reported) -> None:
+def test_the_words_have_the_colours_that_the_service_gives_them(reported) -> None:
     run, text = reported
-    data, predictor = error_block(text), RunPredictor.load(run.folder)
+    data, predictor = error_block(text), load_run(run.folder)
     invented = [e for e in data["errors"] if "x" in e and data["kinds"][e["k"]] == INVENTED][:5]
     assert invented
     for error in invented:
         asked = predictor.explanation("".join(data["reviews"][error["r"]]["w"]))
-        told = asked.answer(*predictor.logits(asked.texts))["weights"][data["aspects"][error["a"]]]
-        assert error["x"] == page.shades(np.array(told))
+        assert error["x"] == asked.answer(*predictor.logits(asked.texts))["shades"][data["aspects"][error["a"]]]
 
 
 def test_it_is_written_whole(tmp_path, monkeypatch) -> None:

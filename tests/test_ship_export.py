@@ -12,6 +12,7 @@ import torch
 
 from src.answers.figures import evaluate, figures
 from src.answers.predictions import read_predictions
+from src.answers.predictor import Predictor
 from src.cli import main
 from src.errors import UserError
 from src.judge.inference import load_best
@@ -19,7 +20,7 @@ from src.runs.run import Run
 from src.ship import export
 from src.ship.bundle import read_whole
 from src.ship.graph import to_onnx
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.conftest import ROOT
 from tests.tiny import tiny_module
 
@@ -127,7 +128,7 @@ def test_int8_comes_with_its_measured_change(trained, exported, tmp_path) -> Non
     assert info["precision"] == "int8"
     assert (out / "model.onnx").stat().st_size < 0.6 * (exported / "model.onnx").stat().st_size
     told = info["figures"]["int8"]
-    predictor, stored = Predictor.load(out), read_predictions(run.predictions("val"), run.labels)
+    predictor, stored = load_bundle(out), read_predictions(run.predictions("val"), run.labels)
     stored.mentioned_logits, stored.sentiment_logits = (np.round(x, 5) for x in predictor.logits(stored.texts))
     again = figures(evaluate(stored, predictor.decisions.thresholds), run.labels, "absa")
     assert told["int8"] == pytest.approx({k: float(v) for k, v in again.items()})

@@ -6,7 +6,8 @@ import shutil
 
 import pytest
 
-from src.ship.predictor import Predictor
+from src.answers.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.serving import Held, running, wait_for
 from tests.test_judge_browser import ARGUMENTS
 
@@ -31,7 +32,7 @@ ROWS = [
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 @pytest.fixture(scope="module")
@@ -120,11 +121,8 @@ def test_a_review_gets_its_chips_and_words(page, predictor) -> None:
     assert page.locator("#words").inner_text() == text
     for i, aspect in enumerate(answer):
         chips.nth(i).hover()
-        weights = told["weights"][aspect]
-        strongest = page.locator("#words span.s4").all_inner_texts()
-        if max(weights) == max(map(abs, weights)) >= 0.1:
-            word = told["words"][weights.index(max(weights))]
-            assert text[word["start"] : word["end"]] in strongest
+        colours = [f"s{n}" if n > 0 else "against" if n < -1 else "" for n in told["shades"][aspect]]
+        assert [span.get_attribute("class") or "" for span in page.locator("#words span").all()] == colours
     assert "ms" in page.locator("#timing").inner_text()
     assert "aspects found" in page.locator("#spoken").text_content()
 

@@ -15,8 +15,9 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from src.answers.predictor import Predictor
 from src.cli import main
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.conftest import ROOT
 
 TEXTS = ["Pin trâu, camera đẹp 😍", 'giao hàng "chậm",\nđóng gói ẩu', "</s> ổn\0", "tốt " * 2000]
@@ -24,7 +25,7 @@ TEXTS = ["Pin trâu, camera đẹp 😍", 'giao hàng "chậm",\nđóng gói ẩ
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 def predict(*words: object) -> int:
@@ -361,7 +362,7 @@ def test_on_a_terminal_it_shows_how_far_it_is(exported, tmp_path) -> None:
         shown += chunk
     assert done.wait() == 0 and done.stdout.read() == b""
     assert b"rows/s" in shown and b"% " in shown and b" left" in shown
-    assert shown.rstrip().split(b"\x1b[K")[-1].startswith(str(tmp_path).encode())
+    assert shown.rstrip().split(b"\r")[-1].startswith(str(tmp_path).encode())
 
 
 def read_terminal(handle: int) -> bytes:

@@ -15,12 +15,13 @@ from src.answers.calibration import Calibration
 from src.answers.decisions import Decisions
 from src.answers.explanation import Explanation
 from src.answers.predictions import read_predictions
+from src.answers.predictor import Predictor
 from src.cli import main
 from src.errors import UserError
 from src.labels import Labels
 from src.runs.run import Run
 from src.ship.bundle import read_whole
-from src.ship.predictor import Predictor, open_predictor
+from src.ship.predictor import OnnxModel, load_bundle, open_predictor, over_onnx
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "transformers", "lightning", "hydra", "omegaconf", "torchmetrics", "sklearn", "scipy", "onnx")
@@ -28,7 +29,7 @@ HEAVY = ("torch", "transformers", "lightning", "hydra", "omegaconf", "torchmetri
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +63,7 @@ def test_the_logits_are_those_of_training(predictor, trained, texts) -> None:
 
 def test_a_run_and_its_bundle_answer_alike(predictor, trained, exported, texts) -> None:
     run, bundle = open_predictor(trained[0]), open_predictor(exported)
-    assert isinstance(bundle, Predictor) and not isinstance(run, Predictor)
+    assert isinstance(bundle.model, OnnxModel) and not isinstance(run.model, OnnxModel)
     assert (run.labels, run.task, run.max_length) == (bundle.labels, bundle.task, bundle.max_length)
     for a, b in zip(run.predict(texts), bundle.predict(texts), strict=True):
         assert list(a["aspects"]) == list(b["aspects"])
@@ -103,7 +104,7 @@ def test_what_comes_along_changes_nothing(predictor, exported, texts) -> None:
     assert predictor.predict(texts[::-1], all_aspects=True) == together[::-1]
     logits = predictor.logits(texts)
     for threads in (1, 2, 3):
-        for mine, theirs in zip(Predictor.load(exported, threads).logits(texts), logits, strict=True):
+        for mine, theirs in zip(load_bundle(exported, threads).logits(texts), logits, strict=True):
             np.testing.assert_array_equal(mine, theirs)
 
 
@@ -269,7 +270,7 @@ def flipped(exported: Path, folder: Path, name: str, place: float) -> Path:
 @pytest.mark.parametrize("name", FILES)
 def test_a_changed_byte_is_not_loaded(exported, tmp_path, name, place) -> None:
     with pytest.raises(UserError) as error:
-        Predictor.load(flipped(exported, tmp_path, name, place))
+        load_bundle(flipped(exported, tmp_path, name, place))
     (fault,) = error.value.faults
     assert fault.startswith(f"{tmp_path / name}: ")
     assert fault.endswith("is not the file that was exported (its SHA-256 differs)") or name == "bundle.json"
@@ -292,9 +293,9 @@ def test_what_was_hashed_is_what_is_loaded(exported, monkeypatch) -> None:
     read: list[str] = []
     monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self.name), self.open("rb").read())[1])
     monkeypatch.setattr(Path, "read_text", lambda self, **_: pytest.fail(f"{self} is read again"))
-    predictor = Predictor.load(exported, 1)
+    predictor = load_bundle(exported, 1)
     assert sorted(read) == sorted(FILES)
-    assert predictor._session._model_bytes is None  # half a gigabyte of a large encoder's
+    assert predictor.model.session._model_bytes is None  # half a gigabyte of a large encoder's
 
 
 def test_weights_in_other_files_are_refused(exported, tmp_path) -> None:
@@ -303,11 +304,11 @@ def test_weights_in_other_files_are_refused(exported, tmp_path) -> None:
     info, model = read_whole(exported)[0], onnx.load(exported / "model.onnx")
     onnx.save(model, tmp_path / "m.onnx", save_as_external_data=True, location="weights", size_threshold=0)
     with pytest.raises(UserError, match="keeps weights in other files"):
-        Predictor(info, None, (tmp_path / "m.onnx").read_bytes())
+        over_onnx(info, None, (tmp_path / "m.onnx").read_bytes())
 
 
 def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> None:
-    predictor = Predictor.load(exported, 1)
+    predictor = load_bundle(exported, 1)
     told, tokenizer = predictor.predict(["pin trâu"]), predictor._tokenizer
 
     class Watched:

@@ -16,11 +16,12 @@ from pathlib import Path
 
 import pytest
 
+from src.answers.predictor import Predictor
 from src.cli import main
 from src.errors import UserError
 from src.ship.http import connections as guard
 from src.ship.http.server import bind
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.conftest import ROOT
 from tests.serving import Held, Reply, running, wait_for
 from tests.test_ship_predictor import HEAVY
@@ -31,7 +32,7 @@ SECRET = "bí mật 7391"
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 @pytest.fixture
@@ -422,7 +423,7 @@ def test_ctrl_c_while_loading_is_one_line(monkeypatch, capsys) -> None:
     def interrupted(*_) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Predictor, "load", interrupted)
+    monkeypatch.setattr("src.ship.http.server.load_bundle", interrupted)
     with pytest.raises(SystemExit) as stop:
         main(["serve", "bundle", "--port", "0"])
     assert stop.value.code == 130 and capsys.readouterr().err == "interrupted\n"

@@ -12,9 +12,10 @@ import zlib
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from src.answers.predictor import Predictor
 from src.ship.http.limits import Limits
 from src.ship.http.page import demo_page
-from src.ship.predictor import Predictor
+from src.ship.predictor import load_bundle
 from tests.serving import JSON, Running, running
 
 LIMITS = Limits()
@@ -24,7 +25,7 @@ SECRET = "bí-mật-7391"  # stands in what is refused; no answer may repeat it
 
 @pytest.fixture(scope="module")
 def predictor(exported) -> Predictor:
-    return Predictor.load(exported)
+    return load_bundle(exported)
 
 
 @pytest.fixture(scope="module")

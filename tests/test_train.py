@@ -56,7 +56,7 @@ def test_the_first_lines_say_what_is_trained_and_why(trained) -> None:
     assert re.search(
         r"Pairs: +819: positive 356 \(43.47 %\), negative 326 \(39.80 %\), neutral 137 \(16.73 %\)", printed
     )
-    assert "gamma 2, alpha auto = [0.7669, 0.8374, 1.9927]" in printed
+    assert "FocalLoss(gamma=2, alpha=[0.7669, 0.8374, 1.9927]), alpha auto" in printed
     assert re.search(r"epoch +2/2  train/loss \d\.\d+  val/loss \d\.\d+  val/pair_f1 \d\.\d+", printed)
     assert "Warning" not in printed
 

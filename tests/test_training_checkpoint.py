@@ -9,7 +9,9 @@ import torch
 from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 
 from src.errors import UserError
-from src.training.checkpoint import AtomicCheckpointIO, BestCheckpoint, RandomState, StopSafely, TrainingStopped
+from src.training.callbacks import BestCheckpoint, RandomState, StopEarly, StopSafely, TrainingStopped
+from src.training.checkpoint import AtomicCheckpointIO
+from src.training.progress import EpochLine
 from src.training.resume import check_resume, open_checkpoint, take_over
 from tests.test_lit_module import loader, trainer
 from tests.tiny import tiny_module, tiny_split
@@ -180,3 +182,12 @@ def test_a_resume_under_other_conditions_is_refused(tmp_path) -> None:
     torch.save({"epoch": 1}, tmp_path / "x.ckpt")
     with pytest.raises(UserError, match=r"x\.ckpt: not a checkpoint of this project"):
         open_checkpoint(tmp_path / "x.ckpt")
+
+
+def test_the_states_of_earlier_checkpoints_find_their_callbacks() -> None:
+    """Lightning keeps a callback's state under its class's name without the module, which has been another before."""
+    counts = {"every_n_train_steps": 0, "every_n_epochs": 1, "train_time_interval": None}
+    monitored = {"monitor": "val/pair_f1", "mode": "max"}
+    assert BestCheckpoint(None, "best", **monitored).state_key == f"BestCheckpoint{monitored | counts!r}"
+    assert StopEarly(**monitored).state_key == f"StopEarly{monitored!r}"
+    assert RandomState().state_key == "RandomState" and EpochLine("val/pair_f1").state_key == "EpochLine"

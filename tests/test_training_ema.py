@@ -5,7 +5,8 @@ import pytest
 import torch
 from lightning.pytorch.callbacks import EMAWeightAveraging
 
-from src.training.checkpoint import AtomicCheckpointIO, RandomState, SaveEvery
+from src.training.callbacks import RandomState, SaveEvery
+from src.training.checkpoint import AtomicCheckpointIO
 from tests.test_config import composed
 from tests.test_lit_module import loader, trainer
 from tests.test_training_checkpoint import Losses

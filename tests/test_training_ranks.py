@@ -15,7 +15,8 @@ import torch
 from src.focal import FocalLoss
 from src.lit_module import AspectSentimentModule
 from src.tokens.batching import Batches, BatchPlan
-from src.training.checkpoint import AtomicCheckpointIO, RandomState, StopSafely, TrainingStopped
+from src.training.callbacks import RandomState, StopSafely, TrainingStopped
+from src.training.checkpoint import AtomicCheckpointIO
 from src.training.devices import ddp
 from tests.conftest import ROOT
 from tests.processes import in_processes

@@ -19,8 +19,7 @@ from omegaconf import OmegaConf
 import src.training.checkpoint
 from src.errors import UserError
 from src.model.torch_files import check_archive
-from src.training.checkpoint import (
-    AtomicCheckpointIO,
+from src.training.callbacks import (
     BestCheckpoint,
     RandomState,
     SaveEvery,
@@ -29,6 +28,7 @@ from src.training.checkpoint import (
     TrainingStopped,
     better,
 )
+from src.training.checkpoint import AtomicCheckpointIO
 from src.training.progress import EpochLine
 from src.training.resume import check_resume, find_last, open_checkpoint, outputs_below, take_over
 from tests.conftest import ROOT

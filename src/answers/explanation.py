@@ -9,7 +9,17 @@ import numpy as np
 
 from .decisions import Decisions
 
+STRONGEST = 4  # shades of a word
 BEYOND = 1_000  # characters behind the last token that may still decide where it ends
+
+
+def shades(drops: np.ndarray) -> list[int]:
+    """Float [words], what each word weighs, as whole numbers from -4 to 4, the strongest of the text being 4 or -4.
+
+    How the report and the service's page colour words. Where all words weigh less than a tenth none is strong.
+    """
+    most = np.abs(drops).max(initial=0.1)
+    return [int(v) for v in np.rint(STRONGEST * drops / most)]
 
 
 class Explanation:
@@ -35,17 +45,20 @@ class Explanation:
     def answer(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> dict[str, Any]:
         """From the logits of ``texts``, [N, A] (None for the task "sentiment") and [N, A, C].
 
-        ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}}``, for the mentioned
-        aspects: how far an answer's log-probability falls when the word is left out. Words are what lies between
-        spaces; a word that the model does not read weighs 0.
+        ``{"text": NFC form, "words": [{"start", "end"}], "weights": {aspect: [a number per word]}, "shades": {aspect:
+        [-4 to 4 per word]}}``, for the mentioned aspects: how far an answer's log-probability falls when the word is
+        left out, and :func:`shades` of that. Words are what lies between spaces; a word that the model does not read
+        weighs 0.
         """
         drops = self.drops(mentioned, sentiment)
         answer = self._decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
         aspects = self._decisions.labels.aspects
+        mine = {name: drops[:, aspects.index(name)] for name in answer["aspects"]}
         return {
             "text": self._text,
             "words": [{"start": a, "end": b} for a, b in self._words],
-            "weights": {name: np.round(drops[:, aspects.index(name)], 4).tolist() for name in answer["aspects"]},
+            "weights": {name: np.round(weights, 4).tolist() for name, weights in mine.items()},
+            "shades": {name: shades(weights) for name, weights in mine.items()},
         }
 
     def drops(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> np.ndarray:

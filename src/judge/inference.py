@@ -2,26 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from ..answers.calibration import Calibration
-from ..answers.decisions import Decisions
-from ..answers.explanation import Explanation
 from ..answers.predictions import Predictions
-from ..answers.thresholds import Thresholds
+from ..answers.predictor import Model, Predictor
 from ..data.reviews import Reviews, read_reviews
 from ..errors import UserError
-from ..labels import C, Labels
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
-from ..tokens.tokenizer import PAD_ID, check_texts, composed, encode, from_json, spans
+from ..tokens.tokenizer import PAD_ID, encode, from_json
 from ..training.checkpoint import AtomicCheckpointIO
 
 
@@ -75,50 +70,27 @@ def load_best(run: Run) -> AspectSentimentModule:
     return module.eval()
 
 
-class RunPredictor:
-    """As :class:`src.ship.predictor.Predictor`, over torch, on the processor, in float32."""
+def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
+    """A finished run's predictor, over torch, on the processor, in float32; ``threads`` are torch's, for each review.
 
-    def __init__(self, summary: dict[str, Any], labels: Labels, module: AspectSentimentModule) -> None:
-        self.info, self.labels, self.task = summary, labels, module.task
-        self.max_length: int = summary["config"]["data"]["max_length"]
-        self.module = module
-        self.decisions = Decisions(
-            labels,
-            module.task,
-            Thresholds.from_dict(summary["thresholds"]).array,
-            Calibration.from_dict(summary["calibration"]),
-        )
-        self._tokenizer = from_json(module.tokenizer_json or "", self.max_length)
+    Raises UserError when the folder is not that of a finished run, or has lost its best checkpoint.
+    """
+    run = Run(folder)
+    summary = run.read_summary()
+    if threads:
+        torch.set_num_threads(threads)
+    labels, module = run.labels, load_best(run)
+    max_length = summary["config"]["data"]["max_length"]
+    tokenizer = from_json(module.tokenizer_json or "", max_length)
+    return Predictor(summary | {"task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
 
-    @classmethod
-    def load(cls, folder: str | Path, threads: int | None = None) -> "RunPredictor":
-        """Read a finished run. Raises UserError when it is none, or has lost its best checkpoint."""
-        run = Run(folder)
-        summary = run.read_summary()
-        if threads:
-            torch.set_num_threads(threads)
-        return cls(summary, run.labels, load_best(run))
 
-    def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
-        """As :meth:`src.ship.predictor.Predictor.predict`."""
-        return self.decisions.answers(*self.logits(texts), all_aspects=all_aspects)
+def over_torch(module: AspectSentimentModule) -> Model:
+    """The module on the processor as what a :class:`src.answers.predictor.Predictor` computes with."""
 
-    def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
-        """As :meth:`src.ship.predictor.Predictor.logits`."""
-        check_texts(texts)
-        ids, offsets = encode(self._tokenizer, texts, compact=False)
-        a = len(self.labels.aspects)
-        sentiment = np.zeros((len(texts), a, C), np.float32)
-        mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
+    def model(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():
-            for i in range(len(texts)):  # one at a time, as a bundle does: what comes along cannot change an answer
-                row = torch.from_numpy(ids[None, offsets[i] : offsets[i + 1]].astype(np.int64))
-                out = self.module(row, torch.ones_like(row))
-                sentiment[i] = out["sentiment"][0].numpy()
-                if mentioned is not None:
-                    mentioned[i] = out["mentioned"][0].numpy()
-        return mentioned, sentiment
+            out = module(torch.from_numpy(ids), torch.from_numpy(mask))
+        return {head: logits.numpy() for head, logits in out.items()}
 
-    def explanation(self, text: str) -> Explanation:
-        """As :meth:`src.ship.predictor.Predictor.explanation`."""
-        return Explanation(composed(text), spans(self._tokenizer, text), self.decisions)
+    return model

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from ..answers.calibration import softmax
+from ..answers.explanation import shades
 from ..answers.predictions import Predictions
 from ..data.findings import TOLD
 from ..labels import IGNORE, SENTIMENTS, C, Labels
@@ -19,7 +20,6 @@ from .mistakes import KINDS, Mistake
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
 SHOWN_LETTERS = 2000  # of a review
-STRONGEST = 4  # shades of a word
 
 
 def headline(e: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -117,15 +117,6 @@ def error_data(
             error["x"] = shades(weights[i])[: len(review["w"])]
         errors.append(error)
     return {"aspects": list(map(printable, labels.aspects)), "kinds": KINDS, "reviews": reviews, "errors": errors}
-
-
-def shades(values: np.ndarray) -> list[int]:
-    """Weights float [words] as whole numbers from -4 to 4, the strongest of the review being 4 or -4.
-
-    As on the service's page, a text whose words all weigh less than a tenth has no strong shade.
-    """
-    most = np.abs(values).max(initial=0.1)
-    return [int(v) for v in np.rint(STRONGEST * values / most)]
 
 
 def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:

@@ -108,13 +108,13 @@ def _weights(
     """
     import torch
 
-    from .inference import RunPredictor  # brings torch
+    from .inference import load_run  # brings torch
 
     if not mistakes:
         return {}, []
     end = time.monotonic() + seconds
     try:
-        predictor = RunPredictor.load(run.folder, max(1, torch.get_num_threads() - 1))  # leaves tf-idf a core
+        predictor = load_run(run.folder, max(1, torch.get_num_threads() - 1))  # leaves tf-idf a core
     except UserError as error:
         return {}, [f"No word is coloured: {error}"]
     drops: dict[int, np.ndarray] = {}  # [words, A] of a review

@@ -86,8 +86,10 @@ def alpha_rows(summary: Mapping[str, Any]) -> tuple[str, list[list[float]]]:
     """How the class weights were set, and the weights: none, one row of [C], or [A] rows of them."""
     loss = summary.get("loss", {})
     asked, alpha = loss.get("alpha_setting"), loss.get("alpha")
+    if "alpha" not in loss and loss:
+        return "this loss takes none", []
     if not isinstance(alpha, list):
-        return "equal weights", []
+        return "equal weights" if alpha is None else str(alpha), []
     rows = alpha if alpha and isinstance(alpha[0], list) else [alpha]
     return (asked if isinstance(asked, str) else "as given"), rows
 
@@ -101,5 +103,7 @@ def _duration(seconds: float) -> str:
 
 
 def _loss(loss: Mapping[str, Any]) -> str:
-    name = loss["_target_"].rpartition(".")[2]
-    return name if name == "CrossEntropyLoss" else f"{name}, gamma {loss['gamma']:g}"
+    """As the loss described itself; by its settings where the run is of before it did."""
+    known = {k: v for k, v in loss.items() if k not in ("_target_", "alpha", "alpha_setting")}
+    by_settings = f"{loss['_target_'].rpartition('.')[2]}({', '.join(f'{k}={v}' for k, v in known.items())})"
+    return str(loss.get("description", by_settings))

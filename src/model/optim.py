@@ -1,20 +1,48 @@
-"""Which parameters learn at which rate, and how the rates change over the steps."""
+"""The optimizer of every training here: its parameter groups, its schedule over the steps, and clipping."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
+import torch
 from torch import nn
 
-from .classifier import AspectClassifier
+
+def adamw(
+    groups: list[dict[str, Any]],
+    precision: str | None,
+    schedule: str,
+    total_steps: int,
+    warmup: float,
+    betas: tuple[float, float] = (0.9, 0.999),
+) -> dict[str, Any]:
+    """What ``configure_optimizers`` returns: AdamW over ``groups``, whose rates follow the schedule step by step.
+
+    ``precision`` is the trainer's. The number of steps is given: asking the trainer for it makes Lightning lose a
+    loader's position on resume.
+    """
+    # under a gradient scaler the fused step unscales by itself, after the clipping, which would then be wrong
+    optimizer = torch.optim.AdamW(groups, betas=betas, fused=precision != "16-mixed")
+    factor = learning_rate_factor(schedule, total_steps, warmup)
+    scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
+    return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
 
 
-def parameter_groups(
-    classifier: AspectClassifier, encoder_lr: float, head_lr: float, weight_decay: float
-) -> list[dict[str, Any]]:
-    """AdamW's groups: encoder and head each at its own rate, no decay on biases and norms (all vectors are either)."""
+def clip(parameters: Iterable[nn.Parameter], value: float | None, algorithm: str | None) -> None:
+    """Clip gradients as the trainer's settings say: by their norm (``norm`` or None) or each ``value``; 0, None: no.
+
+    For ``configure_gradient_clipping``: Lightning itself refuses to clip with a fused optimizer, scaler or not.
+    """
+    if value and str(algorithm or "norm").endswith("value"):
+        torch.nn.utils.clip_grad_value_(parameters, value)
+    elif value:
+        torch.nn.utils.clip_grad_norm_(parameters, value)
+
+
+def parameter_groups(model: nn.Module, encoder_lr: float, head_lr: float, weight_decay: float) -> list[dict[str, Any]]:
+    """AdamW's groups: ``encoder.*`` and the rest at their own rates, no decay on biases and norms (all vectors)."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
-    for name, parameter in classifier.named_parameters():
+    for name, parameter in model.named_parameters():
         lr = encoder_lr if name.startswith("encoder.") else head_lr
         decays = parameter.ndim > 1
         groups.setdefault((lr, weight_decay if decays else 0.0), []).append(parameter)

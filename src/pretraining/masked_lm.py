@@ -18,7 +18,7 @@ from ..model.attention import packed_states
 from ..model.dropout import replace_dropout
 from ..model.encoder import Encoder
 from ..model.hub import locate
-from ..model.optim import learning_rate_factor
+from ..model.optim import adamw, clip, parameter_groups
 
 log = logging.getLogger(__name__)
 HEADS = ("lm_head", "cls")  # what the RoBERTa and the BERT families call the layers behind the encoder
@@ -104,24 +104,14 @@ class MaskedLanguageModel(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         h = self.hparams
-        plain = [p for p in self.parameters() if p.ndim > 1]
-        vectors = [p for p in self.parameters() if p.ndim == 1]  # biases and norms
-        groups = [{"params": plain, "weight_decay": h["weight_decay"]}, {"params": vectors, "weight_decay": 0.0}]
-        # as in AspectSentimentModule: under a gradient scaler the fused step unscales after the clipping
-        fused = self.trainer.precision != "16-mixed"
-        optimizer = torch.optim.AdamW(groups, lr=h["lr"], betas=(0.9, 0.98), fused=fused)  # RoBERTa's beta 2
-        factor = learning_rate_factor(h["schedule"], h["total_steps"], h["warmup"])
-        scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": scheduler, "interval": "step"}}
+        groups = parameter_groups(self, h["lr"], h["lr"], h["weight_decay"])
+        betas = (0.9, 0.98)  # RoBERTa's
+        return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"], betas)
 
     def configure_gradient_clipping(
         self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
     ) -> None:
-        """Clip here: Lightning refuses to with a fused optimizer."""
-        if gradient_clip_val and str(gradient_clip_algorithm or "norm").endswith("value"):
-            torch.nn.utils.clip_grad_value_(self.parameters(), gradient_clip_val)
-        elif gradient_clip_val:
-            torch.nn.utils.clip_grad_norm_(self.parameters(), gradient_clip_val)
+        clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         checkpoint["tokenizer"], checkpoint["origin"] = self.tokenizer_json, self.origin

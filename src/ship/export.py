@@ -7,20 +7,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tokenizers import Tokenizer
 
 from ..answers.figures import evaluate, figures
 from ..answers.predictions import Predictions, read_predictions
+from ..answers.predictor import Predictor
 from ..errors import UserError
-from ..judge.inference import load_best
+from ..judge.inference import load_best, over_torch
 from ..labels import SENTIMENTS, Labels
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run, environment
 from ..tokens.tokenizer import PAD_ID, from_json
 from .bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
 from .graph import quantise, to_onnx
-from .predictor import Predictor
+from .predictor import load_bundle, over_onnx
 
 TEXTS = 64  # on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # of a logit
@@ -48,16 +48,16 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
         expected = references(module, tokenizer, texts, info["pad_id"])
         to_onnx(module, folder / MODEL)
         info["agreement"] = agreement(
-            Predictor(info, tokenizer, (folder / MODEL).read_bytes()), tokenizer, texts, expected
+            over_onnx(info, tokenizer, (folder / MODEL).read_bytes()), tokenizer, texts, expected
         )
         if measured is not None:
             quantise(folder / MODEL)
             info["precision"] = "int8"
-            predictor = Predictor(info, tokenizer, (folder / MODEL).read_bytes())
+            predictor = over_onnx(info, tokenizer, (folder / MODEL).read_bytes())
             info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
-        Predictor.load(folder)  # as whoever gets it will
+        load_bundle(folder)  # as whoever gets it will
     return out
 
 
@@ -98,9 +98,8 @@ def references(
     module: AspectSentimentModule, tokenizer: Tokenizer, texts: Sequence[str], pad_id: int
 ) -> list[dict[str, np.ndarray]]:
     """The checkpoint's logits for each of :func:`batches`."""
-    with torch.inference_mode():
-        outs = [module(*map(torch.from_numpy, batch)) for batch in batches(tokenizer, texts, pad_id)]
-    return [{head: logits.numpy() for head, logits in out.items()} for out in outs]
+    model = over_torch(module)
+    return [model(*batch) for batch in batches(tokenizer, texts, pad_id)]
 
 
 def agreement(
@@ -109,7 +108,7 @@ def agreement(
     """How far the bundle's logits are from the checkpoint's. Raises UserError when too far, or on any decision."""
     furthest, other = 0.0, 0
     for batch, want in zip(batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
-        got = predictor.run(*batch)
+        got = predictor.model(*batch)
         # numpy's maximum, for which NaN is largest; Python's loses it
         furthest = float(np.max([furthest, *(np.abs(got[head] - want[head]).max() for head in want)]))
         a, b = (predictor.decisions.predictions(out.get("mentioned"), out["sentiment"]) for out in (got, want))

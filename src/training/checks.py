@@ -16,14 +16,13 @@ import torch
 from ..answers.figures import FIGURES
 from ..datamodule import locate
 from ..errors import UserError, did_you_mean
-from ..focal import resolve_alpha
-from ..labels import C
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
-from ..runs.overrides import no_such_setting
+from ..runs.overrides import no_such_setting, settings_of
 from .devices import device_faults
 from .hardware import compiler_missing
 from .loggers import logger_faults
+from .loss import is_focal, loss_faults
 from .schema import fits, hints, shown, words
 from .targets import find_class, target_faults
 
@@ -80,8 +79,9 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults = [no_such_setting(key) for key in config if key not in TOP]
     faults += faults_of_calls(config)
     faults += _check_model(config["model"])
-    faults += _faults_of_ranges(config)
-    faults += _check_alpha(config["loss"].get("alpha"))
+    own = is_focal(config["loss"])  # another loss may mean something else by these names
+    faults += _faults_of_ranges(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
+    faults += loss_faults(config["loss"])
     faults += _check_monitor(config)
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
@@ -160,7 +160,9 @@ def _check_arguments(
     faults = []
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in given.items():
-        if key not in parameters and not open_ended:
+        if key not in parameters and not open_ended and f"{group}.{key}" in settings_of("config"):
+            faults.append(f"{group}.{key}: what {group}._target_ names takes none; ~{group}.{key} leaves it out")
+        elif key not in parameters and not open_ended:
             faults.append(no_such_setting(f"{group}.{key}", [f"{group}.{name}" for name in (*parameters, *also)]))
         elif not fits(value, hints.get(key, Any)):
             faults.append(f"{group}.{key}={shown(value)}: expected {words(hints[key])}")
@@ -177,15 +179,6 @@ def _faults_of_ranges(config: dict[str, Any], ranges: tuple[tuple[str, float, fl
         if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < below:
             faults.append(f"{key}={value}: expected {expected}")
     return faults
-
-
-def _check_alpha(alpha: Any) -> list[str]:
-    rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
-    try:  # the data's own counts come later; these let everything pass that is well formed
-        resolve_alpha(alpha, [[1] * C] * rows)
-    except UserError as error:
-        return error.faults
-    return []
 
 
 def _check_monitor(config: dict[str, Any]) -> list[str]:

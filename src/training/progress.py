@@ -11,7 +11,7 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from ..errors import UserError
-from .checkpoint import better
+from .callbacks import better
 
 log = logging.getLogger(__name__)
 

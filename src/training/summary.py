@@ -8,11 +8,12 @@ from typing import Any
 import hydra
 import numpy as np
 import torch
+from torch import nn
 
 from ..labels import SENTIMENTS
-from ..losses import CrossEntropyLoss
 from ..model.classifier import parameter_count
 from ..runs.run import environment
+from .loss import description, takes_alpha, with_alpha
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -23,17 +24,6 @@ def pairs_line(class_counts: np.ndarray) -> str:
     total = max(1, int(totals.sum()))
     shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
     return f"{int(totals.sum()):,}: {', '.join(shares)}"
-
-
-def alpha_line(alpha: Any, asked: Any) -> str:
-    """``auto = [0.9798, 0.9945, 1.0269]``; equal weights in words; per aspect as the range of its numbers."""
-    name = asked if isinstance(asked, str) else "null" if asked is None else "given"
-    if alpha is None:
-        return "equal weights"
-    numbers = np.array(alpha, float)
-    if numbers.ndim == 2:
-        return f"{name}: {len(numbers)} x {numbers.shape[1]} weights from {numbers.min():.4f} to {numbers.max():.4f}"
-    return f"{name} = [{', '.join(f'{n:.4f}' for n in numbers)}]"
 
 
 def epochs_line(epochs: int, configured: int | None) -> str:
@@ -55,15 +45,13 @@ def start_up(
     encoder: Any,
     module: Any,
     trainer: Any,
-    alpha: Any,
     configured_epochs: int | None,
     folder: Path,
 ) -> str:
     """Everything one wants to have seen before a training that takes hours."""
-    loss, aspects = settings["loss"], data.labels.aspects
+    aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
-    gamma = "" if isinstance(module.loss, CrossEntropyLoss) else f", gamma {loss['gamma']:g}"
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
@@ -71,7 +59,7 @@ def start_up(
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts),
-            "Loss": f"{type(module.loss).__name__}{gamma}, alpha {alpha_line(alpha, loss['alpha'])}",
+            "Loss": description(module.loss, settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
@@ -118,7 +106,7 @@ def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, fact
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
-        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "loss": _loss(settings["loss"], module.loss, facts.pop("alpha")),
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
         "data": data.findings.to_dict(),
@@ -171,6 +159,12 @@ def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str)
     rows = (f"{name:<{width}}" + "".join(f"{values[name]:>13.4f}" for values in columns.values()) for name in names)
     note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
     return "\n".join([head, *rows]) + note
+
+
+def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
+    """The settings with alpha in numbers and as it was set, where the loss takes one, and the loss's own words."""
+    asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
+    return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}
 
 
 def _cell(value: Any) -> str:

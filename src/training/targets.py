@@ -2,36 +2,63 @@
 
 A configuration may come from elsewhere, and what it names is called with the arguments that it gives. Of torch and
 Lightning it is the parts that trainings are made of: elsewhere in them are classes that start programs.
+
+A user's own modules are let in by the environment variable ABSA_TARGETS, names with commas between. No file can say
+so: whoever starts the program does.
 """
 
 import importlib
 import inspect
+import os
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
+
+from ..errors import UserError
+
+OWN = "ABSA_TARGETS"
 ALLOWED = ("src", "visobert_absa", "torch.nn", "torch.optim", "lightning.pytorch")
 FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")  # all else that may be named is a class
 TARGET = "_target_"
 
 
-def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
+def target_faults(config: Any, key: str = "") -> list[str]:
     """What is wrong with the names anywhere in a configuration: one line for each that may not be called."""
     return [
         f"{place}={name}: {found}"
         for place, name in _targets(config, key)
-        if isinstance(found := find_class(name, allowed), str)
+        if isinstance(found := find_class(name), str)
     ]
 
 
-def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
+def own_modules() -> tuple[str, ...]:
+    """The modules that the user lets in. Raises UserError where a file has: Hydra's job.env_set sets variables."""
+    names = tuple(name for part in os.environ.get(OWN, "").split(",") if (name := part.strip()))
+    if names and HydraConfig.initialized() and OWN in HydraConfig.get().job.env_set:
+        raise UserError(
+            f"hydra.job.env_set.{OWN}: refused: this variable is set where the command is typed, in no file"
+        )
+    return names
+
+
+def find_class(name: Any) -> Any:
     """The class of that full name, or why not, as str. What is not allowed is not imported to find out.
 
     ``torch.os.system`` begins with torch and is not torch's: a class must have been defined where it is allowed too.
+    Modules of the user's own are looked for in the working directory too. Raises UserError as own_modules does.
     """
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         return "expected the full name of a class"
+    own = own_modules()
+    allowed = (*ALLOWED, *own)
     if not _within(name, allowed):
-        return f"refused: a configuration may name classes of {', '.join(allowed[:-1])} and {allowed[-1]} alone"
+        known = f"{', '.join(allowed[:-1])} and {allowed[-1]}"
+        return f"refused: a configuration may name classes of {known} alone{_how_to_let_in(name)}"
+    if _within(name, own) and str(Path.cwd()) not in sys.path:
+        sys.path.append(str(Path.cwd()))  # behind everything else, so that no file here takes another's place
     module, _, last = name.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), last)
@@ -40,6 +67,14 @@ def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
     if not (inspect.isclass(made) or name in FUNCTIONS) or not _within(made.__module__, allowed):
         return f"refused: this is no class that {name.split('.')[0]} defines"
     return made
+
+
+def _how_to_let_in(name: str) -> str:
+    """What to type for a module that lies where the user works, or beside the programs."""
+    module, here = name.split(".")[0], Path.cwd()
+    if not any((place / f"{module}.py").is_file() for place in (here, Path(__file__).parents[2])):
+        return ""
+    return f"; if you trust {module}.py, set {OWN}={module} in the environment"
 
 
 def _within(name: str, packages: tuple[str, ...]) -> bool:

@@ -149,6 +149,7 @@ class Explained(BaseModel):
     text: str = Field(description="the text in Unicode's NFC form, as the model reads it", examples=["Máy đẹp"])
     words: list[Word] = Field(examples=[[{"start": 0, "end": 3}, {"start": 4, "end": 7}]])
     weights: dict[str, list[float]] = Field(description="per mentioned aspect, a number per word")
+    shades: dict[str, list[int]] = Field(description="the weights as colours, from -4 to 4: relative to the strongest")
     milliseconds: float = Field(examples=[20.4])
 
 

@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from ...errors import UserError
 from ...runs.machine import cores, stop_signals
-from ..predictor import Predictor
+from ..predictor import load_bundle
 from .connections import guarded
 from .limits import Limits
 from .service import Service, create_app
@@ -33,7 +33,7 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: expected 1 or more")
     with bind(host, port) as listener:  # before the model is loaded, which takes longer
-        predictor = Predictor.load(bundle, threads)
+        predictor = load_bundle(bundle, threads)
         predictor.predict([EXAMPLE])  # the first call allocates
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits, threads or cores())

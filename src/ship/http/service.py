@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from ...answers.predictor import Predictor
 from ...labels import SENTIMENTS
-from ..predictor import Predictor
 from . import models
 from .bodies import BodyReader
 from .edge import Edge

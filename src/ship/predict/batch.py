@@ -16,8 +16,7 @@ from .progress import Meter
 from .writers import dumps, json_line
 
 if TYPE_CHECKING:
-    from ...judge.inference import RunPredictor
-    from ..predictor import Predictor
+    from ...answers.predictor import Predictor
 
 ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first; characters of all its cells
 AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy
@@ -46,12 +45,7 @@ class Done:
 
 
 def answered(
-    source: Source,
-    column: str,
-    predictor: "Predictor | RunPredictor",
-    form: str,
-    all_aspects: bool,
-    keep_cells: bool = True,
+    source: Source, column: str, predictor: "Predictor", form: str, all_aspects: bool, keep_cells: bool = True
 ) -> Iterator[Done]:
     """Every chunk of the source from its place on, answered, in order.
 

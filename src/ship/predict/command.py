@@ -17,8 +17,7 @@ from .target import Target
 from .writers import Table
 
 if TYPE_CHECKING:
-    from ...judge.inference import RunPredictor
-    from ..predictor import Predictor
+    from ...answers.predictor import Predictor
 
 
 def predict_file(
@@ -81,7 +80,7 @@ def _to_stdout(model: str, source: Source, column: str, name: str, all_aspects: 
         meter.clear()
         return _stopped("")
     finally:
-        meter.clear()
+        meter.close()
     _close("standard output", state, 0, meter.seconds, "see above")
     return int(state.errors > 0)
 
@@ -117,7 +116,7 @@ def _to_file(
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
         return _stopped(f" after {journal.state.rows:,} reviews; {hint}")
     finally:
-        meter.clear()
+        meter.close()
     _close(str(target.answers), journal.state, before, seconds, str(target.errors))
     return int(journal.state.errors > 0)
 
@@ -127,7 +126,7 @@ def _stopped(how_far: str) -> int:
     return 130
 
 
-def _load(model: str) -> "Predictor | RunPredictor":
+def _load(model: str) -> "Predictor":
     from ..predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
 
     return open_predictor(model)

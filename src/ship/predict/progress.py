@@ -1,7 +1,11 @@
-"""How far a long command is: one line on a terminal, renewed twice a second; nothing anywhere else."""
+"""How far a long command is: tqdm's line on a terminal, nothing anywhere else."""
 
 import sys
 import time
+from shutil import get_terminal_size
+from typing import Any
+
+from tqdm import tqdm
 
 EVERY = 0.5  # seconds
 
@@ -11,12 +15,27 @@ class Meter:
 
     def __init__(self, size: int | None, begun: int, rows: int = 0) -> None:
         self._size, self._begun, self._rows_before = size, begun, rows
-        self._on = sys.stderr.isatty()
+        self._bar: Any = None
         self.start()
 
     def start(self) -> None:
         """Count seconds from now on."""
-        self._start = self._shown = time.monotonic()
+        self._start = time.monotonic()
+        if self._bar is not None:
+            self._bar.close()
+        self._bar = tqdm(
+            total=self._size,
+            initial=self._begun,
+            bar_format="{desc}",
+            disable=None,  # where standard error is no terminal
+            file=sys.stderr,
+            leave=False,
+            mininterval=EVERY,
+            miniters=0,
+            ncols=get_terminal_size().columns
+            - 1,  # tqdm itself shows nothing on a terminal that does not know its size
+            nrows=2,
+        )
 
     @property
     def seconds(self) -> float:
@@ -24,24 +43,23 @@ class Meter:
 
     def show(self, rows: int, place: int) -> None:
         """``rows`` in all and the place after them."""
-        now = time.monotonic()
-        if not self._on or now - self._shown < EVERY:
-            return
-        self._shown = now
-        parts = [f"{rows:,} rows", f"{(rows - self._rows_before) / self.seconds:,.0f} rows/s"]
-        if self._size and place > self._begun:
-            left = self.seconds * (self._size - place) / (place - self._begun)
-            parts += [f"{100 * place / self._size:.0f} %", f"{duration(left)} left"]
-        print("\r\x1b[K" + "   ".join(parts), end="", file=sys.stderr, flush=True)
+        speed = (rows - self._rows_before) / max(self.seconds, 1e-9)
+        self._bar.bar_format = "{desc}  {percentage:.0f}% |{bar}| {remaining} left" if self._size else "{desc}"
+        self._bar.set_description_str(f"{rows:,} rows  {speed:,.0f} rows/s", refresh=False)
+        self._bar.update(place - self._bar.n)
 
     def say(self, text: str) -> None:
         """A line in place of the numbers, until they are shown again."""
-        if self._on:
-            print(f"\r\x1b[K{text}", end="", file=sys.stderr, flush=True)
+        self._bar.bar_format = "{desc}"
+        self._bar.set_description_str(text)
 
     def clear(self) -> None:
-        """Leave the line to whatever comes next."""
-        self.say("")
+        """Leave the line to whatever comes next, until the numbers are shown again."""
+        self._bar.clear()
+
+    def close(self) -> None:
+        """Leave the line for good."""
+        self._bar.close()
 
 
 def duration(seconds: float) -> str:

@@ -1,0 +1,225 @@
+"""Callbacks of a training: they keep its random state and its best epoch, save it, and stop it without loss."""
+
+import logging
+import math
+import random
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
+from torch import Tensor
+
+from ..runs.machine import stop_signals
+from .ranks import gathered, rank, total
+
+log = logging.getLogger(__name__)
+
+
+class RandomState(L.Callback):
+    """Keeps every generator's state in the checkpoint, so a resumed run draws the dropout it would have drawn.
+
+    Of several processes each draws its own, and each one's state is kept.
+    """
+
+    def state_dict(self) -> dict[str, Any]:
+        states: list[dict[str, Any]] = gathered(self._now())
+        return states[0] | ({"others": states[1:]} if len(states) > 1 else {})
+
+    def _now(self) -> dict[str, Any]:
+        kind, keys, position, has_gauss, gauss = np.random.get_state()
+        return {
+            "python": list(random.getstate()[1]),
+            "python_gauss": random.getstate()[2],
+            "numpy": [kind, torch.from_numpy(np.asarray(keys, np.int64)), position, has_gauss, gauss],
+            "torch": torch.get_rng_state(),
+            "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self._state: dict[str, Any] | None = state["others"][rank() - 1] if rank() else state
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Set last, when nothing of the start-up draws any more."""
+        state = getattr(self, "_state", None)
+        if state is None:
+            if rank():  # all began with one seed
+                torch.manual_seed(torch.initial_seed() + rank())
+            return
+        random.setstate((3, tuple(state["python"]), state["python_gauss"]))
+        kind, keys, *rest = state["numpy"]
+        np.random.set_state((kind, keys.numpy().astype(np.uint32), *rest))
+        torch.set_rng_state(state["torch"].cpu())
+        if state["cuda"] and len(state["cuda"]) == torch.cuda.device_count():
+            torch.cuda.set_rng_state_all([s.cpu() for s in state["cuda"]])
+        self._state = None
+
+
+def better(figure: float, loss: float, than: tuple[float, float] | None, mode: str = "max") -> bool:
+    """Whether an epoch is better than another one, a pair of (figure, validation loss), or the first: None.
+
+    The monitored figure decides, and of equal figures the lower loss; a NaN is better than nothing else.
+    """
+    if than is None:
+        return True
+    sign = 1.0 if mode == "max" else -1.0
+    ours, theirs = (-math.inf if math.isnan(x) else sign * x for x in (figure, than[0]))
+    return ours > theirs or (ours == theirs and loss < than[1])
+
+
+def validation_loss(trainer: L.Trainer) -> float:
+    """The epoch's ``val/loss``; infinite where none was logged."""
+    return float(trainer.callback_metrics.get("val/loss", math.inf))
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the epoch that :func:`better` prefers, across folders too, where Lightning's own forgets it."""
+
+    _loss = math.inf  # the validation loss of the best epoch
+
+    def check_monitor_top_k(self, trainer: L.Trainer, current: Tensor | None = None) -> bool:
+        if current is None or not self.best_k_models:
+            is_best = super().check_monitor_top_k(trainer, current)
+        else:
+            best = float(self.best_k_models[self.kth_best_model_path])
+            is_best = better(float(current), validation_loss(trainer), (best, self._loss), self.mode)
+        if is_best:
+            self._loss = validation_loss(trainer)
+        return is_best
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"loss": self._loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Restore the best score only if ``best.ckpt`` is here: a score whose weights are lost could never be beaten.
+
+        Without a score there was no epoch yet when the checkpoint was written.
+        """
+        here = Path(str(self.dirpath)) / "best.ckpt"
+        score = state["best_model_score"]
+        if here.is_file() and score is not None:
+            paths = dict.fromkeys(("best_model_path", "kth_best_model_path"), str(here))
+            super().load_state_dict(state | paths | {"dirpath": self.dirpath, "best_k_models": {str(here): score}})
+            self._loss = state.get("loss", math.inf)
+
+
+class StopEarly(EarlyStopping):
+    """Early stopping that says so, that a resume neither forgets nor outstays, and that goes by :func:`better`.
+
+    Lightning's own counts an equal figure as no better, trains one epoch more after a run that had stopped, and lets a
+    checkpoint's patience replace the one that is set now.
+    """
+
+    _loss = math.inf  # the validation loss of the best epoch
+
+    def state_dict(self) -> dict[str, Any]:
+        return super().state_dict() | {"loss": self._loss}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        super().load_state_dict(state | {"patience": self.patience})
+        self._loss = state.get("loss", math.inf)
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self.wait_count >= self.patience:
+            trainer.should_stop = True
+            self._say()
+
+    def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
+        """Where the figure equals the best one and the loss is lower, forget the best: any figure is better then."""
+        figure, loss = trainer.callback_metrics.get(self.monitor), validation_loss(trainer)
+        if figure is not None and float(figure) == float(self.best_score) and loss < self._loss:
+            self.best_score = torch.tensor(-math.inf if self.mode == "max" else math.inf)
+        super()._run_early_stopping_check(trainer)
+        if self.wait_count == 0:
+            self._loss = loss
+        if self.wait_count >= self.patience:
+            self._say()
+
+    def _say(self) -> None:
+        log.info(
+            f"Early stopping ends the run: {self.wait_count} epochs brought no better {self.monitor} than "
+            f"{float(self.best_score):.4f}. With callbacks.early_stopping.patience={self.wait_count + 8} "
+            "ckpt_path=last it goes on"
+        )
+
+
+class SaveEvery(L.Callback):
+    """Saves ``path`` every so many ``minutes``, within an epoch too; None: at the ends of epochs alone.
+
+    By a clock that nobody sets. Between optimizer steps, and not after an epoch's last batch: see :class:`StopSafely`.
+    """
+
+    def __init__(self, minutes: float | None, path: str) -> None:
+        self.minutes, self.path = minutes, path
+        self._saved = 0.0
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._saved = time.monotonic()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        done = batch_idx + 1
+        if self.minutes is None or done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
+            return
+        due = time.monotonic() - self._saved >= 60 * self.minutes
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # saving is a matter for all ranks
+            trainer.save_checkpoint(self.path, weights_only=False)
+            self._saved = time.monotonic()
+
+
+class TrainingStopped(Exception):
+    """Training was asked to stop (Ctrl-C, SIGTERM) and has saved where it was."""
+
+
+class StopSafely(L.Callback):
+    """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`TrainingStopped`.
+
+    After an epoch's last batch it waits for the validation, and for the checkpoint that the epoch's end writes there.
+    A second signal stops at once, the usual way. Of several processes all stop after the batch in which one was asked.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = path
+        self._asked = False
+        self._before: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Not before: Lightning has noted by now which handlers there were, and puts those back in the end."""
+        for number in stop_signals():
+            self._before[number] = signal.signal(number, self._on_signal)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        self._restore()
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        self._restore()
+
+    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+        # not within a step: gradients that were accumulated so far are in no checkpoint
+        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
+        # not after an epoch's last batch: a run that goes on from there would never validate that epoch
+        last = batch_idx + 1 == trainer.num_training_batches
+        if self._agreed(trainer) and whole and not last:
+            trainer.save_checkpoint(self.path, weights_only=False)
+            raise TrainingStopped
+
+    def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        if self._agreed(trainer):  # came at the end of the epoch before, which was validated and is in a checkpoint
+            raise TrainingStopped
+
+    def _agreed(self, trainer: L.Trainer) -> bool:
+        """Whether any of the processes was asked: a checkpoint is written by all of them together."""
+        self._asked = total(int(self._asked), trainer.strategy.root_device) > 0
+        return self._asked
+
+    def _on_signal(self, number: int, frame: Any) -> None:
+        self._asked = True
+        self._restore()
+
+    def _restore(self) -> None:
+        while self._before:
+            number, handler = self._before.popitem()
+            signal.signal(number, handler)
