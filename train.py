@@ -39,7 +39,7 @@ def job(config: DictConfig) -> float:
     jobs.append(config)
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        with alone_in(HydraConfig.get().runtime.output_dir):
+        with alone_in(HydraConfig.get().runtime.output_dir, config):
             return run_training(config, again=many)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
@@ -72,7 +72,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     from src.training.checkpoint import TrainingStopped
     from src.training.loggers import begin, log_outcome
     from src.training.progress import quiet
-    from src.training.resume import find_checkpoint, go_on_from
+    from src.training.resume import find_checkpoint, go_on_from, shared_settings
     from src.training.summary import configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
@@ -92,9 +92,11 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     data.setup()
 
     module = build_module(settings, data, encoder, alpha)
+    module.origin["settings"] = shared_settings(config)
     check_room(run.folder, module)
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
+    run.begin(config)
     trainer = build_trainer(settings, run, callbacks)
     begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, alpha, configured_epochs(overrides), run.folder))
@@ -213,7 +215,6 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 
-    run.begin()
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]

@@ -10,12 +10,15 @@ import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..labels import Labels
 from ..spelling import override, pasted
 from .machine import sha256, write_whole
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 UNLISTED = (SUMS, ".lock", ".lock.holder")
@@ -42,17 +45,18 @@ class Run:
         self.check(path)
         return path
 
-    def begin(self) -> None:
-        """Make room for what a run that goes on in this folder writes.
+    def begin(self, config: "DictConfig | None" = None) -> None:
+        """Make room for what a run that goes on in this folder writes, and write its settings, ``config``.
 
-        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes and the settings of before
-        hold no longer.
+        To be called once the run is known to go on. ``metrics.csv`` of before is moved aside: the logger would delete
+        it. The hashes of before hold no longer.
         """
-        from .folder import accept, is_first_process  # bring Hydra, which reading a run does not need
+        from .folder import is_first_process, write_settings  # bring Hydra, which reading a run does not need
 
         if not is_first_process():
             return
-        accept(self.folder)
+        if config is not None:
+            write_settings(self.folder, config)
         (self.folder / SUMS).unlink(missing_ok=True)
         summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
         if summary.exists():
