@@ -1,7 +1,6 @@
 """Pre-train an encoder on texts without labels: `python pretrain.py data.texts=FILE`; `--help` shows the settings."""
 
 import logging
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from src.errors import UserError, refuse
 from src.runs.folder import alone_in, goes_on
 from src.sweeps.jobs import command_to_go_on
 from src.training.scripts import user_error
@@ -30,8 +29,7 @@ def job(config: DictConfig) -> None:
         with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs, too
             pretrain(config)
     except (UserError, InstantiationException) as error:
-        print(f"error: {user_error(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(user_error(error))
 
 
 def pretrain(config: DictConfig) -> None:

@@ -87,7 +87,7 @@ def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> 
     size = checkpoint_size(module)
     (tmp_path / "full" / "predictions").mkdir(parents=True)
     (tmp_path / "full" / "checkpoints").write_text("a file where the folder should be")
-    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (size - 1, -1))
     with pytest.raises(UserError) as error:
         check_room(tmp_path / "full", module)
@@ -101,7 +101,7 @@ def test_what_a_resumed_run_replaces_is_room(tmp_path, monkeypatch) -> None:
     module = tiny_module()
     size = checkpoint_size(module)
     free = folders.BESIDE + size  # for one more than the three that are there
-    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": free}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": free}))
     with pytest.raises(UserError, match="free, and the run may write"):
         check_room(tmp_path, module)
     for name in folders.AT_ONCE:

@@ -22,7 +22,9 @@ def told(now: dict) -> list[str]:
 
 def test_what_a_run_must_share_to_go_on() -> None:
     assert told(CONFIG) == told(CONFIG | {"callbacks": {}}) == told(changed("trainer", max_epochs=9)) == []
-    assert told(changed("data", test="u.csv", cache="x", eval_batch_size=7)) == told(changed("model", compile=True)) == []
+    assert (
+        told(changed("data", test="u.csv", cache="x", eval_batch_size=7)) == told(changed("model", compile=True)) == []
+    )
     assert told(changed("loss", gamma=3)) == ["loss.gamma was 2.0, is 3"]
     assert told(changed("data", train="b.csv")) == ["data.train was a.csv, is b.csv"]
     assert told(changed("trainer", devices=2) | {"seed": 2}) == ["trainer.devices was 1, is 2", "seed was 1, is 2"]

@@ -478,7 +478,7 @@ def test_a_run_is_what_its_checkpoint_says_and_not_the_file_beside_it(tmp_path) 
     checkpoint["origin"]["settings"] = shared_settings(composed("loss.gamma=3", "trainer.max_epochs=2"))
     AtomicCheckpointIO().save_checkpoint(checkpoint, last)
     assert find_last(composed("loss.gamma=3"), root / "2", root) == last
-    with pytest.raises(UserError, match="loss.gamma was 3, is 1"):
+    with pytest.raises(UserError, match=r"loss\.gamma was 3, is 1"):
         find_last(composed("loss.gamma=1"), root / "2", root)
     module = tiny_module(dropout=0.3, total_steps=20)
     module.origin = {"settings": shared_settings(composed("loss.gamma=1", "model.encoder=moved"))}

@@ -20,6 +20,7 @@ from ..lit_module import AspectSentimentModule
 from ..model.encoder import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
+from ..runs.summary import Summary
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import PAD_ID, check_texts, composed, encode, from_json, spans
 from ..training.checkpoint import AtomicCheckpointIO
@@ -78,7 +79,7 @@ def load_best(run: Run) -> AspectSentimentModule:
 class RunPredictor:
     """As :class:`src.ship.predictor.Predictor`, over torch, on the processor, in float32."""
 
-    def __init__(self, summary: dict[str, Any], labels: Labels, module: AspectSentimentModule) -> None:
+    def __init__(self, summary: Summary, labels: Labels, module: AspectSentimentModule) -> None:
         self.info, self.labels, self.task = summary, labels, module.task
         self.max_length: int = summary["config"]["data"]["max_length"]
         self.module = module

@@ -1,8 +1,6 @@
 """A run's folder before anything is written into it: free of other runs, writable, with room for the checkpoints."""
 
 import os
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
-from ..errors import NoRoom, UserError
+from ..errors import NoRoom, UserError, refuse
 from .machine import Lock, Taken, free_space, is_full, largest_file, write_whole
 
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
@@ -38,8 +36,7 @@ class OneRunAFolder(Callback):
             if is_first_process():
                 claim(folder, fresh=not goes_on(config.ckpt_path, folder))
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None  # Hydra makes a warning of anything else
+            refuse(error)  # by SystemExit: Hydra makes a warning of anything else
 
 
 def goes_on(checkpoint: str | None, folder: Path) -> bool:

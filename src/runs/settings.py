@@ -85,7 +85,8 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
     """The leaves that differ; a tree is entered only where all have one, so no deeper than the least deep of them."""
     found: list[tuple[str, list[Any]]] = []
     for name in dict.fromkeys(name for tree in trees for name in tree):
-        key, values = f"{above}{name}", [tree.get(name) for tree in trees]
+        key = f"{above}{name}"
+        values: list[Any] = [tree.get(name) for tree in trees]
         if all(isinstance(value, Mapping) for value in values):
             found += _differing(values, f"{key}.")
         elif any(_plain(value) != _plain(values[0]) for value in values[1:]):

@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 import hydra
+import lightning.pytorch as L
 import numpy as np
 import torch
 
+from ..datamodule import AspectDataModule
 from ..labels import SENTIMENTS
+from ..lit_module import AspectSentimentModule
 from ..losses import CrossEntropyLoss
 from ..model.classifier import parameter_count
+from ..model.encoder import Encoder
 from ..runs.run import environment
+from ..runs.summary import EncoderFacts, Judged, Summary
+from ..spelling import cell, table
 
 Figures = Mapping[str, Mapping[str, float]]
 
@@ -51,10 +57,10 @@ def configured_epochs(overrides: list[str]) -> int | None:
 
 def start_up(
     settings: dict[str, Any],
-    data: Any,
-    encoder: Any,
-    module: Any,
-    trainer: Any,
+    data: AspectDataModule,
+    encoder: Encoder,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
     alpha: Any,
     configured_epochs: int | None,
     folder: Path,
@@ -89,13 +95,13 @@ def nothing_learned(monitor: str, best: float, constant: float) -> str:
     )
 
 
-def _devices(name: str, trainer: Any) -> str:
+def _devices(name: str, trainer: L.Trainer) -> str:
     if trainer.world_size == 1:
         return f"{name}, {torch.get_num_threads()} threads"
     return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
 
 
-def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
+def not_visobert(encoder: Encoder, chosen: bool, why: str) -> str | None:
     """The warning that what is trained is not pre-trained ViSoBERT; None where it is, or where another was ``chosen``.
 
     ``why`` this encoder is taken.
@@ -109,22 +115,43 @@ def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
     return banner(f"{what}\nIts figures are below those of pre-trained ViSoBERT. To train that one: model=visobert")
 
 
-def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
-    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
-    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+def summary(
+    settings: dict[str, Any],
+    data: AspectDataModule,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
+    judged: Judged,
+    *,
+    alpha: Any,
+    encoder: EncoderFacts,
+    seconds: dict[str, float],
+    tokens: int,
+    overrides: list[str],
+) -> Summary:
+    """``summary.json``: the figures, and all that is needed to understand and to repeat the run.
+
+    ``seconds`` has ``start_up`` and ``fit``; ``tokens`` are those of the texts that were trained on, padding aside.
+    """
     return {
+        **judged,
         "task": settings["task"]["name"],
-        "labels": labels,
+        "labels": {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)},
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
-        "loss": {**settings["loss"], "alpha": facts.pop("alpha"), "alpha_setting": settings["loss"]["alpha"]},
+        "loss": {**settings["loss"], "alpha": alpha, "alpha_setting": settings["loss"]["alpha"]},
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
         "data": data.findings.to_dict(),
-        "precision": trainer.precision,
-        **facts,
-        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "precision": str(trainer.precision),
+        "encoder": encoder,
+        "seconds": seconds,
+        "overrides": overrides,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
+        "steps": trainer.global_step,
+        "processes": trainer.world_size,
+        "tokens_per_second": tokens / seconds["fit"],
+        "device": str(module.device),
         "config": settings,
         "environment": environment(),
     }
@@ -151,13 +178,7 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     if task == "absa":
         columns |= {"predicted": "said", "precision": "prec.", "recall": "recall", "f1": "F1", "pair_f1": "pair F1"}
     columns |= {"sentiment_accuracy": "sent. acc.", "sentiment_f1": "sent. F1"}
-    cells = [[_cell(row[key]) for key in columns] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns.values())]
-    lines = [list(columns.values()), ["-" * w for w in widths], *cells]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    )
+    return table([list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)])
 
 
 def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
@@ -166,14 +187,6 @@ def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str)
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
     names = list(next(iter(tuned.values())))
-    width = max(map(len, names))
-    head = " " * width + "".join(f"{name:>13}" for name in columns)
-    rows = (f"{name:<{width}}" + "".join(f"{values[name]:>13.4f}" for values in columns.values()) for name in names)
+    rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
     note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
-    return "\n".join([head, *rows]) + note
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)
+    return table(rows) + note
