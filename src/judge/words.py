@@ -55,7 +55,7 @@ def command(summary: Summary) -> str:
 
 def facts(summary: Summary) -> dict[str, str]:
     """What was trained, on what, for how long: those facts that the summary has."""
-    encoder, epochs, seconds = (summary.get(key, {}) for key in ("encoder", "epochs", "seconds"))
+    encoder, epochs, seconds = summary.get("encoder"), summary.get("epochs"), summary.get("seconds", {})
     loss, environment = summary.get("loss", {}), summary.get("environment", {})
     told = {
         "Task": TASKS[summary["task"]],
