@@ -128,8 +128,9 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     judged = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why}
-    measured = {"alpha": alpha, "encoder": facts, "seconds": seconds, "tokens": tokens, "overrides": overrides}
-    run.write_summary(summary(settings, data, module, trainer, judged, **measured))
+    run.write_summary(
+        summary(settings, data, module, trainer, judged, alpha, facts, seconds, tokens=tokens, overrides=overrides)
+    )
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = f" (threshold {judged['thresholds']['global']:.3g})" if module.task == "absa" else ""
     log.info(

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -142,13 +142,14 @@ def _told(result: Comparison, candidates: list[Candidate]) -> list[tuple[str, li
     best, other = result["rows"]
     runs = [[c for c in candidates if str(c.folder) in row["runs"]] for row in (best, other)]
     reviews, labels = candidates[0].predictions, candidates[0].labels
+    changes: Mapping[str, list[int]] = dict(other["changes"] or {})  # type: ignore[arg-type]
     titles = {
         "lost": f"Right in {best['name']}, wrong in {other['name']}",
         "gained": f"Right in {other['name']}, wrong in {best['name']}",
     }
     told = []
     for kind, title in titles.items():
-        rows = other["changes"][kind]
+        rows = changes[kind]
         lines = []
         for i in rows[:SHOWN]:
             wrong = next(c for c in runs[kind == "lost"] if not c.right[i])

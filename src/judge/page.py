@@ -29,8 +29,8 @@ def headline(e: Evaluation) -> list[dict[str, Any]]:
     figures, intervals = e["all"]["figures"], e["all"]["intervals"]
     rows = []
     for name, value in figures[MODEL].items():
-        others = {other: figures[other][name] for other in e["answers"] if other != MODEL}
-        others = {other: number for other, number in others.items() if number is not None}
+        every = {other: figures[other][name] for other in e["answers"] if other != MODEL}
+        others = {other: number for other, number in every.items() if number is not None}
         rivals = {other: number for other, number in others.items() if other != AT_HALF}
         best = max(rivals, key=rivals.__getitem__, default=None)
         rows.append({"figure": name, "value": value, "interval": intervals[name], "others": others, "best_rival": best})
@@ -77,7 +77,7 @@ def learning(folder: Path, summary: Summary, task: str) -> dict[str, Any] | None
 
 def findings(summary: Summary) -> dict[str, Any]:
     """What the data check found, per split and between splits; what there is none of is left out."""
-    data = summary.get("data", {})
+    data: Mapping[str, Any] = summary["data"]
     splits = []
     for name, split in data.get("splits", {}).items():
         first = split.get("first_lines", {})

@@ -95,7 +95,8 @@ def _calibration(e: Evaluation) -> str:
     for head, after in calibration["after"].items():
         before = calibration["before"][head]
         pairs = [cell(x, 4) for key in ("ece", "brier") for x in (before[key], after[key])]
-        rows.append([HEADS[head], cell(calibration["temperatures"][head]), *pairs])
+        temperature = calibration["temperatures"]["mentioned" if head == "mentioned" else "sentiment"]
+        rows.append([HEADS[head], cell(temperature), *pairs])
     return f"Calibration, temperatures fitted on validation\n{table(rows)}"
 
 
@@ -110,12 +111,12 @@ def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tu
         cells = [str(place), row["name"]]
         cells += [str(len(row["runs"]))] * pooled + [cell(row["figures"][c["figure"]], 4)]
         cells += [cell(row["sd"][c["figure"]], 4)] * pooled
-        if row["difference"] is None:
+        if row["difference"] is None or row["changes"] is None:
             cells += [""] * 5
         else:
             d = row["difference"][c["figure"]]
             cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p']:.3f}"]
-            cells += [f"{len(row['changes'][kind]):,}" for kind in ("lost", "gained")]
+            cells += [f"{len(rows_of):,}" for rows_of in (row["changes"]["lost"], row["changes"]["gained"])]
         rows.append(cells + [cell(row["figures"][name], 4) for name in others])
     of = f", mean over {by}" if by else ""
     parts = [

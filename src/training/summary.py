@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
 import lightning.pytorch as L
@@ -17,7 +17,7 @@ from ..losses import CrossEntropyLoss
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder
 from ..runs.run import environment
-from ..runs.summary import EncoderFacts, Judged, Summary
+from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
 from ..spelling import cell, table
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -121,10 +121,10 @@ def summary(
     module: AspectSentimentModule,
     trainer: L.Trainer,
     judged: Judged,
-    *,
     alpha: Any,
     encoder: EncoderFacts,
     seconds: dict[str, float],
+    *,
     tokens: int,
     overrides: list[str],
 ) -> Summary:
@@ -142,7 +142,7 @@ def summary(
         "loss": {**settings["loss"], "alpha": alpha, "alpha_setting": settings["loss"]["alpha"]},
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
-        "data": data.findings.to_dict(),
+        "data": cast(DataFacts, data.findings.to_dict()),
         "precision": str(trainer.precision),
         "encoder": encoder,
         "seconds": seconds,
