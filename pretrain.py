@@ -1,7 +1,6 @@
 """Pre-train an encoder on texts without labels: `python pretrain.py data.texts=FILE`; `--help` shows the settings."""
 
 import logging
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 
-from src.errors import UserError
+from src.errors import UserError, refuse
 from src.runs.folder import alone_in, goes_on
 from src.sweeps.jobs import command_to_go_on
 from src.training.scripts import run as run_script
@@ -28,11 +27,10 @@ def job(config: DictConfig) -> None:
     jobs.append(config)
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        with alone_in(folder, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs, too
+        with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs, too
             pretrain(config)
     except (UserError, InstantiationException) as error:
-        print(f"error: {user_error(error)}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(user_error(error))
 
 
 def pretrain(config: DictConfig) -> None:
@@ -55,19 +53,20 @@ def pretrain(config: DictConfig) -> None:
     from src.training.checkpoint import AtomicCheckpointIO
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, quiet, watched
-    from src.training.resume import find_checkpoint, go_on_from
+    from src.training.resume import find_checkpoint, go_on_from, shared_settings
 
     quiet()
     L.seed_everything(settings["seed"], verbose=False)
     data = instantiate(settings["data"])
     module, encoder = build(settings, data)
+    module.origin["settings"] = shared_settings(config)
     tokens = {split: len(data.tokenised(split).ids) for split in ("train", "val")}
     run = Run(HydraConfig.get().runtime.output_dir)
     check_room(run.folder, module)
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     if (checkpoint := find_checkpoint(settings["ckpt_path"], config, run.folder)) is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, given["max_epochs"])
-    run.begin()
+    run.begin(config)
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(c) for c in settings["callbacks"].values() if c is not None]
     callbacks += [EpochLine("val/loss", "min"), StopSafely(run.last), *progress_bar()]

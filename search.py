@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError
+from src.errors import UserError, refuse
 from src.runs.machine import is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
 from src.spelling import override, pasted
@@ -45,16 +45,13 @@ def main() -> None:
         with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
             status = search(as_typed(words, several=True))
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        status = 2
+        refuse(error)
     except (HydraException, OmegaConfBaseException) as error:
-        print(f"error: {explained(error, 'search')}", file=sys.stderr)
-        status = 2
+        refuse(explained(error, "search"))
     except Exception as error:
         if not is_full(error):
             raise
-        print(f"error: {error}\nMake room; then go on with {command_again()}", file=sys.stderr)
-        status = 2
+        refuse(f"{error}\nMake room; then go on with {command_again()}")
     finally:
         searching.clear()
     raise SystemExit(status)

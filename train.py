@@ -9,7 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
@@ -17,7 +17,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError
+from src.errors import UserError, refuse, tell
 from src.runs.folder import alone_in
 from src.runs.overrides import explained
 from src.runs.run import Run
@@ -26,6 +26,14 @@ from src.sweeps.multirun import check_launcher
 from src.training.from_python import call
 from src.training.ranks import follow, leave, rank, together, total
 from src.training.scripts import run as run_script
+
+if TYPE_CHECKING:
+    import lightning.pytorch as L
+
+    from src.datamodule import AspectDataModule
+    from src.lit_module import AspectSentimentModule
+    from src.model.encoder import Encoder
+    from src.runs.summary import EncoderFacts
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -39,13 +47,13 @@ def job(config: DictConfig) -> float:
     jobs.append(config)
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        with alone_in(HydraConfig.get().runtime.output_dir):
+        with alone_in(HydraConfig.get().runtime.output_dir, config):
             return run_training(config, again=many)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
         if many:
+            tell(error)
             raise  # src.sweeps notes it, and the next job begins
-        raise SystemExit(2) from None
+        refuse(error)
 
 
 def train(overrides: Sequence[str]) -> Run:
@@ -53,7 +61,7 @@ def train(overrides: Sequence[str]) -> Run:
     return Run(call(run_training, overrides, ROOT / "train.py"))
 
 
-def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool = False) -> float:
+def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), again: bool = False) -> float:
     """From a composed configuration to a finished run folder; the monitored figure of its best checkpoint.
 
     ``again``: a run that finished in this folder before is not trained again, and one that was cut off goes on.
@@ -72,7 +80,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     from src.training.loggers import begin, log_outcome
     from src.training.loss import alpha_of
     from src.training.progress import quiet
-    from src.training.resume import find_checkpoint, go_on_from
+    from src.training.resume import find_checkpoint, go_on_from, shared_settings
     from src.training.summary import configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
@@ -83,7 +91,7 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     checkpoint = find_checkpoint(settings["ckpt_path"], config, run.folder)
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
-    data = instantiate(settings["data"])
+    data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
     alpha = alpha_of(settings["loss"], data.class_counts)
     encoder = bring_encoder(settings, source, data)
@@ -92,9 +100,11 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
     data.setup()
 
     module = build_module(settings, data, encoder, alpha)
+    module.origin["settings"] = shared_settings(config)
     check_room(run.folder, module)
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
+    run.begin(config)
     trainer = build_trainer(settings, run, callbacks)
     begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, configured_epochs(overrides), run.folder))
@@ -115,19 +125,14 @@ def run_training(config: DictConfig, callbacks: Sequence[Any] = (), again: bool 
         return math.nan  # the first process judges, alone
 
     figure = settings["monitor"].removeprefix("val/")
-    figures = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
-    best: float = figures["best"]
-    facts: dict[str, Any] = {
-        "encoder": encoder.facts | {"why": why},
-        "alpha": alpha,
-        "seconds": seconds,
-        "overrides": overrides,
-    }
-    facts |= {"epochs": trainer.current_epoch, "steps": trainer.global_step, "processes": trainer.world_size}
-    facts |= {"tokens_per_second": tokens / seconds["fit"], "device": str(module.device)}
-    run.write_summary({**figures, **summary(settings, data, module, trainer, facts)})
-    log_outcome(trainer.loggers, figures, trainer.global_step)
-    at = f" (threshold {figures['thresholds']['global']:.3g})" if module.task == "absa" else ""
+    judged = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
+    best = judged["best"]
+    facts: EncoderFacts = {**encoder.facts, "why": why}
+    run.write_summary(
+        summary(settings, data, module, trainer, judged, alpha, facts, seconds, tokens=tokens, overrides=overrides)
+    )
+    log_outcome(trainer.loggers, judged, trainer.global_step)
+    at = f" (threshold {judged['thresholds']['global']:.3g})" if module.task == "absa" else ""
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
     )
@@ -153,7 +158,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     return settings, source, why
 
 
-def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -> Any:
+def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":
     """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
     from src.model.encoder import load_encoder
     from src.training.devices import take_part
@@ -166,7 +171,9 @@ def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: Any) -
     return encoder
 
 
-def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) -> Any:
+def build_module(
+    settings: dict[str, Any], data: "AspectDataModule", encoder: "Encoder", alpha: Any
+) -> "AspectSentimentModule":
     """The LightningModule over ``encoder``, with the loss and the schedule that the data call for."""
     import torch
 
@@ -204,7 +211,7 @@ def build_module(settings: dict[str, Any], data: Any, encoder: Any, alpha: Any) 
     return module
 
 
-def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) -> Any:
+def build_trainer(settings: dict[str, Any], run: Run, more: "Sequence[L.Callback]" = ()) -> "L.Trainer":
     """The Trainer, with what every run has: whole checkpoints, a safe stop, a line per epoch."""
     from hydra.utils import instantiate
     from lightning.fabric.plugins.environments.lightning import LightningEnvironment
@@ -214,17 +221,17 @@ def build_trainer(settings: dict[str, Any], run: Any, more: Sequence[Any] = ()) 
     from src.training.hardware import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 
-    run.begin()
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
     callbacks += [EpochLine(settings["monitor"]), *more, StopSafely(run.last), *progress_bar()]
-    return instantiate(
+    trainer: L.Trainer = instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=watched(),
         plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever the queue: training/ranks starts the rest
     )
+    return trainer
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

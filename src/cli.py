@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import UserError
+from .errors import UserError, refuse
 from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
@@ -41,14 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         run(**options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(error)
     except ModuleNotFoundError as error:
         package = (error.name or "").split(".")[0]
         if package not in EXTRAS:
             raise
-        print(f"error: {package} is not installed; pip install '.[{EXTRAS[package]}]'", file=sys.stderr)
-        raise SystemExit(2) from None
+        refuse(f"{package} is not installed; pip install '.[{EXTRAS[package]}]'")
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None

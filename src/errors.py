@@ -2,8 +2,10 @@
 
 import difflib
 import json
+import sys
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import NoReturn
 
 
 class UserError(Exception):
@@ -23,6 +25,17 @@ class UserError(Exception):
 
 class NoRoom(UserError):
     """A disk that is full or cannot be written: what runs next would most likely fail as well."""
+
+
+def tell(error: object) -> None:
+    """Print a user's mistake, in the one way that every program does."""
+    print(f"error: {error}", file=sys.stderr)
+
+
+def refuse(error: object) -> NoReturn:
+    """Print a user's mistake and end with exit status 2. Raises SystemExit, which shows no traceback."""
+    tell(error)
+    raise SystemExit(2) from None
 
 
 class Faults:

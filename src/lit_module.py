@@ -140,7 +140,8 @@ class AspectSentimentModule(L.LightningModule):
             checkpoint["train_loss"] = {k: float(getattr(self.train_loss, k)) for k in ("mean_value", "weight")}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        self.tokenizer_json, self.origin = checkpoint["tokenizer"], checkpoint["origin"]
+        self.tokenizer_json = checkpoint["tokenizer"]
+        self.origin = checkpoint["origin"] | self.origin  # of a run that goes on: what it has itself, as was checked
         for name, value in checkpoint.get("train_loss", {}).items():
             getattr(self.train_loss, name).fill_(value)
         if self.loss is None:  # as when it predicts: the buffers that a loss may have are none of the model's

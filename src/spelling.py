@@ -75,6 +75,41 @@ def command(program: str, words: Sequence[str] = ()) -> str:
     return pasted(["python", started if Path(started).name == program else program, *words])
 
 
+# --- tables for a terminal -----------------------------------------------------------------------------------------
+
+
+def table(rows: Sequence[Sequence[str]], left: int = 1, widest: int = 40) -> str:
+    """Rows of cells, that of the heads first, as columns: the first ``left`` ones to the left, numbers to the right.
+
+    A cell on the left has at most ``widest`` letters. Names come from data files: letters that a terminal would act on,
+    such as escape sequences, are shown and not sent.
+    """
+    told = [[_cut(visible(c), widest) if i < left else visible(c) for i, c in enumerate(row)] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*told, strict=True)]
+    return "\n".join(
+        "  ".join(
+            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in told
+    )
+
+
+def cell(value: str | float | None, digits: int = 3) -> str:
+    """A value as a table shows it: ``-`` for None, whole numbers with their thousands apart."""
+    if value is None or isinstance(value, str):
+        return value or "-"
+    return f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}"
+
+
+def visible(text: str) -> str:
+    """A text with every letter that cannot be printed, an escape or a line break, as Python writes it: ``\\x1b``."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _cut(text: str, widest: int) -> str:
+    return text if len(text) <= widest else text[: widest - 1] + "…"
+
+
 # --- settings of the data ------------------------------------------------------------------------------------------
 
 

@@ -318,11 +318,11 @@ def test_counts_table(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "text,Pin,Others\nx,positive,mentioned\ny,neutral,\nz,positive,\nw,,mentioned\n")
     reviews, aspects = read_reviews(path)
     assert counts_table(Labels(aspects, ("Others",)), reviews).splitlines() == [
-        "aspect  positive  negative   neutral  mentioned  of reviews",
-        "Pin            2         0         1          3      75.0 %",
-        "Others         -         -         -          2      50.0 %",
-        "all            2         0         1          5",
-        "share     66.7 %     0.0 %    33.3 %",
+        "aspect  positive  negative  neutral  mentioned  of reviews",
+        "Pin            2         0        1          3      75.0 %",
+        "Others         -         -        -          2      50.0 %",
+        "all            2         0        1          5",
+        "share     66.7 %     0.0 %   33.3 %",
     ]
 
 

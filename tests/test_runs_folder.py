@@ -9,7 +9,9 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException
+from omegaconf import DictConfig, OmegaConf
 
 from src.errors import NoRoom, UserError
 from src.runs import folder as folders
@@ -21,7 +23,6 @@ from src.runs.folder import (
     goes_on,
     is_first_process,
     release,
-    settings_folder,
 )
 from src.runs.machine import is_full
 from src.runs.run import Run
@@ -86,7 +87,7 @@ def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> 
     size = checkpoint_size(module)
     (tmp_path / "full" / "predictions").mkdir(parents=True)
     (tmp_path / "full" / "checkpoints").write_text("a file where the folder should be")
-    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": 1_000_000}))
     monkeypatch.setattr(resource, "getrlimit", lambda _: (size - 1, -1))
     with pytest.raises(UserError) as error:
         check_room(tmp_path / "full", module)
@@ -100,7 +101,7 @@ def test_what_a_resumed_run_replaces_is_room(tmp_path, monkeypatch) -> None:
     module = tiny_module()
     size = checkpoint_size(module)
     free = folders.BESIDE + size  # for one more than the three that are there
-    monkeypatch.setattr(folders.shutil, "disk_usage", lambda _: type("", (), {"free": free}))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": free}))
     with pytest.raises(UserError, match="free, and the run may write"):
         check_room(tmp_path, module)
     for name in folders.AT_ONCE:
@@ -206,29 +207,27 @@ def test_a_refused_resume_leaves_the_settings_of_the_run(trained, tmp_path) -> N
     assert done.returncode == 2 and "loss.gamma was 2, is 3" in done.stderr
     assert len(done.stderr.splitlines()) == 2, done.stderr
     assert {f.name: f.read_bytes() for f in (run / ".hydra").iterdir()} == before
-    assert not (run / ".hydra.next").exists()
 
 
-def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path) -> None:
-    def hydra_writes(text: str) -> None:
-        subdir = tmp_path / settings_folder(tmp_path)
-        subdir.mkdir(exist_ok=True)
-        (subdir / "config.yaml").write_text(text)
+def test_settings_are_replaced_when_the_run_goes_on_and_not_before(tmp_path, monkeypatch) -> None:
+    hydra = OmegaConf.create({"hydra": {"overrides": {"task": ["seed=1"]}}})
+    monkeypatch.setattr(HydraConfig.instance(), "cfg", hydra)
 
-    def there() -> str:
-        return (tmp_path / ".hydra" / "config.yaml").read_text()
+    def there() -> int:
+        return OmegaConf.load(tmp_path / ".hydra" / "config.yaml").seed
 
-    hydra_writes("refused before anything was trained")
-    hydra_writes("first")
+    def given(seed: int) -> DictConfig:
+        return OmegaConf.create({"seed": seed})
+
+    for seed in (1, 2):  # refused before anything was trained, and what is given then
+        with alone_in(tmp_path, given(seed)):
+            assert there() == seed
+    assert {f.name for f in (tmp_path / ".hydra").iterdir()} == {"config.yaml", "hydra.yaml", "overrides.yaml"}
+    assert OmegaConf.load(tmp_path / ".hydra" / "overrides.yaml") == ["seed=1"]
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints" / "last.ckpt").touch()
-    hydra_writes("killed while it was checked")
-    assert there() == "first"
-    with alone_in(tmp_path):
-        hydra_writes("refused")
-    assert there() == "first" and not (tmp_path / ".hydra.next").exists()
-    with alone_in(tmp_path):
-        hydra_writes("taken")
-        Run(tmp_path).begin()
-        assert there() == "taken"
-    assert there() == "taken" and not (tmp_path / ".hydra.next").exists()
+    with alone_in(tmp_path, given(3)):
+        assert there() == 2
+    with alone_in(tmp_path, given(4)):
+        Run(tmp_path).begin(given(4))
+    assert there() == 4

@@ -8,6 +8,30 @@ import pytest
 from src.errors import UserError
 from src.runs.run import SUMS, Run
 
+SUMMARY = {
+    "task": "absa",
+    "labels": {"aspects": ["Pin"], "without_sentiment": []},
+    "monitor": "val/pair_f1",
+    "threshold": 0.5,
+    "figures": {"val": {"pair_f1": 0.5}},
+    "class_counts": [[1, 2, 3]],
+    "data": {"splits": {"train": {"path": "a.csv", "sha256": "0" * 64}}},
+    "config": {"seed": 1},
+}
+PRETRAINED = {
+    "figures": {"val/loss": 2.0},
+    "encoder": {"name": "mini", "weights": "random", "pretrained": False},
+    "texts": {"train": 9, "val": 1, "sha256": "0" * 64},
+    "tokens": {"train": 99},
+    "steps": 3,
+    "seconds": 1.5,
+    "device": "cpu",
+    "precision": "32-true",
+    "overrides": [],
+    "config": {"seed": 1},
+    "environment": {"python": "3", "platform": "x", "packages": {}, "commit": None},
+}
+
 
 @pytest.fixture
 def run(tmp_path) -> Run:
@@ -17,13 +41,13 @@ def run(tmp_path) -> Run:
     run.predictions("val").write_text("{}\n")
     run.best.write_bytes(b"has a hash of its own")
     (run.folder / "metrics.csv").write_text("a,b\n1,2\n")
-    run.write_summary({"best": 0.5})
+    run.write_summary(SUMMARY)
     run.seal()
     return run
 
 
 def test_unchanged_files_are_read_and_later_ones_do_not_matter(run) -> None:
-    assert run.read_summary() == {"best": 0.5} and run.predictions("val").is_file()
+    assert run.read_summary() == SUMMARY and run.predictions("val").is_file()
     (run.folder / "report.html").touch()
     run.check()
     assert not run.predictions("test").exists()
@@ -37,7 +61,7 @@ def test_sha256sum_reads_the_list(run) -> None:
 @pytest.mark.parametrize("name", ["summary.json", "predictions/val.jsonl"])
 def test_a_changed_file_is_not_read(run, name) -> None:
     path: Path = run.folder / name
-    path.write_bytes(path.read_bytes().replace(b"}", b" }"))
+    path.write_bytes(path.read_bytes().replace(b"}\n", b" }\n"))
     with pytest.raises(UserError, match=rf"{path.name}: is not the file that the run wrote"):
         run.read_summary() if name == "summary.json" else run.predictions("val")
     (run.folder / SUMS).unlink()  # who changed it knowingly says so
@@ -46,6 +70,8 @@ def test_a_changed_file_is_not_read(run, name) -> None:
 
 
 def test_a_run_without_labels_says_what_it_is_good_for(run) -> None:
+    (run.folder / SUMS).unlink()
+    run.write_summary(PRETRAINED)
     with pytest.raises(UserError, match=r"as of a run of pretrain.py.* model.encoder=.*run/encoder$"):
         _ = run.labels
 
@@ -71,5 +97,36 @@ def test_a_missing_file_and_a_damaged_list_are_found(run) -> None:
 def test_a_run_that_goes_on_has_no_list_until_it_is_done(run) -> None:
     run.begin()
     assert not (run.folder / SUMS).exists()
-    run.write_summary({"best": 0.75})
-    assert run.read_summary() == {"best": 0.75}
+    run.write_summary(SUMMARY | {"best": 0.75})
+    assert run.read_summary()["best"] == 0.75
+
+
+@pytest.mark.parametrize(
+    ("damage", "faults"),
+    [
+        ({"task": "else"}, ["task is a text, expected 'absa' or 'sentiment'"]),
+        ({"labels": {"aspects": "Pin"}}, ["labels.without_sentiment is missing", "labels.aspects is a text, expected a list"]),
+        ({"figures": {"val": {"pair_f1": "0.5"}}}, ["figures.val.pair_f1 is a text, expected a number"]),
+        ({"class_counts": [[1, 2.5, True]]}, [f"class_counts[0][{i}] is {was}, expected an integer" for i, was in ((1, "a number"), (2, "true or false"))]),
+        ({"thresholds": {"global": 0.5}}, ["thresholds.per_aspect is missing"]),
+        ({"calibration": None}, ["calibration is null, expected an object"]),
+        ({"calibration": {"sentiment": 1, "mentioned": None}, "best": 1, "steps": 3, "mine": "a further key"}, []),
+    ],
+)  # fmt: skip
+def test_a_damaged_summary_is_told_with_all_that_is_wrong(run, damage, faults) -> None:
+    run.write_summary(SUMMARY | damage)
+    (run.folder / SUMS).unlink()
+    if not faults:
+        assert run.read_summary()["best"] == 1
+        return
+    with pytest.raises(UserError) as error:
+        run.read_summary()
+    assert error.value.faults == [f"{run.folder / 'summary.json'}: {fault}" for fault in faults]
+
+
+@pytest.mark.parametrize("text", ["[]", "null", "{}", "[" * 9_999])
+def test_a_summary_that_is_something_else_is_a_users_mistake(run, text) -> None:
+    (run.folder / "summary.json").write_text(text)
+    (run.folder / SUMS).unlink()
+    with pytest.raises(UserError, match=r"summary\.json: "):
+        run.read_summary()

@@ -178,8 +178,8 @@ def test_a_study_is_of_one_space_and_of_one_setting(tmp_path) -> None:
     with pytest.raises(UserError) as error:
         opened(tmp_path, "model=xlmr", "x=interval(0,2)", "y=a,b")
     assert len(error.value.faults) == 4
-    assert "holds another study: its settings are model=mini, given model=xlmr" in error.value.faults[0]
-    assert "of y it searches nothing" in error.value.faults[2]
+    assert "holds another study: what it holds fixed was model=mini, is model=xlmr" in error.value.faults[0]
+    assert "y was None, is " in error.value.faults[2]
 
 
 def test_the_journal_of_optuna_would_not_survive_what_sqlite_does(tmp_path) -> None:

@@ -30,7 +30,14 @@ from src.training.callbacks import (
 )
 from src.training.checkpoint import AtomicCheckpointIO
 from src.training.progress import EpochLine
-from src.training.resume import check_resume, find_last, open_checkpoint, outputs_below, take_over
+from src.training.resume import (
+    check_resume,
+    find_last,
+    open_checkpoint,
+    outputs_below,
+    shared_settings,
+    take_over,
+)
 from tests.conftest import ROOT
 from tests.test_lit_module import loader, trainer
 from tests.test_training_checkpoint import Losses, fit
@@ -461,6 +468,23 @@ def test_last_is_the_newest_run_with_these_settings(tmp_path, caplog) -> None:
         find_last(composed("ckpt_path=last"), root / "d" / "4", root)
     with pytest.raises(UserError, match=r"no run below .* has a checkpoint"):
         find_last(asked, tmp_path / "x", tmp_path / "x")
+
+
+def test_a_run_is_what_its_checkpoint_says_and_not_the_file_beside_it(tmp_path) -> None:
+    root = tmp_path / "outputs"
+    last = begun(root / "1", "loss.gamma=1")
+    fit(tmp_path / "fitted", Losses(), epochs=1)
+    checkpoint = AtomicCheckpointIO().load_checkpoint(tmp_path / "fitted" / "last.ckpt")
+    checkpoint["origin"]["settings"] = shared_settings(composed("loss.gamma=3", "trainer.max_epochs=2"))
+    AtomicCheckpointIO().save_checkpoint(checkpoint, last)
+    assert find_last(composed("loss.gamma=3"), root / "2", root) == last
+    with pytest.raises(UserError, match=r"loss\.gamma was 3, is 1"):
+        find_last(composed("loss.gamma=1"), root / "2", root)
+    module = tiny_module(dropout=0.3, total_steps=20)
+    module.origin = {"settings": shared_settings(composed("loss.gamma=1", "model.encoder=moved"))}
+    check_resume(last, checkpoint, module)  # by what the settings came to: the encoder itself, the data's hashes
+    module.on_load_checkpoint(checkpoint)
+    assert module.origin["settings"]["model.encoder"] == "moved", "what a run goes on with is found the next time"
 
 
 def test_where_runs_write() -> None:

@@ -1,12 +1,13 @@
 """How far probabilities can be trusted: temperatures fitted on validation predictions, and what they mend."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from ..labels import IGNORE, C, Labels
+from ..runs.summary import Temperatures
 from .predictions import Predictions, sigmoid
 
 BINS = 15  # of a reliability diagram, as in Guo et al. 2017
@@ -36,12 +37,12 @@ class Calibration:
         """Thresholds (in (0, 1), any shape) on calibrated probabilities that decide as ``uncalibrated`` ones do."""
         return sigmoid((np.log(uncalibrated) - np.log1p(-uncalibrated)) / (self.mentioned or 1.0))
 
-    def to_dict(self) -> dict[str, float | None]:
+    def to_dict(self) -> Temperatures:
         """Plain numbers, for a checkpoint or JSON: ``{"sentiment": T, "mentioned": T or None}``."""
-        return asdict(self)
+        return {"sentiment": self.sentiment, "mentioned": self.mentioned}
 
     @classmethod
-    def from_dict(cls, values: dict[str, float | None]) -> "Calibration":
+    def from_dict(cls, values: Temperatures) -> "Calibration":
         sentiment, mentioned = values["sentiment"], values["mentioned"]
         return cls(float(sentiment or 1.0), None if mentioned is None else float(mentioned))
 

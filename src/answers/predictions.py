@@ -1,6 +1,6 @@
 """The predictions file: what a model said of each review, from which every figure can be computed again.
 
-One JSON object a line, in the order of the data file::
+One JSON object a line (:class:`Row`), in the order of the data file::
 
     {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
      "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
@@ -13,15 +13,32 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, TypedDict
 
 import numpy as np
 
 from ..errors import UserError
 from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..runs.contract import faults_of
 from ..runs.machine import write_whole
 
 DECIMALS = 5  # of a logit, in the file and in every figure: both are computed from the same numbers
+
+
+class Detection(TypedDict, total=False):
+    """What a line has besides for task ``absa``."""
+
+    mentioned_logits: list[float]  # [A]
+
+
+class Row(Detection):
+    """A line of the file; the aspects in ``gold`` and ``predicted`` are the mentioned ones."""
+
+    id: str
+    text: str
+    gold: dict[str, str | None]  # aspect -> sentiment
+    predicted: dict[str, str | None]
+    sentiment_logits: list[list[float]]  # [A][C]
 
 
 @dataclass
@@ -62,15 +79,16 @@ def write_predictions(
 
     def write(file: BinaryIO) -> None:
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
-            row: dict[str, Any] = {
+            logits = predictions.mentioned_logits
+            detection: Detection = {} if logits is None else {"mentioned_logits": logits[i].tolist()}
+            row: Row = {
                 "id": id_,
                 "text": text,
                 "gold": _named(labels, predictions.mentioned[i], predictions.sentiment[i]),
                 "predicted": _named(labels, found[i], np.where(carries, said[i], IGNORE)),
+                **detection,
+                "sentiment_logits": predictions.sentiment_logits[i].tolist(),
             }
-            if predictions.mentioned_logits is not None:
-                row["mentioned_logits"] = predictions.mentioned_logits[i].tolist()
-            row["sentiment_logits"] = predictions.sentiment_logits[i].tolist()
             file.write((json.dumps(row, ensure_ascii=False) + "\n").encode("utf-8", "replace"))
 
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -87,7 +105,9 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
         raise UserError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
     for number, line in enumerate(lines, 1):
         try:
-            row = json.loads(line)
+            row: Row = json.loads(line)
+            if faults := faults_of(row, Row):
+                raise ValueError("; ".join(faults[:5]))
             gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
             for aspect, name in row["gold"].items():
                 j = labels.aspects.index(aspect)

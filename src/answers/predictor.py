@@ -5,7 +5,7 @@ text gets the same bits whatever it comes with. int8 needs it too: it scales the
 thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads at one short review.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -31,7 +31,7 @@ class Predictor:
     """
 
     def __init__(
-        self, info: dict[str, Any], labels: Labels, max_length: int, tokenizer: Tokenizer, model: Model, threads: int
+        self, info: Mapping[str, Any], labels: Labels, max_length: int, tokenizer: Tokenizer, model: Model, threads: int
     ) -> None:
         self.info, self.labels, self.max_length, self.model = info, labels, max_length, model
         self.task: str = info["task"]

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from ..labels import Labels
+from ..runs.summary import Cuts
 from .figures import f1
 from .predictions import Predictions, sigmoid
 
@@ -33,12 +34,12 @@ class Thresholds:
         """float64 [A], as :meth:`src.answers.predictions.Predictions.detected` takes it."""
         return np.array(self.per_aspect, float)
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> Cuts:
         """Plain numbers, for a checkpoint or JSON: ``{"global": t, "per_aspect": [A numbers]}``."""
         return {"global": self.global_, "per_aspect": list(self.per_aspect)}
 
     @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "Thresholds":
+    def from_dict(cls, values: Cuts) -> "Thresholds":
         return cls(float(values["global"]), tuple(map(float, values["per_aspect"])))
 
     @classmethod

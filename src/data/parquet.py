@@ -1,6 +1,6 @@
 """Parquet, a few thousand rows at a time: rows to be answered, and answers as columns beside those of the input."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ class ParquetSource:
     """A :class:`src.data.rows.Source` over a Parquet file. What JSON lacks comes as text (dates: ISO 8601)."""
 
     header = True
+    binary: Collection[str]
 
     def __init__(self, name: str, file: parquet.ParquetFile, columns: list[str]) -> None:
         self.name, self.columns = name, columns

@@ -7,11 +7,11 @@ from typing import Any
 
 from ..errors import UserError
 from ..labels import SENTIMENTS, C, Labels
+from ..spelling import table
 from .findings import compare, notes_on, text_keys
 from .reviews import Columns, Reviews
 from .splits import labels_of, load_files
 
-WIDTHS = (10, 10, 10, 11, 12)  # of the columns of numbers in the table of counts
 ROLES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
 OTHER = 3
 
@@ -49,12 +49,7 @@ def counts_table(labels: Labels, reviews: Reviews) -> str:
     totals = counts.sum(axis=0)
     rows.append(["all", *(f"{n:,}" for n in totals), f"{mentions.sum():,}", ""])
     rows.append(["share", *(_percent(n, totals.sum()) for n in totals), "", ""])
-    width = min(max(len(name) for name, *_ in rows), 25)
-    lines = []
-    for name, *cells in rows:
-        name = name if len(name) <= width else name[: width - 1] + "…"
-        lines.append(f"{name:<{width}}" + "".join(f"{cell:>{w}}" for cell, w in zip(cells, WIDTHS, strict=True)))
-    return "\n".join(line.rstrip() for line in lines)
+    return table(rows, widest=25)
 
 
 def _role(file: str) -> int:

@@ -141,7 +141,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
             said = labels.read(line, cells)
-            text = cells.get(layout.text)
+            text: Any = cells.get(layout.text)
             if is_blank(text):
                 without_text.append(line)
             elif fault := no_text(text, layout.text):

@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from io import BufferedReader
 from typing import Any
@@ -19,7 +19,7 @@ TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
 class TextSource:
     """A :class:`src.data.rows.Source` over lines."""
 
-    binary = ()
+    binary: Collection[str] = ()
 
     def __init__(
         self,

@@ -19,6 +19,7 @@ from ..errors import UserError
 from ..labels import C, Labels
 from ..runs.machine import write_whole
 from ..runs.run import Run
+from ..runs.summary import Summary
 
 RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
 SURE = 20.0  # logit of what the training split says always or never
@@ -48,7 +49,7 @@ def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict
     return {"all absent": Answer(~every, said), "all mentioned": Answer(every, said)}
 
 
-def tfidf_answer(run: Run, summary: dict[str, Any], labels: Labels, predictions: Predictions) -> Answer:
+def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Answer:
     """The answer of tf-idf with logistic regression, trained on the run's training split.
 
     Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
@@ -126,7 +127,7 @@ def _composed(texts: Sequence[str]) -> list[str]:
 # --- the run's data, again -------------------------------------------------------------------------------------------
 
 
-def _splits(summary: dict[str, Any], labels: Labels) -> Splits:
+def _splits(summary: Summary, labels: Labels) -> Splits:
     """The splits of the run, read again; UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
@@ -143,7 +144,7 @@ def _splits(summary: dict[str, Any], labels: Labels) -> Splits:
     return splits
 
 
-def _key(summary: dict[str, Any], predictions: Predictions) -> str:
+def _key(summary: Summary, predictions: Predictions) -> str:
     """A hash of all that the answer depends on: training and validation data, settings of the data, texts, recipe."""
     known = {
         "files": {name: split["sha256"] for name, split in summary["data"]["splits"].items()},

@@ -16,6 +16,7 @@ from ..errors import UserError
 from ..labels import C
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run
+from ..runs.summary import Judged
 from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
 from ..training.summary import aspect_table, figures_table, nothing_learned
 from .baselines import constant_answers
@@ -27,7 +28,7 @@ HARDLY = 0.01  # a model that is no more than this above a constant answer has l
 
 def judge_best(
     task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run, monitor: str
-) -> dict[str, Any]:
+) -> Judged:
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
     Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
@@ -36,12 +37,18 @@ def judge_best(
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
     labels = data.labels
-    values: dict[str, Any] = {"figures": {}, "figures_untuned": {}, "per_aspect": {}, "confusion": {}}
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
-    decisions = {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()}
-    amend_checkpoint(run.best, decisions)
-    values["best"] = float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor])
+    amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
+    judged: Judged = {
+        "best": float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor]),
+        "figures": {},
+        "figures_untuned": {},
+        "per_aspect": {},
+        "confusion": {},
+        "thresholds": thresholds.to_dict(),
+        "calibration": calibration.to_dict(),
+    }
     constant = _constant(predictions, data, task, monitor)
     for split in ("val", "test"):
         if data.reviews(split) is None:
@@ -49,17 +56,16 @@ def judge_best(
         if split == "test":
             predictions = predict(trainer, module, data, split, run.best)
         write_predictions(run.predictions(split), predictions, labels, thresholds.array)
-        for name, cut in (("figures", thresholds.array), ("figures_untuned", module.threshold)):
-            counts = evaluate(predictions, cut)
-            values[name][split] = {k: float(v) for k, v in figures(counts, labels, task).items()}
-        values["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
-        values["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
-    shown = "test" if "test" in values["figures"] else "val"
-    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(values['per_aspect'][shown], task)}")
-    log.info(f"\n{figures_table(values['figures'], values['figures_untuned'], module.threshold, task)}\n")
-    if values["best"] < constant + HARDLY:
-        log.warning(nothing_learned(f"val/{monitor}", values["best"], constant))
-    return values | decisions
+        for found, cut in ((judged["figures"], thresholds.array), (judged["figures_untuned"], module.threshold)):
+            found[split] = {k: float(v) for k, v in figures(evaluate(predictions, cut), labels, task).items()}
+        judged["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
+        judged["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
+    shown = "test" if "test" in judged["figures"] else "val"
+    log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
+    log.info(f"\n{figures_table(judged['figures'], judged['figures_untuned'], module.threshold, task)}\n")
+    if judged["best"] < constant + HARDLY:
+        log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))
+    return judged
 
 
 def _constant(predictions: Predictions, data: AspectDataModule, task: str, monitor: str) -> float:

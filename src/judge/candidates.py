@@ -14,6 +14,7 @@ from ..errors import UserError
 from ..labels import IGNORE, Labels
 from ..runs.run import Run
 from ..runs.settings import known_settings
+from ..runs.summary import Summary
 from .evaluation import decide
 
 
@@ -22,7 +23,7 @@ class Candidate:
     """A run, what it was set to, and what it says of each test review."""
 
     folder: Path
-    summary: dict[str, Any]
+    summary: Summary
     labels: Labels
     settings: dict[str, Any]
     predictions: Predictions

@@ -1,8 +1,7 @@
 """The model card: RUN/README.md in the format of the Hugging Face hub, written from the run's summary."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -12,7 +11,9 @@ from ..answers.predictions import read_predictions
 from ..labels import SENTIMENTS
 from ..runs.machine import write_whole
 from ..runs.run import Run
+from ..runs.summary import Summary
 from . import words
+from .contracts import Evaluation
 from .evaluation import MODEL, evaluation
 from .html import printable
 from .report import TEMPLATES
@@ -57,7 +58,7 @@ def card_of(run: Run) -> str:
     return text
 
 
-def front_matter(name: str, summary: Mapping[str, Any], e: Mapping[str, Any]) -> str:
+def front_matter(name: str, summary: Summary, e: Evaluation) -> str:
     """What the hub reads, as YAML: language, task, base model, and the results as its model-index has them."""
     encoder = summary.get("encoder", {})
     base = encoder.get("name", "")
@@ -88,7 +89,7 @@ def front_matter(name: str, summary: Mapping[str, Any], e: Mapping[str, Any]) ->
     return f"{card.to_yaml()}\n"
 
 
-def dataset(summary: Mapping[str, Any]) -> str:
+def dataset(summary: Summary) -> str:
     """The folder or file that the training split came from."""
     path = Path(next(iter(summary["data"]["splits"].values()))["path"])
     return printable(path.parent.name or path.stem)

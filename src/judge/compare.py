@@ -1,22 +1,8 @@
-"""Runs beside each other on one test set: who is better, by how much, whether chance would do it, and where.
-
-A comparison is a dict of plain data, best row first::
-
-    reviews, task, figure        the figure that ranks: pair_f1, or sentiment_f1 where a run has task sentiment
-    rows                         [{"name", "runs", "settings", "figures", "sd", "difference", "changes"}]
-      runs                       folders; several where runs are pooled
-      settings                   {key: value} of what differs between the rows
-      figures, sd                {figure: mean}, {figure: sample standard deviation over the runs, or None of one run}
-      difference                 {figure: {"value", "low", "high", "p"}}, this row minus the best; None for the best
-      changes                    {"lost", "gained"}: rows of reviews that the best row has right and this one wrong, and
-                                 the other way round; None for the best
-    differs                      {key: [value of each run]}, in the order of "folders"
-    folders, notes
-"""
+"""Runs beside each other on one test set: who is better, by how much, whether chance would do it, and where."""
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +13,7 @@ from ..errors import UserError, did_you_mean, quoted
 from ..labels import IGNORE, SENTIMENTS, Labels
 from ..runs.settings import differing
 from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests
+from .contracts import Compared, Comparison, Difference
 from .evaluation import SEED
 from .intervals import DRAWS, bootstrap, interval, p_value
 from .text import comparison_text
@@ -41,7 +28,7 @@ def compare_runs(folders: Sequence[str | Path], by: str | None = None) -> str:
     return comparison_text(result, by, changes)
 
 
-def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS) -> dict[str, Any]:
+def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS) -> Comparison:
     """Compare runs on their common test set; those that differ in nothing but setting ``by`` (``seed``) make one row.
 
     Each folder is a run, or holds runs at any depth. Differences are of means over a row's runs, their intervals and
@@ -53,7 +40,7 @@ def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int 
 
 def _compare(
     folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS
-) -> tuple[dict[str, Any], list[Candidate]]:
+) -> tuple[Comparison, list[Candidate]]:
     found, unfinished = find_runs(folders)
     candidates = [read_candidate(folder) for folder in found]
     refuse_other_tests(candidates)
@@ -68,9 +55,10 @@ def _compare(
 
     names = _names([c.folder for c in candidates])
     differs = differing([c.settings for c in candidates])
-    best, rows = order[0], []
+    best = order[0]
+    rows: list[Compared] = []
     for members in order:
-        row: dict[str, Any] = {
+        row: Compared = {
             "name": ", ".join(names[i] for i in members),
             "runs": [str(candidates[i].folder) for i in members],
             "settings": {k: v[members[0]] for k, v in differs.items() if by is None or not _is(k, by)},
@@ -85,7 +73,7 @@ def _compare(
             lost, gained = np.flatnonzero(there & ~here), np.flatnonzero(here & ~there)
             row["changes"] = {"lost": lost.tolist(), "gained": gained.tolist()}
         rows.append(row)
-    result = {
+    result: Comparison = {
         "reviews": len(candidates[0].predictions.texts),
         "task": task,
         "figure": ranking,
@@ -129,7 +117,7 @@ def _deviation(values: list[float]) -> float | None:
 
 def _difference(
     singles: list[dict[str, Any]], drawn: list[dict[str, Any]], members: list[int], best: list[int], figure: str
-) -> dict[str, float]:
+) -> Difference:
     value = float(_mean(singles, members, figure) - _mean(singles, best, figure))
     draws = _mean(drawn, members, figure) - _mean(drawn, best, figure)
     low, high = interval(draws)
@@ -149,18 +137,19 @@ def _names(folders: list[Path]) -> list[str]:
     return [str(f.resolve().relative_to(above)) for f in folders]
 
 
-def _told(result: dict[str, Any], candidates: list[Candidate]) -> list[tuple[str, list[str]]]:
+def _told(result: Comparison, candidates: list[Candidate]) -> list[tuple[str, list[str]]]:
     """The reviews that changed between two rows, in words: title, then a line each of the first SHOWN."""
     best, other = result["rows"]
     runs = [[c for c in candidates if str(c.folder) in row["runs"]] for row in (best, other)]
     reviews, labels = candidates[0].predictions, candidates[0].labels
+    changes: Mapping[str, list[int]] = dict(other["changes"] or {})  # type: ignore[arg-type]
     titles = {
         "lost": f"Right in {best['name']}, wrong in {other['name']}",
         "gained": f"Right in {other['name']}, wrong in {best['name']}",
     }
     told = []
     for kind, title in titles.items():
-        rows = other["changes"][kind]
+        rows = changes[kind]
         lines = []
         for i in rows[:SHOWN]:
             wrong = next(c for c in runs[kind == "lost"] if not c.right[i])

@@ -1,20 +1,4 @@
-"""A run judged by its predictions: every figure, its interval, and the same figure of what is beside it, as plain data.
-
-An evaluation is a dict of dicts, lists, numbers and strings, printed by :mod:`src.judge.text` and drawn by the report::
-
-    run, task, split, reviews, pairs, aspects, without_sentiment
-    answers      names, in the order of the tables: "model", "model at 0.5", then the baselines
-    all, mixed   sections: every review, and those that mix sentiments. A section has "reviews" (their number),
-                 "figures" {answer: {figure: number or None}} and "intervals" {figure: [low, high]} of the model
-    per_aspect   {answer: rows of src.answers.figures.per_aspect}, with "confusion" [C][C], the model's with "threshold"
-    confusion    [C][C] of the model over all gold pairs, gold x said, gold aspects given
-    empty        aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
-    thresholds   {"global", "per_aspect"}, on uncalibrated probabilities
-    calibration  {"temperatures", "before", "after"}; the latter two as src.answers.calibration.reliability gives them
-    protocols    {name: {"words", "figures", "intervals", "published", "source"}}; empty for other data than UIT-ViSFD
-    bootstrap    {"draws", "level", "seed"}
-    notes        sentences a reader should see
-"""
+"""A run judged by its predictions: every figure, its interval, and the same figure of what is beside it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -29,7 +13,9 @@ from ..answers.thresholds import Thresholds, tune_thresholds
 from ..errors import UserError
 from ..labels import NEUTRAL, C, Labels
 from ..runs.run import Run
+from ..runs.summary import Summary
 from .baselines import Answer, constant_answers, tfidf_answer
+from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
 from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
 from .text import evaluation_text
@@ -67,7 +53,7 @@ def evaluate_predictions(run: Run, predictions: Predictions, split: str, protoco
     return evaluation_text(evaluation(run, predictions, split), protocol)
 
 
-def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: int = DRAWS) -> dict[str, Any]:
+def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: int = DRAWS) -> Evaluation:
     """Judge predictions of a run's model. Raises UserError where they hold no labels to judge by."""
     summary, labels = run.read_summary(), run.labels
     if not predictions.mentioned.any():
@@ -98,7 +84,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     few = {name: _take(counts, mixed) for name, counts in each.items()}
     few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
 
-    def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> dict[str, Any]:
+    def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
         return {"reviews": reviews, **_judged(lambda counts: section_figures(counts, labels, task), sums, draw)}
 
     gold, model = sums[MODEL].mentioned_gold, sums[MODEL]
@@ -129,7 +115,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     }
 
 
-def decide(run: Run, summary: dict[str, Any], labels: Labels) -> Decisions:
+def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
     """Thresholds and temperatures of a run, from its summary; of one that has none there, from its validation split."""
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
@@ -148,28 +134,33 @@ def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]
     return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}
 
 
-def _judged(
-    measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None
-) -> dict[str, Any]:
+def _judged(measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None) -> Measured:
     """Figures of every answer, and the intervals of the model's."""
     if draw is None:
         return {"figures": {}, "intervals": {}}
-    values = {
+    values: dict[str, Numbers] = {
         name: {k: None if k in SILENT.get(name, ()) else float(v) for k, v in measure(counts).items()}
         for name, counts in sums.items()
     }
     return {"figures": values, "intervals": {k: list(interval(v)) for k, v in measure(draw).items()}}
 
 
-def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[str, Any]:
-    judged = {}
+def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[str, ProtocolFigures]:
+    judged: dict[str, ProtocolFigures] = {}
     for name, protocol in PROTOCOLS.items():
-        judged[name] = {"words": protocol.words, "published": dict(protocol.published), "source": protocol.source}
-        judged[name] |= _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw)  # type: ignore[misc]
+        measured = _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw)  # type: ignore[misc]
+        judged[name] = {
+            "words": protocol.words,
+            "published": dict(protocol.published),
+            "source": protocol.source,
+            **measured,
+        }
     return judged
 
 
-def _aspect_rows(sums: dict[str, Counts], labels: Labels, task: str, thresholds: Thresholds) -> dict[str, Any]:
+def _aspect_rows(
+    sums: dict[str, Counts], labels: Labels, task: str, thresholds: Thresholds
+) -> dict[str, list[dict[str, Any]]]:
     rows = {name: per_aspect(counts, labels, task) for name, counts in sums.items() if name not in SILENT}
     for name in rows:
         for a, row in enumerate(rows[name]):

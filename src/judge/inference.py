@@ -82,7 +82,7 @@ def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
     labels, module = run.labels, load_best(run)
     max_length = summary["config"]["data"]["max_length"]
     tokenizer = from_json(module.tokenizer_json or "", max_length)
-    return Predictor(summary | {"task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
+    return Predictor({**summary, "task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
 
 
 def over_torch(module: AspectSentimentModule) -> Model:

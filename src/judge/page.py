@@ -13,6 +13,8 @@ from ..answers.explanation import shades
 from ..answers.predictions import Predictions
 from ..data.findings import TOLD
 from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..runs.summary import Summary
+from .contracts import Evaluation
 from .evaluation import AT_HALF, MODEL
 from .html import json_block, pieces, printable
 from .mistakes import KINDS, Mistake
@@ -22,20 +24,20 @@ SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CS
 SHOWN_LETTERS = 2000  # of a review
 
 
-def headline(e: Mapping[str, Any]) -> list[dict[str, Any]]:
+def headline(e: Evaluation) -> list[dict[str, Any]]:
     """Every figure of the model with its interval and, of all answers that have one, the same figure."""
     figures, intervals = e["all"]["figures"], e["all"]["intervals"]
     rows = []
     for name, value in figures[MODEL].items():
-        others = {other: figures[other][name] for other in e["answers"] if other != MODEL}
-        others = {other: number for other, number in others.items() if number is not None}
+        every = {other: figures[other][name] for other in e["answers"] if other != MODEL}
+        others = {other: number for other, number in every.items() if number is not None}
         rivals = {other: number for other, number in others.items() if other != AT_HALF}
         best = max(rivals, key=rivals.__getitem__, default=None)
         rows.append({"figure": name, "value": value, "interval": intervals[name], "others": others, "best_rival": best})
     return rows
 
 
-def curves(predictions: Predictions, labels: Labels, e: Mapping[str, Any]) -> list[dict[str, Any]]:
+def curves(predictions: Predictions, labels: Labels, e: Evaluation) -> list[dict[str, Any]]:
     """Precision-recall curves: of each aspect's detection, or, for task ``sentiment``, of each sentiment."""
     if predictions.mentioned_logits is None:
         known = (predictions.sentiment != IGNORE) & np.array(labels.carries_sentiment)
@@ -59,7 +61,7 @@ def _curve(name: str, scores: np.ndarray, gold: np.ndarray) -> dict[str, Any]:
     return curve
 
 
-def learning(folder: Path, summary: Mapping[str, Any], task: str) -> dict[str, Any] | None:
+def learning(folder: Path, summary: Summary, task: str) -> dict[str, Any] | None:
     """Losses and validation figures over epochs, the best epoch and those where training was resumed."""
     found = learning_curves(folder)
     series = found["series"]
@@ -73,9 +75,9 @@ def learning(folder: Path, summary: Mapping[str, Any], task: str) -> dict[str, A
     return {"losses": losses, "figures": figures, "best": best, **found} if losses or figures else None
 
 
-def findings(summary: Mapping[str, Any]) -> dict[str, Any]:
+def findings(summary: Summary) -> dict[str, Any]:
     """What the data check found, per split and between splits; what there is none of is left out."""
-    data = summary.get("data", {})
+    data: Mapping[str, Any] = summary["data"]
     splits = []
     for name, split in data.get("splits", {}).items():
         first = split.get("first_lines", {})

@@ -1,9 +1,10 @@
 """Evaluations and comparisons as tables for a terminal."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from ..labels import SENTIMENTS
+from ..spelling import cell, table
+from .contracts import Comparison, Evaluation, Measured, Section
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),
@@ -12,8 +13,8 @@ BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row
 HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
 
 
-def evaluation_text(evaluation: Mapping[str, Any], protocol: str | None = None) -> str:
-    """All tables of an evaluation (its layout: :mod:`src.judge.evaluation`); of the protocols the one asked for."""
+def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
+    """All tables of an evaluation (its layout: :mod:`src.judge.contracts`); of the protocols the one asked for."""
     e = evaluation
     mixed = e["mixed"]["reviews"]
     parts = [
@@ -33,42 +34,26 @@ def evaluation_text(evaluation: Mapping[str, Any], protocol: str | None = None) 
     return "\n\n".join([*parts, *notes])
 
 
-def aligned(rows: Sequence[Sequence[str]], left: int = 1) -> str:
-    """Rows of cells as columns under their heads; the first ``left`` columns to the left, the others to the right."""
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join(
-        "  ".join(
-            c.ljust(w) if i < left else c.rjust(w) for i, (c, w) in enumerate(zip(row, widths, strict=True))
-        ).rstrip()
-        for row in rows
-    )
-
-
-def number(value: float | None, digits: int = 4) -> str:
-    """``-`` for None."""
-    return "-" if value is None else f"{value:.{digits}f}"
-
-
 def between(interval: Sequence[float]) -> str:
     """``0.720 to 0.747``."""
     return f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 
-def _section(e: Mapping[str, Any], section: Mapping[str, Any], title: str) -> str:
+def _section(e: Evaluation, section: Section, title: str) -> str:
     return f"{title}\n{_figures(e, section)}"
 
 
-def _figures(e: Mapping[str, Any], judged: Mapping[str, Any]) -> str:
+def _figures(e: Evaluation, judged: Measured) -> str:
     first, *others = e["answers"]
     level = f"{100 * e['bootstrap']['level']:g} % interval"
     rows = [["", first, level, *others]]
     for figure, value in judged["figures"][first].items():
-        beside = [number(judged["figures"][name][figure]) for name in others]
-        rows.append([figure, number(value), between(judged["intervals"][figure]), *beside])
-    return aligned(rows)
+        beside = [cell(judged["figures"][name][figure], 4) for name in others]
+        rows.append([figure, cell(value, 4), between(judged["intervals"][figure]), *beside])
+    return table(rows)
 
 
-def _protocol(e: Mapping[str, Any], name: str) -> str:
+def _protocol(e: Evaluation, name: str) -> str:
     judged = e["protocols"].get(name)
     if judged is None:
         return f"{name}: not for task {e['task']}"
@@ -77,7 +62,7 @@ def _protocol(e: Mapping[str, Any], name: str) -> str:
     return f"{name}: {judged['words']}\n{_figures(e, judged)}{beside}"
 
 
-def _aspects(e: Mapping[str, Any]) -> str:
+def _aspects(e: Evaluation) -> str:
     columns = {"aspect": "aspect", "mentioned": "gold"}
     if e["task"] == "absa":
         columns |= {"predicted": "said", "threshold": "threshold", "precision": "precision", "recall": "recall"}
@@ -87,12 +72,12 @@ def _aspects(e: Mapping[str, Any]) -> str:
     key = "f1" if e["task"] == "absa" else "sentiment_f1"
     rows = [[*columns.values(), *(f"{'F1' if key == 'f1' else 'sent. F1'} {name}" for name in rivals)]]
     for a, row in enumerate(e["per_aspect"]["model"]):
-        cells = [row[k] if k == "aspect" else _cell(row[k]) for k in columns]
-        rows.append([*cells, *(_cell(e["per_aspect"][name][a][key]) for name in rivals)])
-    return f"Per aspect\n{aligned(rows)}"
+        cells = [row[k] if k == "aspect" else cell(row[k]) for k in columns]
+        rows.append([*cells, *(cell(e["per_aspect"][name][a][key]) for name in rivals)])
+    return f"Per aspect\n{table(rows)}"
 
 
-def _confusions(e: Mapping[str, Any]) -> str:
+def _confusions(e: Evaluation) -> str:
     short = [name[:3] for name in SENTIMENTS]
     rows = [["aspect", *(f"{gold}>{said}" for gold in short for said in short)]]
     for name, confusion in [
@@ -101,52 +86,45 @@ def _confusions(e: Mapping[str, Any]) -> str:
     ]:
         if name not in e["without_sentiment"]:
             rows.append([name, *(f"{n:,}" for line in confusion for n in line)])
-    return f"Sentiments, gold > said, aspects given\n{aligned(rows)}"
+    return f"Sentiments, gold > said, aspects given\n{table(rows)}"
 
 
-def _calibration(e: Mapping[str, Any]) -> str:
+def _calibration(e: Evaluation) -> str:
     calibration = e["calibration"]
     rows = [["head", "temperature", "ECE before", "after", "Brier before", "after"]]
     for head, after in calibration["after"].items():
         before = calibration["before"][head]
-        pairs = [number(x) for key in ("ece", "brier") for x in (before[key], after[key])]
-        rows.append([HEADS[head], number(calibration["temperatures"][head], 3), *pairs])
-    return f"Calibration, temperatures fitted on validation\n{aligned(rows)}"
+        pairs = [cell(x, 4) for key in ("ece", "brier") for x in (before[key], after[key])]
+        temperature = calibration["temperatures"]["mentioned" if head == "mentioned" else "sentiment"]
+        rows.append([HEADS[head], cell(temperature), *pairs])
+    return f"Calibration, temperatures fitted on validation\n{table(rows)}"
 
 
-def _cell(value: Any) -> str:
-    return number(value, 3) if value is None or isinstance(value, float) else f"{value:,}"
-
-
-def comparison_text(
-    comparison: Mapping[str, Any], by: str | None, changes: Sequence[tuple[str, Sequence[str]]] = ()
-) -> str:
-    """The leaderboard of a comparison (its layout: :mod:`src.judge.compare`), what differs, and changed reviews."""
+def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tuple[str, Sequence[str]]] = ()) -> str:
+    """The leaderboard of a comparison (its layout: :mod:`src.judge.contracts`), what differs, and changed reviews."""
     c = comparison
     others = BESIDE[c["task"]]
     pooled = any(len(row["runs"]) > 1 for row in c["rows"])
     head = ["", "run", *(["runs"] if pooled else []), c["figure"], *(["sd"] if pooled else [])]
     rows = [[*head, "minus best", "95 % interval", "p", "lost", "gained", *others]]
     for place, row in enumerate(c["rows"], 1):
-        cells = [str(place), _short(row["name"])]
-        cells += [str(len(row["runs"]))] * pooled + [number(row["figures"][c["figure"]])]
-        cells += [number(row["sd"][c["figure"]])] * pooled
-        if row["difference"] is None:
+        cells = [str(place), row["name"]]
+        cells += [str(len(row["runs"]))] * pooled + [cell(row["figures"][c["figure"]], 4)]
+        cells += [cell(row["sd"][c["figure"]], 4)] * pooled
+        if row["difference"] is None or row["changes"] is None:
             cells += [""] * 5
         else:
             d = row["difference"][c["figure"]]
             cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p']:.3f}"]
-            cells += [f"{len(row['changes'][kind]):,}" for kind in ("lost", "gained")]
-        rows.append(cells + [number(row["figures"][name]) for name in others])
+            cells += [f"{len(rows_of):,}" for rows_of in (row["changes"]["lost"], row["changes"]["gained"])]
+        rows.append(cells + [cell(row["figures"][name], 4) for name in others])
     of = f", mean over {by}" if by else ""
     parts = [
-        f"{len(c['folders'])} runs on {c['reviews']:,} test reviews, best {c['figure']} first{of}\n{aligned(rows, 2)}"
+        f"{len(c['folders'])} runs on {c['reviews']:,} test reviews, best {c['figure']} first{of}\n{table(rows, 2)}"
     ]
     if keys := list(c["rows"][0]["settings"]):
-        table = [["", *keys]] + [
-            [str(place), *(_short(str(row["settings"][key])) for key in keys)] for place, row in enumerate(c["rows"], 1)
-        ]
-        parts.append(f"What differs in their configurations\n{aligned(table, len(keys) + 1)}")
+        lines = [[str(place), *(str(row["settings"][key]) for key in keys)] for place, row in enumerate(c["rows"], 1)]
+        parts.append(f"What differs in their configurations\n{table([['', *keys], *lines], len(keys) + 1)}")
     elif len(c["rows"]) > 1:
         parts.append("Their configurations do not differ.")
     if len(c["rows"]) > 1:
@@ -156,7 +134,3 @@ def comparison_text(
         )
     parts += ["\n".join([title, *lines]) for title, lines in changes]
     return "\n\n".join([*parts, *c["notes"]])
-
-
-def _short(text: str, width: int = 40) -> str:
-    return text if len(text) <= width else text[: width - 1] + "…"

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ..runs.summary import Summary
 from ..spelling import pasted
 
 FIGURE_NAMES = {
@@ -34,7 +35,7 @@ ANSWER_WORDS = {
 SPLITS = {"test": "test", "val": "validation"}
 
 
-def other_encoder(summary: Mapping[str, Any]) -> str | None:
+def other_encoder(summary: Summary) -> str | None:
     """The sentence that the encoder is the small one, or not a pre-trained one, where that is so."""
     encoder = summary.get("encoder", {})
     if encoder.get("pretrained", True) and encoder.get("name") != "mini":
@@ -46,15 +47,15 @@ def other_encoder(summary: Mapping[str, Any]) -> str | None:
     )
 
 
-def command(summary: Mapping[str, Any]) -> str:
+def command(summary: Summary) -> str:
     """What one types to train such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
     return pasted(["python", "train.py", *overrides])
 
 
-def facts(summary: Mapping[str, Any]) -> dict[str, str]:
+def facts(summary: Summary) -> dict[str, str]:
     """What was trained, on what, for how long: those facts that the summary has."""
-    encoder, epochs, seconds = (summary.get(key, {}) for key in ("encoder", "epochs", "seconds"))
+    encoder, epochs, seconds = summary.get("encoder"), summary.get("epochs"), summary.get("seconds", {})
     loss, environment = summary.get("loss", {}), summary.get("environment", {})
     told = {
         "Task": TASKS[summary["task"]],
@@ -74,7 +75,7 @@ def facts(summary: Mapping[str, Any]) -> dict[str, str]:
 TASKS = {"absa": "absa: detect the aspects, say their sentiments", "sentiment": "sentiment: the aspects are given"}
 
 
-def versions(summary: Mapping[str, Any]) -> dict[str, str]:
+def versions(summary: Summary) -> dict[str, str]:
     """Python, platform and packages that the figures were made with."""
     environment = summary.get("environment", {})
     if not environment:
@@ -82,7 +83,7 @@ def versions(summary: Mapping[str, Any]) -> dict[str, str]:
     return {"Python": environment["python"], "Platform": environment["platform"], **environment["packages"]}
 
 
-def alpha_rows(summary: Mapping[str, Any]) -> tuple[str, list[list[float]]]:
+def alpha_rows(summary: Summary) -> tuple[str, list[list[float]]]:
     """How the class weights were set, and the weights: none, one row of [C], or [A] rows of them."""
     loss = summary.get("loss", {})
     asked, alpha = loss.get("alpha_setting"), loss.get("alpha")

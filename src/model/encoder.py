@@ -15,6 +15,7 @@ from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from ..errors import UserError
+from ..runs.summary import EncoderFacts
 from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 from .hub import locate
 from .torch_files import check_weights
@@ -43,7 +44,7 @@ class Encoder:
         return config
 
     @property
-    def facts(self) -> dict[str, Any]:
+    def facts(self) -> EncoderFacts:
         """Which encoder this is, for the summary of a run."""
         return {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
 

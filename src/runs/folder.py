@@ -1,22 +1,21 @@
 """A run's folder before anything is written into it: free of other runs, writable, with room for the checkpoints."""
 
 import os
-import shutil
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from hydra.core.hydra_config import HydraConfig
 from hydra.experimental.callback import Callback
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from ..errors import NoRoom, UserError
-from .machine import Lock, Taken, free_space, is_full, largest_file, replace
+from ..errors import NoRoom, UserError, refuse
+from .machine import Lock, Taken, free_space, is_full, largest_file, write_whole
 
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
-SETTINGS, NEXT = ".hydra", ".hydra.next"  # Hydra's own folder, and the one for a run that has begun before
+SETTINGS = ".hydra"  # as Hydra calls it
 KINDS = {  # by the setting that names a folder: what it is for, and what shows that it has been used for that
     "hydra.run.dir": ("a run", RUN_FILES),
     "hydra.sweep.dir": ("a sweep", ("multirun.yaml",)),
@@ -37,8 +36,7 @@ class OneRunAFolder(Callback):
             if is_first_process():
                 claim(folder, fresh=not goes_on(config.ckpt_path, folder))
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None  # Hydra makes a warning of anything else
+            refuse(error)  # by SystemExit: Hydra makes a warning of anything else
 
 
 def goes_on(checkpoint: str | None, folder: Path) -> bool:
@@ -49,19 +47,20 @@ def goes_on(checkpoint: str | None, folder: Path) -> bool:
 
 
 @contextmanager
-def alone_in(folder: str | Path, fresh: bool = False) -> Iterator[None]:
-    """Hold a folder's lock while a run writes there. Raises UserError for what :func:`claim` does, and NoRoom.
+def alone_in(folder: str | Path, config: DictConfig | None = None, fresh: bool = False) -> Iterator[None]:
+    """Hold a folder's lock while a run writes there, and write the settings of a run that has not begun before.
 
-    Settings that nobody accepted (:func:`accept`) are gone afterwards: the run was refused.
+    Those of one that has begun stay until it is known to go on with these: see :meth:`Run.begin`. Raises UserError for
+    what :func:`claim` does, and NoRoom.
     """
+    path = Path(folder)
     try:
         if is_first_process():
-            claim(Path(folder), fresh)  # of a single run it was, before Hydra wrote there
-        try:
-            yield
-        finally:
-            if is_first_process():
-                shutil.rmtree(Path(folder) / NEXT, ignore_errors=True)
+            claim(path, fresh)  # of a single run it was, before Hydra wrote there
+            begun = (path / SETTINGS).is_dir() and any((path / name).exists() for name in RUN_FILES)
+            if config is not None and not begun:
+                write_settings(path, config)
+        yield
     except OSError as error:
         if not is_full(error):
             raise
@@ -69,21 +68,15 @@ def alone_in(folder: str | Path, fresh: bool = False) -> Iterator[None]:
         said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
         raise NoRoom(said) from error
     finally:
-        release(Path(folder))
+        release(path)
 
 
-def settings_folder(folder: str | Path) -> str:
-    """Where below a run's ``folder`` Hydra writes settings: beside those of what was trained, until :func:`accept`."""
-    path = Path(folder)
-    begun = (path / SETTINGS).is_dir() and any((path / name).exists() for name in RUN_FILES)
-    return NEXT if begun else SETTINGS
-
-
-def accept(folder: Path) -> None:
-    """The run in ``folder`` goes on with the settings given now: they take the place of those it had."""
-    if (folder / NEXT).is_dir():
-        for file in (folder / NEXT).iterdir():
-            replace(file, folder / SETTINGS / file.name)
+def write_settings(folder: Path, config: DictConfig) -> None:
+    """Write ``.hydra/`` as Hydra does, which cannot wait until a run is accepted: ``hydra.output_subdir`` is null."""
+    hydra = HydraConfig.instance().cfg
+    (folder / SETTINGS).mkdir(parents=True, exist_ok=True)
+    for name, part in {"config": config, "hydra": hydra, "overrides": HydraConfig.get().overrides.task}.items():
+        write_whole(folder / SETTINGS / f"{name}.yaml", OmegaConf.to_yaml(part))
 
 
 def is_first_process() -> bool:

@@ -10,12 +10,17 @@ import re
 import subprocess
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..labels import Labels
 from ..spelling import override, pasted
+from .contract import faults_of
 from .machine import sha256, write_whole
+from .summary import Environment, PretrainingSummary, Summary
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
 
 SUMS = "SHA256SUMS"  # as `sha256sum -c` reads it; checkpoints hold their own hash
 UNLISTED = (SUMS, ".lock", ".lock.holder")
@@ -42,17 +47,18 @@ class Run:
         self.check(path)
         return path
 
-    def begin(self) -> None:
-        """Make room for what a run that goes on in this folder writes.
+    def begin(self, config: "DictConfig | None" = None) -> None:
+        """Make room for what a run that goes on in this folder writes, and write its settings, ``config``.
 
-        ``metrics.csv`` of before is moved aside: the logger would delete it. The hashes and the settings of before
-        hold no longer.
+        To be called once the run is known to go on. ``metrics.csv`` of before is moved aside: the logger would delete
+        it. The hashes of before hold no longer.
         """
-        from .folder import accept, is_first_process  # bring Hydra, which reading a run does not need
+        from .folder import is_first_process, write_settings  # bring Hydra, which reading a run does not need
 
         if not is_first_process():
             return
-        accept(self.folder)
+        if config is not None:
+            write_settings(self.folder, config)
         (self.folder / SUMS).unlink(missing_ok=True)
         summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
         if summary.exists():
@@ -90,35 +96,41 @@ class Run:
         if faults:
             raise UserError(faults)
 
-    def write_summary(self, summary: dict[str, Any]) -> None:
+    def write_summary(self, summary: Summary | PretrainingSummary) -> None:
         write_whole(self.folder / "summary.json", json.dumps(summary, ensure_ascii=False, indent=2) + "\n")
 
-    def read_summary(self) -> dict[str, Any]:
-        """Raises UserError when the folder is not that of a finished run."""
+    def read_summary(self) -> Summary:
+        """The summary of a training.
+
+        Raises UserError when the folder is not that of a finished one, or the file is damaged: with all that is missing
+        or of another type.
+        """
         path = self.folder / "summary.json"
         self.check(path)
         try:
-            summary: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+            summary: Summary = json.loads(path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             raise UserError(f"{self.folder}: holds no summary.json, so it is no finished run") from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: not valid JSON ({error})") from error
+        if faults := faults_of(summary, Summary):
+            if not faults_of(summary, PretrainingSummary):
+                again = pasted(["python", "train.py", "model=mini", override("model.encoder", self.folder / "encoder")])
+                raise UserError(
+                    f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
+                )
+            more = [f"and {len(faults) - 20:,} more"] * (len(faults) > 20)
+            raise UserError([f"{path}: {fault}" for fault in [*faults[:20], *more]])
         return summary
 
     @property
     def labels(self) -> Labels:
-        """Raises UserError when the folder is not that of a finished run that has some."""
-        summary = self.read_summary()
-        if "labels" not in summary:
-            again = pasted(["python", "train.py", "model=mini", override("model.encoder", self.folder / "encoder")])
-            raise UserError(
-                f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
-            )
-        labels = summary["labels"]
+        """Raises UserError as :meth:`read_summary`."""
+        labels = self.read_summary()["labels"]
         return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
 
 
-def environment() -> dict[str, Any]:
+def environment() -> Environment:
     """Versions of the packages that a result depends on, Python, platform, and the project's commit if it has one."""
     return {
         "python": platform.python_version(),

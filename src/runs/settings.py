@@ -1,13 +1,33 @@
-"""What runs were set to, and in what they differ."""
+"""What runs were set to, and in what they differ: every comparison of settings is made here.
+
+A checkpoint holds the settings that its run began with (:func:`shared`), ``summary.json`` those of a finished run.
+"""
 
 import re
 from collections.abc import Mapping, Sequence
+from reprlib import Repr
 from typing import Any
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
 # going on from a checkpoint or in other batches is no other model; runs of before 0.2 have data.cache
 HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
-MOVED = re.compile(r"(callbacks\..+|trainer\.strategy)\._target_")  # modules move from one version to the next
+MOVED = re.compile(r"(callbacks\..+|trainer\.strategy)\._target_")  # classes move from one version to the next
+OURS = re.compile(r"(?:src|visobert_absa)\..*\.(\w+)")  # a class of this project, whichever module holds it
+# what two runs share if one can go on from the other, and what of it may still differ
+SHARED = (
+    "data",
+    "task",
+    "model",
+    "loss",
+    "pretraining",
+    "seed",
+    "trainer.accumulate_grad_batches",
+    "trainer.devices",
+    "trainer.strategy",
+    "trainer.limit_train_batches",
+)
+FREE = ("data.test", "model.compile")
+SHOWN = 10  # differences in words
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -17,30 +37,77 @@ def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """
     config = summary["config"]
     folder = str(config.get("trainer", {}).get("default_root_dir") or "")
-    flat = ((key, value) for key, value in _flat(config) if not key.startswith(COPIES + HARMLESS))
-    settings = {key: _without(value, folder) for key, value in flat if not MOVED.fullmatch(key)}
+    settings = {key: _without(value, folder) for key, value in _flat(config).items() if not _harmless(key)}
     splits = summary["data"]["splits"]
     return settings | {f"{name} file": splits[name]["sha256"][:12] for name in ("train", "val") if name in splits}
+
+
+def shared(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings of a configuration, ``{"loss.gamma": 2.0, ...}``, that a run must share to go on from another one.
+
+    Plain values, as a checkpoint may hold them; ``${...}`` is best left unresolved, so that it is no difference.
+    """
+    within = tuple(f"{name}." for name in SHARED)
+    flat = {k: v for k, v in _flat(config).items() if k in SHARED or k.startswith(within)}
+    return {k: v for k, v in flat.items() if not _harmless(k) and not k.startswith(FREE)}
 
 
 def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
     """``{key: [value of each run]}`` for the settings that are not the same in all; None where a run has none.
 
-    A setting that follows another of the same name, as ``data.seed`` follows ``seed``, is left out.
+    Settings may be nested. Classes of this project are the same wherever they have moved to. A setting that follows
+    another of the same name, as ``data.seed`` follows ``seed``, is left out.
     """
-    keys = dict.fromkeys(key for run in runs for key in run)
-    values = {key: [run.get(key) for run in runs] for key in keys}
-    values = {key: v for key, v in values.items() if any(x != v[0] for x in v)}
+    values = dict(_differing(runs, ""))
     return {
         k: v for k, v in values.items() if not any(k.endswith("." + other) and v == values[other] for other in values)
     }
 
 
-def _flat(tree: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
-    leaves: list[tuple[str, Any]] = []
+def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """What differs between earlier settings and those given now, in words; no more of them than can be read.
+
+    Both are bounded, as a file from elsewhere may hold keys and lists without end.
+    """
+    found = [f"{short(key)} was {short(a)}, is {short(b)}" for key, (a, b) in differing([was, now]).items()]
+    return found[:SHOWN] + ([f"and {len(found) - SHOWN:,} more settings differ"] if len(found) > SHOWN else [])
+
+
+def short(value: Any) -> str:
+    """A value on one line of at most 80 characters, however long or deep it is."""
+    shorten = Repr()
+    shorten.maxstring = shorten.maxother = 80
+    text = str(value) if isinstance(value, str | int | float | Exception) else shorten.repr(value)
+    return text.split("\n")[0][:80]
+
+
+def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str, list[Any]]]:
+    """The leaves that differ; a tree is entered only where all have one, so no deeper than the least deep of them."""
+    found: list[tuple[str, list[Any]]] = []
+    for name in dict.fromkeys(name for tree in trees for name in tree):
+        key = f"{above}{name}"
+        values: list[Any] = [tree.get(name) for tree in trees]
+        if all(isinstance(value, Mapping) for value in values):
+            found += _differing(values, f"{key}.")
+        elif any(_plain(value) != _plain(values[0]) for value in values[1:]):
+            found.append((key, values))
+    return found
+
+
+def _plain(value: Any) -> Any:
+    """A value to compare; of a class of this project its name alone."""
+    ours = OURS.fullmatch(value) if isinstance(value, str) else None
+    return ours[1] if ours else value
+
+
+def _harmless(key: str) -> bool:
+    return key.startswith(COPIES + HARMLESS) or MOVED.fullmatch(key) is not None
+
+
+def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
+    leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        nested = isinstance(value, Mapping)
-        leaves += _flat(value, f"{prefix}{key}.") if nested else [(f"{prefix}{key}", value)]
+        leaves |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
     return leaves
 
 

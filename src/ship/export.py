@@ -17,6 +17,7 @@ from ..judge.inference import load_best, over_torch
 from ..labels import SENTIMENTS, Labels
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run, environment
+from ..runs.summary import Summary
 from ..tokens.tokenizer import PAD_ID, from_json
 from .bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
 from .graph import quantise, to_onnx
@@ -61,7 +62,7 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
     return out
 
 
-def describe(summary: dict[str, Any], module: AspectSentimentModule) -> dict[str, Any]:
+def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
     """``bundle.json`` of a run, but for ``agreement``, which is still empty."""
     config = module.classifier.encoder.config
     known = environment()
@@ -75,7 +76,7 @@ def describe(summary: dict[str, Any], module: AspectSentimentModule) -> dict[str
         "pad_id": PAD_ID if config.pad_token_id is None else config.pad_token_id,
         "normalisation": "NFC",
         "precision": "fp32",
-        "encoder": {key: summary["encoder"][key] for key in ("name", "pretrained")}
+        "encoder": {"name": summary["encoder"]["name"], "pretrained": summary["encoder"]["pretrained"]}
         | {"type": config.model_type, "hidden_size": config.hidden_size, "pooling": module.classifier.pooling},
         "figures": {"monitor": summary["monitor"], **summary["figures"]},
         "agreement": {},

@@ -15,9 +15,8 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import OmegaConf
 
 from ..errors import UserError
-from ..runs.folder import settings_folder
 from ..runs.run import Run
-from ..runs.settings import differing, known_settings
+from ..runs.settings import differences, known_settings
 from ..spelling import command, override, pasted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,9 +59,9 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
     except (UserError, KeyError, TypeError, ValueError):
         return None
     now = json.loads(json.dumps(settings))  # as a summary would hold it
-    differs = differing([known_settings({"config": c, "data": {"splits": {}}}) for c in (config, now)])
-    if differs:
-        faults = [f"{run.folder}: finished with {key}={was}, which is now {now}" for key, (was, now) in differs.items()]
+    told = differences(*(known_settings({"config": c, "data": {"splits": {}}}) for c in (config, now)))
+    if told:
+        faults = [f"{run.folder}: has finished, and {text}" for text in told]
         raise UserError([*faults, "Its results stay. For the new settings name another hydra.sweep.dir."])
     return best
 
@@ -109,4 +108,3 @@ def _lines(file: Path) -> list[str]:
 # replace=True: the jobs of a multirun share one process
 OmegaConf.register_new_resolver("project", lambda path: str(ROOT / path), replace=True)
 OmegaConf.register_new_resolver("job_folder", job_folder, replace=True)
-OmegaConf.register_new_resolver("settings_folder", settings_folder, replace=True)

@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError
+from ..errors import UserError, refuse, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
@@ -46,8 +46,7 @@ class Sweep(Callback):
         try:
             claim(Path(config.hydra.sweep.dir), key="hydra.sweep.dir")
         except UserError as error:
-            print(f"error: {error}", file=sys.stderr)
-            raise SystemExit(2) from None  # Hydra makes a warning of anything else
+            refuse(error)  # by SystemExit: Hydra makes a warning of anything else
         for note in Path(config.hydra.sweep.dir).glob("*/failed.json"):
             note.unlink()
         if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
@@ -83,7 +82,7 @@ class Sweep(Callback):
         except OSError as error:
             if not is_full(error):
                 raise
-            print(f"error: there is no leaderboard: {error}. Make room; then the same command goes on", file=sys.stderr)
+            tell(f"there is no leaderboard: {error}. Make room; then the same command goes on")
             status = 2
         failed = {note.parent.name: json.loads(note.read_text("utf-8")) for note in sweep.glob("*/failed.json")}
         release(sweep)

@@ -20,6 +20,7 @@ from optuna.trial import TrialState
 from ..errors import UserError
 from ..runs.folder import make
 from ..runs.machine import Lock, Taken, replace
+from ..runs.settings import differences
 from .space import Space, noted, suggest
 
 log = logging.getLogger(__name__)
@@ -113,17 +114,9 @@ class Search:
         replace(new, self.file)
 
     def _check_same(self) -> None:
-        now: dict[str, Any] = {"space": noted(self.space), "fixed": sorted(self.fixed)}
         earlier: Mapping[str, Any] = self.study.user_attrs
-        faults = []
-        if earlier["fixed"] != now["fixed"]:
-            faults.append(f"its settings are {' '.join(earlier['fixed'])}, given {' '.join(now['fixed'])}")
-        for key in sorted(earlier["space"].keys() | now["space"].keys()):
-            was, given = earlier["space"].get(key), now["space"].get(key)
-            if was != given:
-                faults.append(f"of {key} it searches {was or 'nothing'}, given {given or 'nothing'}")
-        if faults:
+        fixed = [{"what it holds fixed": " ".join(given)} for given in (earlier["fixed"], sorted(self.fixed))]
+        told = differences(*fixed) + differences(earlier["space"], noted(self.space))
+        if told:
             name = f"sweep.dir={self.folder}: holds another study: "
-            raise UserError(
-                [*(name + fault for fault in faults), "Name another sweep.dir, or give what it began with."]
-            )
+            raise UserError([*(name + text for text in told), "Name another sweep.dir, or give what it began with."])

@@ -63,7 +63,7 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
     folder = search.folder / str(trial.number)
 
     def alone(config: Any) -> float:
-        with alone_in(folder):
+        with alone_in(folder, config):
             return train(config, callbacks=[Prune(trial, search.figure)], again=True)
 
     returned = run_job(

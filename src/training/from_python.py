@@ -51,7 +51,7 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
     def told(config: DictConfig) -> UserError | None:
         folders.append(Path(HydraConfig.get().runtime.output_dir))
         try:
-            with alone_in(folders[0]):
+            with alone_in(folders[0], config):
                 job(config)
         except UserError as error:
             return type(error)(error.faults)  # a new one, as a notebook keeps the last error and all in its traceback

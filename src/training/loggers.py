@@ -2,13 +2,13 @@
 
 import os
 import sys
-from collections.abc import Mapping
 from importlib.util import find_spec
 from typing import Any
 
 from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from ..errors import UserError
+from ..runs.summary import Judged
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports its use to its makers
 
@@ -55,7 +55,7 @@ def begin(loggers: list[Logger], settings: dict[str, Any]) -> None:
             raise UserError(f"logger: {name} cannot be written to ({reason}){hint}") from error
 
 
-def log_outcome(loggers: list[Logger], judged: Mapping[str, Any], step: int) -> None:
+def log_outcome(loggers: list[Logger], judged: Judged, step: int) -> None:
     """Log the figures of the best checkpoint as ``best/val/NAME`` and ``best/test/NAME``, and close the loggers.
 
     ``judged`` is what :func:`src.judge.best.judge_best` returned.

@@ -5,9 +5,9 @@ import shutil
 import time
 from functools import partial
 from pathlib import Path
-from reprlib import Repr
 from typing import Any
 
+import torch
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
@@ -16,26 +16,11 @@ from ..errors import UserError
 from ..model.optim import learning_rate_factor
 from ..model.torch_files import DamagedFile, check_archive
 from ..runs.machine import link, replace, write_whole
+from ..runs.settings import differences, shared, short
 from .checkpoint import PREVIOUS, AtomicCheckpointIO
 from .ranks import rank
 
 log = logging.getLogger(__name__)
-
-# what two runs share if one can go on from the other; these parts of them may differ
-SHARED = (
-    "data",
-    "task",
-    "model",
-    "loss",
-    "pretraining",
-    "seed",
-    "trainer.accumulate_grad_batches",
-    "trainer.devices",
-    "trainer.strategy",
-    "trainer.limit_train_batches",
-)
-# data.cache: runs of before 0.2 have one; classes move from one version to the next
-FREE = ("data.cache", "data.eval_batch_size", "data.test", "model.compile", "trainer.strategy._target_")
 
 
 def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path | None:
@@ -62,28 +47,37 @@ def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
 def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
     """The checkpoint that ``ckpt_path=last`` means: that of ``folder``, the run's own, if it has been begun already.
 
-    Else that of the newest run below ``root`` with the settings of ``config``, as they are before anything in them is
-    resolved. Raises UserError if there is none, saying what the newest run has that these settings have not.
+    Else that of the newest run below ``root`` whose checkpoint was begun with the settings of ``config``, as they are
+    before anything in them is resolved. Raises UserError if there is none, saying in what the newest run differs.
     """
     if (own := _checkpoint_in(folder)) is not None:
         return own
     found = [(f, _checkpoint_in(f)) for f in {path.parent for path in root.glob("**/checkpoints")}]
     runs = sorted(((c.stat().st_mtime, f, c) for f, c in found if c is not None), reverse=True)
-    differences = []
+    now: dict[str, Any] = shared_settings(config)
+    told: list[list[str]] = []
     for newer, (written, run, checkpoint) in enumerate(runs):
-        differences.append(_differences(run, config))
-        if not differences[-1]:
+        try:
+            told.append(differences(_settings_of(run, checkpoint), now))
+        except Exception as error:  # a file that is anything: no YAML, no text, other keys
+            told.append([f"its .hydra/config.yaml cannot be read ({short(error)})"])
+        if not told[-1]:
             besides = f"; {newer} newer have other settings" if newer else ""
             at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(written))
             log.info(f"ckpt_path=last: the newest run with these settings, {checkpoint} of {at}{besides}")
             return checkpoint
     if not runs:
         raise UserError(f"ckpt_path=last: no run below {root} has a checkpoint; start one without ckpt_path")
-    told = "; ".join(differences[0][:5])
     raise UserError(
-        f"ckpt_path=last: none of {len(runs)} runs below {root} has these settings. The newest, {runs[0][1]}: {told}. "
+        f"ckpt_path=last: none of {len(runs)} runs below {root} has these settings. The newest, {runs[0][1]}: "
+        f"{'; '.join(told[0][:5])}. "
         "Give its settings, or the checkpoint itself: ckpt_path=RUN/checkpoints/last.ckpt"
     )
+
+
+def shared_settings(config: Any) -> dict[str, Any]:
+    """The settings of a configuration that a run must share to go on from another one, unresolved."""
+    return shared(OmegaConf.to_container(config))  # type: ignore[arg-type]
 
 
 def outputs_below(pattern: str) -> Path:
@@ -108,7 +102,7 @@ def open_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
         except UserError as error:
             faults += error.faults
         except Exception as error:  # a file that is anything may raise anything
-            faults.append(f"{candidate}: not a checkpoint of this project ({type(error).__name__}: {_short(error)})")
+            faults.append(f"{candidate}: not a checkpoint of this project ({type(error).__name__}: {short(error)})")
         else:
             if faults:
                 log.warning(f"{faults[0]}\n  Going on from the checkpoint before it, {candidate}")
@@ -124,8 +118,8 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
     before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
-    keys = [key for key in now if key not in ("total_steps", "threshold")]
-    told = [text for key in keys for text in _told(_leaves(key, earlier.get(key), now[key]))]
+    keys = [key for key in now if key not in ("total_steps", "threshold", "settings")]
+    told = differences(*({key: facts.get(key) for key in keys} for facts in (earlier, now)))
     faults = [f"ckpt_path={path}: {text}" for text in told]
     if checkpoint["tokenizer"] != module.tokenizer_json:
         faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
@@ -180,30 +174,13 @@ def _checkpoint_in(run: Path) -> Path | None:
     return next((path for path in paths if path.is_file()), None)
 
 
-def _differences(run: Path, config: DictConfig) -> list[str]:
-    """What a run's configuration has otherwise than ``config``, in words; nothing if one can go on from the other."""
+def _settings_of(run: Path, checkpoint: Path) -> dict[str, Any]:
+    """What the run was set to, by its checkpoint; for a damaged or an older one without settings, by ``.hydra/``."""
     try:
-        theirs = OmegaConf.load(run / ".hydra" / "config.yaml")
-        pairs = [(key, *(_plain(OmegaConf.select(c, key)) for c in (theirs, config))) for key in SHARED]
-    except Exception as error:  # a file that is anything: no YAML, no text, other keys
-        return [f"its .hydra/config.yaml cannot be read ({_short(error)})"]
-    return [text for pair in pairs for text in _told(_leaves(*pair))]
-
-
-def _told(leaves: list[tuple[str, Any, Any]]) -> list[str]:
-    """What differs, in words, and bounded: a checkpoint from elsewhere may hold keys without end."""
-    return [f"{_short(key)} was {_short(was)}, is {_short(now)}" for key, was, now in leaves if was != now][:5]
-
-
-def _leaves(key: str, was: Any, now: Any) -> list[tuple[str, Any, Any]]:
-    if isinstance(was, dict) and isinstance(now, dict):
-        names = [name for name in {**was, **now} if f"{key}.{name}" not in FREE]
-        return [leaf for name in names for leaf in _leaves(f"{key}.{name}", was.get(name), now.get(name))]
-    return [(key, was, now)]
-
-
-def _plain(value: Any) -> Any:
-    return OmegaConf.to_container(value) if OmegaConf.is_config(value) else value
+        origin = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["origin"]
+        return dict(origin["settings"])
+    except Exception:  # what is wrong with the file is told when it is opened to go on
+        return shared_settings(OmegaConf.load(run / ".hydra" / "config.yaml"))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
@@ -212,11 +189,3 @@ def _link_or_copy(source: Path, target: Path) -> None:
     if not link(source, target):
         with source.open("rb") as file:
             write_whole(target, partial(shutil.copyfileobj, file), target.with_name(f".{target.name}.partial"))
-
-
-def _short(value: Any) -> str:
-    """On one line, and bounded: a checkpoint from elsewhere may hold lists of lists without end."""
-    shorten = Repr()
-    shorten.maxstring = shorten.maxother = 80
-    text = str(value) if isinstance(value, str | int | float | Exception) else shorten.repr(value)
-    return text.split("\n")[0][:80]

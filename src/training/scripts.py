@@ -7,7 +7,7 @@ from collections.abc import Callable, Sized
 from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
-from ..errors import UserError
+from ..errors import UserError, refuse
 from ..runs.machine import is_full, write_any_letter
 from ..runs.overrides import as_typed, explained
 
@@ -39,8 +39,7 @@ def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None
         return
     finally:
         os.environ.pop(RAISE) if before is None else os.environ.update({RAISE: before})
-    print(f"error: {told}", file=sys.stderr)
-    raise SystemExit(2)
+    refuse(told)
 
 
 def user_error(error: BaseException) -> UserError:

@@ -3,16 +3,22 @@
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import hydra
+import lightning.pytorch as L
 import numpy as np
 import torch
 from torch import nn
 
+from ..datamodule import AspectDataModule
 from ..labels import SENTIMENTS
+from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
+from ..model.encoder import Encoder
 from ..runs.run import environment
+from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..spelling import cell, table
 from .loss import description, takes_alpha, with_alpha
 
 Figures = Mapping[str, Mapping[str, float]]
@@ -41,10 +47,10 @@ def configured_epochs(overrides: list[str]) -> int | None:
 
 def start_up(
     settings: dict[str, Any],
-    data: Any,
-    encoder: Any,
-    module: Any,
-    trainer: Any,
+    data: AspectDataModule,
+    encoder: Encoder,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
     configured_epochs: int | None,
     folder: Path,
 ) -> str:
@@ -59,7 +65,7 @@ def start_up(
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts),
-            "Loss": description(module.loss, settings["loss"]),
+            "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
@@ -77,13 +83,13 @@ def nothing_learned(monitor: str, best: float, constant: float) -> str:
     )
 
 
-def _devices(name: str, trainer: Any) -> str:
+def _devices(name: str, trainer: L.Trainer) -> str:
     if trainer.world_size == 1:
         return f"{name}, {torch.get_num_threads()} threads"
     return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
 
 
-def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
+def not_visobert(encoder: Encoder, chosen: bool, why: str) -> str | None:
     """The warning that what is trained is not pre-trained ViSoBERT; None where it is, or where another was ``chosen``.
 
     ``why`` this encoder is taken.
@@ -97,22 +103,43 @@ def not_visobert(encoder: Any, chosen: bool, why: str) -> str | None:
     return banner(f"{what}\nIts figures are below those of pre-trained ViSoBERT. To train that one: model=visobert")
 
 
-def summary(settings: dict[str, Any], data: Any, module: Any, trainer: Any, facts: dict[str, Any]) -> dict[str, Any]:
-    """What ``summary.json`` holds beside the figures: all that is needed to understand and to repeat the run."""
-    labels = {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)}
+def summary(
+    settings: dict[str, Any],
+    data: AspectDataModule,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
+    judged: Judged,
+    alpha: Any,
+    encoder: EncoderFacts,
+    seconds: dict[str, float],
+    *,
+    tokens: int,
+    overrides: list[str],
+) -> Summary:
+    """``summary.json``: the figures, and all that is needed to understand and to repeat the run.
+
+    ``seconds`` has ``start_up`` and ``fit``; ``tokens`` are those of the texts that were trained on, padding aside.
+    """
     return {
+        **judged,
         "task": settings["task"]["name"],
-        "labels": labels,
+        "labels": {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)},
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
-        "loss": _loss(settings["loss"], module.loss, facts.pop("alpha")),
+        "loss": _loss(settings["loss"], cast(nn.Module, module.loss), alpha),
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
-        "data": data.findings.to_dict(),
-        "precision": trainer.precision,
-        **facts,
-        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": facts["epochs"]},
+        "data": cast(DataFacts, data.findings.to_dict()),
+        "precision": str(trainer.precision),
+        "encoder": encoder,
+        "seconds": seconds,
+        "overrides": overrides,
+        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
+        "steps": trainer.global_step,
+        "processes": trainer.world_size,
+        "tokens_per_second": tokens / seconds["fit"],
+        "device": str(module.device),
         "config": settings,
         "environment": environment(),
     }
@@ -139,13 +166,7 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     if task == "absa":
         columns |= {"predicted": "said", "precision": "prec.", "recall": "recall", "f1": "F1", "pair_f1": "pair F1"}
     columns |= {"sentiment_accuracy": "sent. acc.", "sentiment_f1": "sent. F1"}
-    cells = [[_cell(row[key]) for key in columns] for row in rows]
-    widths = [max(len(name), *(len(row[i]) for row in cells)) for i, name in enumerate(columns.values())]
-    lines = [list(columns.values()), ["-" * w for w in widths], *cells]
-    return "\n".join(
-        "  ".join(c.ljust(w) if i == 0 else c.rjust(w) for i, (c, w) in enumerate(zip(line, widths, strict=True)))
-        for line in lines
-    )
+    return table([list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)])
 
 
 def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
@@ -154,20 +175,12 @@ def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str)
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
     names = list(next(iter(tuned.values())))
-    width = max(map(len, names))
-    head = " " * width + "".join(f"{name:>13}" for name in columns)
-    rows = (f"{name:<{width}}" + "".join(f"{values[name]:>13.4f}" for values in columns.values()) for name in names)
+    rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
     note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
-    return "\n".join([head, *rows]) + note
+    return table(rows) + note
 
 
 def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
     """The settings with alpha in numbers and as it was set, where the loss takes one, and the loss's own words."""
     asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
     return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}
-
-
-def _cell(value: Any) -> str:
-    if value is None:
-        return "-"
-    return f"{value:.3f}" if isinstance(value, float) else str(value)

@@ -25,12 +25,12 @@ FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")  
 TARGET = "_target_"
 
 
-def target_faults(config: Any, key: str = "") -> list[str]:
+def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
     """What is wrong with the names anywhere in a configuration: one line for each that may not be called."""
     return [
         f"{place}={name}: {found}"
         for place, name in _targets(config, key)
-        if isinstance(found := find_class(name), str)
+        if isinstance(found := find_class(name, allowed), str)
     ]
 
 
@@ -44,7 +44,7 @@ def own_modules() -> tuple[str, ...]:
     return names
 
 
-def find_class(name: Any) -> Any:
+def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
     """The class of that full name, or why not, as str. What is not allowed is not imported to find out.
 
     ``torch.os.system`` begins with torch and is not torch's: a class must have been defined where it is allowed too.
@@ -53,7 +53,7 @@ def find_class(name: Any) -> Any:
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         return "expected the full name of a class"
     own = own_modules()
-    allowed = (*ALLOWED, *own)
+    allowed = (*allowed, *own)
     if not _within(name, allowed):
         known = f"{', '.join(allowed[:-1])} and {allowed[-1]}"
         return f"refused: a configuration may name classes of {known} alone{_how_to_let_in(name)}"

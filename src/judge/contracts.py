@@ -1,0 +1,108 @@
+"""What judging gives, as plain data: printed by :mod:`src.judge.text`, drawn by the report, read by the model card."""
+
+from typing import Any, TypedDict
+
+from ..runs.summary import Confusion, Cuts, Temperatures
+
+Numbers = dict[str, float | None]  # figure -> value; None where an answer has nothing to say to it
+Intervals = dict[str, list[float]]  # figure -> [low, high], of the model
+
+
+class Measured(TypedDict):
+    """Figures of every answer, and the intervals of the model's."""
+
+    figures: dict[str, Numbers]  # by answer
+    intervals: Intervals
+
+
+class Section(Measured):
+    """Figures over some of the reviews; how many those are."""
+
+    reviews: int
+
+
+class ProtocolFigures(Measured):
+    """Under a published protocol of UIT-ViSFD."""
+
+    words: str
+    published: dict[str, float]
+    source: str
+
+
+class CalibrationFigures(TypedDict):
+    """The temperatures, and reliability by head without and with them."""
+
+    temperatures: Temperatures
+    before: dict[str, dict[str, Any]]  # as src.answers.calibration.reliability gives them
+    after: dict[str, dict[str, Any]]
+
+
+class Bootstrap(TypedDict):
+    """How intervals were drawn."""
+
+    draws: int
+    level: float
+    seed: int
+
+
+class Evaluation(TypedDict):
+    """A run judged by its predictions: every figure, its interval, and the same figure of what is beside it."""
+
+    run: str
+    task: str
+    split: str
+    reviews: int
+    pairs: int
+    aspects: list[str]
+    without_sentiment: list[str]
+    answers: list[str]  # in the order of the tables: "model", "model at 0.5", then the baselines
+    all: Section  # every review
+    mixed: Section  # the reviews that mix sentiments
+    per_aspect: dict[str, list[dict[str, Any]]]  # answer -> rows of src.answers.figures.per_aspect, with "confusion"
+    confusion: Confusion  # of the model over all gold pairs, gold aspects given
+    empty: list[str]  # aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
+    thresholds: Cuts  # on uncalibrated probabilities
+    calibration: CalibrationFigures
+    protocols: dict[str, ProtocolFigures]  # empty for other data than UIT-ViSFD
+    bootstrap: Bootstrap
+    notes: list[str]  # sentences a reader should see
+
+
+class Difference(TypedDict):
+    """One figure's difference, its interval and its p-value."""
+
+    value: float
+    low: float
+    high: float
+    p: float
+
+
+class Changes(TypedDict):
+    """Rows of reviews that the best row of a comparison has right and this one wrong, and the other way round."""
+
+    lost: list[int]
+    gained: list[int]
+
+
+class Compared(TypedDict):
+    """A row of a comparison: a run, or several that differ in one setting."""
+
+    name: str
+    runs: list[str]  # folders
+    settings: dict[str, Any]  # what differs between the rows
+    figures: dict[str, float]  # means over the runs
+    sd: dict[str, float | None]  # sample standard deviation over the runs; None of one run
+    difference: dict[str, Difference] | None  # this row minus the best; None for the best
+    changes: Changes | None
+
+
+class Comparison(TypedDict):
+    """Runs beside each other on one test set, best row first."""
+
+    reviews: int
+    task: str
+    figure: str  # the one that ranks: pair_f1, or sentiment_f1 where a run has task sentiment
+    rows: list[Compared]
+    differs: dict[str, list[Any]]  # setting -> value of each run, in the order of "folders"
+    folders: list[str]
+    notes: list[str]

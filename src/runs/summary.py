@@ -1,0 +1,116 @@
+"""``summary.json``, the contract of training, judging and shipping. Reading a run holds the file against it."""
+
+from typing import Any, Literal, NotRequired, TypedDict
+
+Figures = dict[str, dict[str, float]]  # split -> figure -> value
+Confusion = list[list[int]]  # [C][C], gold sentiment x predicted sentiment
+
+
+class LabelNames(TypedDict):
+    """The aspects, in the order of every list over them."""
+
+    aspects: list[str]
+    without_sentiment: list[str]
+
+
+class EncoderFacts(TypedDict):
+    """Which encoder was trained."""
+
+    name: str
+    weights: str  # where they came from, in words
+    pretrained: bool
+    why: NotRequired[str]
+
+
+class SplitFacts(TypedDict):
+    """Of :class:`src.data.findings.SplitFindings`, what is read again."""
+
+    path: str
+    sha256: str
+
+
+class DataFacts(TypedDict):
+    """Of :class:`src.data.findings.Findings`, what is read again."""
+
+    splits: dict[str, SplitFacts]
+    leaks: NotRequired[dict[str, dict[str, Any]]]
+    notes: NotRequired[list[str]]
+
+
+class Environment(TypedDict):
+    """Versions, platform and commit that the figures were made with."""
+
+    python: str
+    platform: str
+    packages: dict[str, str]
+    commit: str | None
+
+
+class Temperatures(TypedDict):
+    """What logits are divided by; ``mentioned`` is None for task ``sentiment``."""
+
+    sentiment: float
+    mentioned: float | None
+
+
+Cuts = TypedDict("Cuts", {"global": float, "per_aspect": list[float]})  # detection thresholds
+
+
+class Judged(TypedDict):
+    """What judging the best checkpoint gives. ``best`` is the monitored figure, as it was monitored."""
+
+    best: float
+    figures: Figures  # at the tuned thresholds
+    figures_untuned: Figures
+    per_aspect: dict[str, list[dict[str, Any]]]  # split -> rows of src.answers.figures.per_aspect
+    confusion: dict[str, Confusion]  # split -> over all gold pairs
+    thresholds: Cuts
+    calibration: Temperatures
+
+
+class Summary(TypedDict):
+    """``summary.json`` of a training. What an older version did not write is not required."""
+
+    task: Literal["absa", "sentiment"]
+    labels: LabelNames
+    monitor: str
+    threshold: float
+    figures: Figures
+    class_counts: list[list[int]]  # [A][C] in the training split
+    data: DataFacts
+    config: dict[str, Any]
+    best: NotRequired[float]
+    figures_untuned: NotRequired[Figures]
+    per_aspect: NotRequired[dict[str, list[dict[str, Any]]]]
+    confusion: NotRequired[dict[str, Confusion]]
+    thresholds: NotRequired[Cuts]
+    calibration: NotRequired[Temperatures]
+    encoder: NotRequired[EncoderFacts]
+    parameters: NotRequired[int]
+    loss: NotRequired[dict[str, Any]]  # as configured, with the resolved ``alpha`` and ``alpha_setting``
+    mention_counts: NotRequired[list[int]]
+    precision: NotRequired[str]
+    seconds: NotRequired[dict[str, float]]
+    epochs: NotRequired[dict[str, int]]
+    steps: NotRequired[int]
+    processes: NotRequired[int]
+    tokens_per_second: NotRequired[float]
+    device: NotRequired[str]
+    overrides: NotRequired[list[str]]
+    environment: NotRequired[Environment]
+
+
+class PretrainingSummary(TypedDict):
+    """``summary.json`` of a pre-training."""
+
+    figures: dict[str, float]
+    encoder: EncoderFacts
+    texts: dict[str, int | str]
+    tokens: dict[str, int]
+    steps: int
+    seconds: float
+    device: str
+    precision: str
+    overrides: list[str]
+    config: dict[str, Any]
+    environment: Environment
