@@ -388,15 +388,6 @@ def test_every_shipped_search_is_valid(tmp_path, sweep, monkeypatch) -> None:
     assert begun[0].space["model.encoder_lr"].log
 
 
-def test_every_search_of_the_readme_is_valid(tmp_path, monkeypatch) -> None:
-    commands = re.findall(r"^    python search\.py (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    assert len(commands) >= 2
-    monkeypatch.setattr("src.sweeps.trials.work", lambda search, train: None)
-    for i, command in enumerate(commands):
-        words = [word for word in shlex.split(command) if not word.startswith("sweep.dir=")]
-        assert call(search.main, *words, f"sweep.dir={tmp_path}/{i}") == 1
-
-
 @pytest.mark.parametrize(
     ("words", "messages"),
     [
