@@ -106,7 +106,8 @@ def settings(file: Path) -> Iterator[Setting]:
                         yield Setting(full, "", words)
                     yield from walk(value, full)
                 else:
-                    written, words = text[value.start_mark.index : value.end_mark.index], _comment(lines, value.end_mark)
+                    written = text[value.start_mark.index : value.end_mark.index]
+                    words = _comment(lines, value.end_mark)
                     if words or not written.startswith("${"):  # what refers to other settings is plumbing
                         yield Setting(full, written, words)
 

@@ -24,8 +24,8 @@ from tests.test_config import composed
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROOT / "benchmarks").glob("*.md"))]
 PAGES += [ROOT / "assets" / "mini" / "README.md", ROOT / "data" / "sample" / "README.md"]
 PROGRAM = r"(?:\w+=\S+ )?(?:python|absa|make|pip|pytest) .*|cat .* \| absa .*"
-MADE_UP = ("train.csv", "val.csv", "validation.csv", "test.csv", "all.csv", "last.ckpt", "Train.csv", "train_balanced.csv")
-MADE_UP += ("my_reviews.txt", "texts.txt.gz", "corpus.txt.gz", "a.csv", "b.jsonl.gz")
+MADE_UP = "train.csv val.csv validation.csv test.csv all.csv Train.csv train_balanced.csv last.ckpt a.csv b.jsonl.gz"
+MADE_UP += " my_reviews.txt texts.txt.gz corpus.txt.gz"
 FIRST_BYTES = 8_000  # of the README: what a newcomer reads to its end
 
 
@@ -62,7 +62,7 @@ def words_of(command: str) -> list[str]:
 
 def with_files(words: list[str], folder: Path) -> list[str]:
     """Overrides with files and folders that are there, in place of those that a page makes up."""
-    for made_up in MADE_UP:
+    for made_up in MADE_UP.split():
         (folder / made_up).write_bytes((ROOT / "data" / "sample" / "train.csv").read_bytes())
     words = [w for w in words if w not in ("-m", "--cfg", "job", "--help")]
     words = [w for w in words if not re.match(r"hydra[/.]launcher[.=]ray", w)]  # an extra for an environment of its own
@@ -83,13 +83,17 @@ def two_gpus(monkeypatch):
 
 
 def test_the_pages_have_commands() -> None:
-    counts = {program: len(of(program)) for program in ("python train", "python pretrain", "python search", "absa", "make")}
+    programs = ("python train", "python pretrain", "python search", "absa", "make")
+    counts = {program: len(of(program)) for program in programs}
     assert counts["python train"] >= 50 and counts["absa"] >= 14, counts
     assert min(counts.values()) >= 3, counts
-    assert sum(page == "README.md" for page, _ in commands()) >= 12
+    assert sum(page == "README.md" for page, _ in commands()) >= 10
 
 
-@pytest.mark.parametrize("command", of(r"python train\.py"))
+CHOICE = re.compile(r"python train\.py [\w/]+=\w+")  # tests/test_config.py composes every one there is
+
+
+@pytest.mark.parametrize("command", [c for c in of(r"python train\.py") if not CHOICE.fullmatch(c)])
 def test_every_training_command_is_valid(command, tmp_path, two_gpus) -> None:
     """Composed and checked as typed, with files where it names some; of a sweep its first job."""
     words = with_files(words_of(command), tmp_path)
@@ -144,7 +148,7 @@ def test_what_else_is_typed_is_there() -> None:
         text = text_of(page)
         asked = re.findall(r"(?:^    |`)make (?:ARGS=\S+ )?([\w-]+)", text, re.M)
         assert set(asked) <= targets, name(page)
-        assert {e for e in re.findall(r"'\.\[(\w+)\]'", text)} <= extras.keys(), name(page)
+        assert set(re.findall(r"'\.\[(\w+)\]'", text)) <= extras.keys(), name(page)
         for file in re.findall(r"(?:python|pytest) ((?:benchmarks|tests|docs|data)/[\w/]+\.py)", text):
             assert (ROOT / file).is_file(), f"{name(page)}: {file}"
 
@@ -194,7 +198,7 @@ def test_settings_and_options_that_are_named_exist(page, maker) -> None:
     assert {n for n in named - files if n not in known and "NAME" not in n} == set()
     sources = [ROOT / "src" / "cli.py", *(ROOT / "benchmarks").glob("*.py"), ROOT / "docs" / "original.md"]
     options = set(re.findall(r"--[a-z][\w-]+", "".join(map(text_of, sources))))
-    options |= {"--help", "--cfg", "--local-dir", "--stop-timeout", "--backend-store-uri"}  # Hydra's and other programs'
+    options |= {"--help", "--cfg", "--local-dir", "--stop-timeout", "--backend-store-uri"}  # of other programs
     assert {w for w in spans if re.fullmatch(r"--[a-z][\w-]+", w)} <= options
 
 

@@ -25,7 +25,6 @@ from src.runs.run import Run
 from src.sweeps.space import from_config, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import write_page
-from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
