@@ -25,7 +25,6 @@ from src.runs.run import Run
 from src.sweeps.space import from_config, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import write_page
-from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
@@ -386,15 +385,6 @@ def test_every_shipped_search_is_valid(tmp_path, sweep, monkeypatch) -> None:
     assert call(search.main, f"sweep={sweep}", "model=mini", f"sweep.dir={tmp_path}") == 1
     assert set(begun[0].space) == {"loss", "loss.gamma", "loss/alpha", "model.encoder_lr", "model.head_lr"}
     assert begun[0].space["model.encoder_lr"].log
-
-
-def test_every_search_of_the_readme_is_valid(tmp_path, monkeypatch) -> None:
-    commands = re.findall(r"^    python search\.py (.*)$", (ROOT / "README.md").read_text(encoding="utf-8"), re.M)
-    assert len(commands) >= 2
-    monkeypatch.setattr("src.sweeps.trials.work", lambda search, train: None)
-    for i, command in enumerate(commands):
-        words = [word for word in shlex.split(command) if not word.startswith("sweep.dir=")]
-        assert call(search.main, *words, f"sweep.dir={tmp_path}/{i}") == 1
 
 
 @pytest.mark.parametrize(
