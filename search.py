@@ -93,11 +93,11 @@ def search(words: list[str]) -> int:
         flush=True,
     )
     work(found, run_training)
-    page, command = write_page(found), best_command(found)
-    if command is None:
+    page, command, best = write_page(found), best_command(found), found.best
+    if command is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
-    best, compare = found.study.best_trial, pasted(["absa", "compare", str(folder)])
+    compare = pasted(["absa", "compare", str(folder)])
     print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\n{compare}")
     return 0
 

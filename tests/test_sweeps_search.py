@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import optuna
 import pytest
@@ -22,6 +23,7 @@ import search
 from src.errors import UserError
 from src.judge.compare import comparison
 from src.runs.run import Run
+from src.sweeps.pruning import Prune
 from src.sweeps.space import from_config, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import write_page
@@ -319,6 +321,7 @@ def test_a_trial_is_an_ordinary_run(found, data) -> None:
     for number, _, params, value, steps in results(folder):
         summary = Run(folder / str(number)).read_summary()
         assert summary["best"] == value == pytest.approx(max(steps.values()), abs=1e-6) and set(steps) == {0, 1, 2}
+        assert min(steps.values()) > 0, "a fixed threshold would see nothing of what these learn"
         assert summary["config"]["loss"]["gamma"] == params["loss.gamma"]
         assert summary["config"]["loss"]["alpha"] == {"auto": "auto", "equal": None}[params["loss/alpha"]]
         assert summary["overrides"] == [
@@ -405,6 +408,19 @@ def test_mistakes_are_told_before_any_trial(data, tmp_path, words, messages, cap
     error = capfd.readouterr().err
     assert all(message in error for message in messages), error
     assert "Traceback" not in error and not (tmp_path / "s").exists()
+
+
+def test_of_equal_trials_the_one_with_the_lower_loss_is_the_best(tmp_path) -> None:
+    study = opened(tmp_path)
+    assert study.best is None
+    for figure, loss in ((0.1, 0.1), (0.5, 0.9), (0.5, 0.7), (0.5, 0.8)):
+        trial, _ = study.claim()
+        told = SimpleNamespace(
+            callback_metrics={"val/pair_f1": figure, "val/loss": loss}, current_epoch=0, max_epochs=1
+        )
+        Prune(trial, "val/pair_f1").on_train_epoch_end(told, None)
+        study.study.tell(trial, figure)
+    assert study.best.number == 2
 
 
 # --- the page --------------------------------------------------------------------------------------------------------

@@ -3,12 +3,16 @@
 import lightning.pytorch as L
 from optuna import Trial, TrialPruned
 
+from ..training.callbacks import better, validation_loss
+
+BEST = "best"  # attribute of a trial: figure and validation loss of its best epoch, which decides between equal trials
+
 
 class Prune(L.Callback):
     """Reports ``monitor`` with the number of the epoch, from 0; raises TrialPruned when the study's pruner says so.
 
-    Never after the last epoch: all that is left then is to judge it. Needs one process (no ddp), as only that knows
-    the trial.
+    Notes the best epoch's figure and loss in the trial. Never ends it after the last epoch: all
+    that is left then is to judge it. Needs one process (no ddp), as only that knows the trial.
     """
 
     def __init__(self, trial: Trial, monitor: str) -> None:
@@ -18,7 +22,10 @@ class Prune(L.Callback):
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch
+        figure, loss = float(trainer.callback_metrics[self.monitor]), validation_loss(trainer)
         if epoch > self._told:
-            self.trial.report(float(trainer.callback_metrics[self.monitor]), epoch)
+            self.trial.report(figure, epoch)
+            if better(figure, loss, self.trial.user_attrs.get(BEST)):
+                self.trial.set_user_attr(BEST, [figure, loss])
         if epoch + 1 != trainer.max_epochs and self.trial.should_prune():
             raise TrialPruned(f"after epoch {epoch + 1}")

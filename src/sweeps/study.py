@@ -6,6 +6,7 @@ cannot be read; and its lock file stays behind. (On NFS neither locks of SQLite 
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +16,13 @@ import optuna
 from optuna.pruners import BasePruner
 from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
-from optuna.trial import TrialState
+from optuna.trial import FrozenTrial, TrialState
 
 from ..errors import UserError
 from ..runs.folder import make
 from ..runs.machine import Lock, Taken, replace
 from ..runs.settings import differences
+from .pruning import BEST
 from .space import Space, noted, suggest
 
 log = logging.getLogger(__name__)
@@ -81,6 +83,16 @@ class Search:
             trial = self.study.ask()
             self._hold(trial.number)
             return trial, suggest(trial, self.space)
+
+    @property
+    def best(self) -> FrozenTrial | None:
+        """The complete trial with the highest figure, of equal ones that with the lower loss; None without any."""
+
+        def rank(trial: FrozenTrial) -> tuple[float, float]:
+            return trial.value or 0.0, -trial.user_attrs.get(BEST, [0.0, math.inf])[1]
+
+        complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
+        return max(complete, key=rank, default=None)
 
     def _hold(self, number: int) -> bool:
         """Whether the trial is this process's now: until it ends, however it ends."""

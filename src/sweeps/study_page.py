@@ -1,13 +1,13 @@
 """The page of a study, drawn by Optuna: one file without outside references, and the command of the best trial."""
 
 import html
-import shlex
 from pathlib import Path
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from ..runs.machine import write_whole
+from ..spelling import command
 from .space import overrides
 from .study import Search
 
@@ -37,8 +37,8 @@ def write_page(search: Search) -> Path:
 
 def best_command(search: Search) -> str | None:
     """What one types to train the best trial's settings; None while no trial is complete."""
-    best = max(_complete(search), key=lambda t: t.value or 0.0, default=None)
-    return None if best is None else shlex.join(["python", "train.py", *search.fixed, *overrides(best.params)])
+    best = search.best
+    return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)])
 
 
 def _complete(search: Search) -> list[FrozenTrial]:

@@ -76,8 +76,8 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
     result = returned._return_value
     if isinstance(result, float):
         search.study.tell(trial, result)
-        best = search.study.best_trial
-        return f"Trial {trial.number}: {result:.4f}; best {best.value:.4f}, of trial {best.number}"
+        told = f"; best {best.value:.4f}, of trial {best.number}" if (best := search.best) else ""
+        return f"Trial {trial.number}: {result:.4f}{told}"
     if isinstance(result, TrialPruned):
         search.study.tell(trial, state=TrialState.PRUNED)
         shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a third of a gigabyte and more with ViSoBERT
