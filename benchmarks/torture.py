@@ -290,7 +290,7 @@ def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
         if child.status == 130:
             resumed(t, run, reference, whole)
         else:
-            whole.count(child.status == 0 and outcome(run) == reference, child.words)  # it ended before the signal came
+            whole.count(child.status == 0 and outcome(run) == reference, child.words)  # the fit was over before
     run = t.folder / "in-save"
     child = t.run(run=run, before=at_save(7, kill_itself, remedy=True))
     result.count(child.status == -signal.SIGKILL, child.words)

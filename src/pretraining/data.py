@@ -17,7 +17,9 @@ from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
 
 class MaskedBatches(Batches):
-    """:class:`src.tokens.batching.Batches` with words masked in ``input_ids``; ``targets``: int64 [B, T].
+    """:class:`src.tokens.batching.Batches` with words masked in ``input_ids``, and with ``targets``.
+
+    ``targets``, int64 [B, T], holds the original ids of masked tokens and :data:`src.labels.IGNORE` everywhere else.
 
     Which words are masked depends on the seed, the epoch and the batch's place in the epoch, so a resumed run masks the
     same words; with ``fixed`` the same words are masked in every epoch (validation).

@@ -41,7 +41,8 @@ def language_model(encoder: Encoder) -> PreTrainedModel:
         )
         if any(key.startswith(HEADS) for key in info["missing_keys"]):
             log.warning(f"{encoder.name} has no layers behind the encoder: those that guess words start at random")
-    setattr(model, model.base_model_prefix, encoder.module)  # with what the settings changed in it
+    # the given encoder in place of the one just made: the settings have changed it (attention, dropout)
+    setattr(model, model.base_model_prefix, encoder.module)
     model.tie_weights()
     trained: PreTrainedModel = model.train()
     return trained

@@ -76,5 +76,6 @@ def _check(headers: Headers) -> None:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Refusal(415, "encoded_body", "compressed requests are not taken; send plain JSON")
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":  # a browser asks (CORS) before another site's page sends it; we refuse
+    # browsers ask the service (CORS preflight) before another site's page may send JSON, and the service refuses
+    if kind != "application/json":
         raise Refusal(415, "not_json", 'send JSON, with the header "Content-Type: application/json"')

@@ -70,7 +70,7 @@ class Edge:
         except ClientDisconnect:
             status = status or GONE
         except Exception as error:
-            # no message in the log: it could hold a user's text; a traceback without it cannot
+            # log the traceback without the message, which could hold a user's text
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s\n%s", type(error).__name__, where)
             if not status:

@@ -8,7 +8,7 @@ from ...errors import UserError
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits of the service; :meth:`check` holds them against 0."""
+    """Limits of the service; :meth:`check` refuses values that are not above 0."""
 
     queue: int = 512  # texts that may wait for the model
     max_text_chars: int = 10_000  # of one text

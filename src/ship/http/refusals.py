@@ -10,7 +10,7 @@ CLOSE = {"Connection": "close"}
 
 
 class Refusal(Exception):
-    """A request is refused with a status, a code for programs and a message for people."""
+    """Raised to refuse a request, with a status, a code for programs and a message for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)

@@ -18,7 +18,7 @@ from .writers import dumps, json_line
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
 
-ROWS, CHARACTERS = 64, 2**20  # limits of a chunk, the characters of all its cells; the first reached ends it
+ROWS, CHARACTERS = 64, 2**20  # most of each in a chunk; CHARACTERS counts all its cells
 AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")
