@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""The machine's own matrix products, GFLOP/s in float32 and bfloat16, as one JSON object: best of several."""
+"""Speed of this machine's matrix products in float32 and bfloat16: the best of several, GFLOP/s, as one JSON object."""
 
 import json
 import time
 
 import torch
 
-SHAPE = (1536, 768, 3072)  # a step of 32 reviews through ViSoBERT's widest layer
+SHAPE = (1536, 768, 3072)  # m, k, n of a step of 32 reviews through ViSoBERT's widest layer
 
 
 def rate(dtype: torch.dtype, budget: float = 3.0) -> float:

@@ -1,4 +1,4 @@
-"""Commands in turn, each in a process of its own: seconds, peak memory, and what they print."""
+"""Run commands in turn, each in a process of its own, and measure seconds, peak memory and what they print."""
 
 import json
 import os
@@ -14,7 +14,10 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def measure(command: list[str], timeout: float) -> dict[str, Any]:
-    """Run a command; its output, seconds (wall, processor), peak memory (MiB). ``failed`` says why there is no more."""
+    """Run a command for at most ``timeout`` seconds, and measure it.
+
+    Returns ``wall`` and ``cpu`` (seconds), ``mib`` (peak memory), and ``output``, or ``failed`` with the reason.
+    """
     began = time.perf_counter()
     with tempfile.TemporaryFile("w+", encoding="utf-8") as out:
         process = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, cwd=ROOT)
@@ -26,7 +29,7 @@ def measure(command: list[str], timeout: float) -> dict[str, Any]:
         if status is None:
             process.kill()
             _, _, usage = os.wait4(process.pid, 0)
-        process.returncode = 0  # it was waited for here
+        process.returncode = 0  # os.wait4 above has reaped it, so Popen must not wait
         out.seek(0)
         text = out.read()
     facts: dict[str, Any] = {"wall": time.perf_counter() - began, "mib": usage.ru_maxrss / 1024}
@@ -37,19 +40,19 @@ def measure(command: list[str], timeout: float) -> dict[str, Any]:
 
 
 def own(result: dict[str, Any]) -> dict[str, Any]:
-    """The JSON object that the project's own programs print last."""
+    """Replace ``output`` by the JSON object that the project's own programs print last."""
     text = result.pop("output", "{}")
     return result | json.loads(text.strip().splitlines()[-1])
 
 
 def peer_train(result: dict[str, Any]) -> dict[str, Any]:
-    """``pad256   1.00 samples/s``."""
+    """Replace ``output`` by the speed that a peer prints, as in ``pad256   1.00 samples/s``."""
     found = re.search(r"([\d.]+) samples/s", result.pop("output", ""))
     return result | ({"reviews_per_second": float(found.group(1))} if found else {})
 
 
 def rounds(ways: dict[str, Any], count: int, timeout: float) -> dict[str, list[dict[str, Any]]]:
-    """Every way once, then again: A B C A B C. A way that failed is not tried again."""
+    """Measure every way once a round (A B C A B C), so that a slow minute hits all; one that failed is left out."""
     results: dict[str, list[dict[str, Any]]] = {name: [] for name in ways}
     for number in range(count):
         for name, (command, parse) in ways.items():

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Prediction speed of this project, in one process: predict_speed.py RUN_OR_BUNDLE CSV [--rows 192]
 
-Texts to answers, everything in between counted: tokenising, the model, thresholds, calibration. Prints one JSON object.
+Measures the whole way from texts to answers: tokenising, the model, thresholds, calibration. Prints one JSON object.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""Prediction beside the peers': the rounds of ``run.py --only predict``."""
+"""Measure prediction beside that of the peers: the rounds of ``run.py --only predict``."""
 
 import re
 import subprocess
@@ -15,7 +15,7 @@ LINE = re.compile(r"^(.+?) +batch +(\d+) (by length|file order) +([\d.]+) review
 
 
 def predict_rounds(peer: Path | None, encoder: str, csv: str, rows: int, count: int, timeout: float) -> dict[str, Any]:
-    """Runs and bundles in ViSoBERT's shape and of the small encoder, then every way in turn.
+    """Make runs and bundles in ViSoBERT's shape and of the small encoder, then measure every way in turn.
 
     ``peer`` is the peers' program, which measures all its ways in one process, or None.
     """
@@ -55,7 +55,7 @@ def predict_rounds(peer: Path | None, encoder: str, csv: str, rows: int, count: 
 
 
 def make_run(folder: str, *overrides: str) -> Path:
-    """A run of one step: speed asks for no quality."""
+    """Train a run for one step: speed does not depend on the model's quality."""
     command = [
         sys.executable,
         str(ROOT / "train.py"),
@@ -70,7 +70,7 @@ def make_run(folder: str, *overrides: str) -> Path:
 
 
 def export(run: Path, out: str, *options: str) -> Path:
-    """Its bundle."""
+    """Export the run as a bundle to ``out``."""
     subprocess.run(
         [sys.executable, "-m", "src.cli", "export", str(run), "-o", out, *options],
         check=True,

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write an encoder folder in ViSoBERT's shape, random weights, tokenizer from the sample data: random_encoder.py OUT"""
+"""Write an encoder of ViSoBERT's shape, with random weights and the sample's tokenizer: random_encoder.py OUT"""
 
 import csv
 import sys

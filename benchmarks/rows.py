@@ -1,4 +1,4 @@
-"""The reviews that every way of a benchmark takes."""
+"""Choose the reviews of a benchmark: every way gets the same ones."""
 
 import csv
 from pathlib import Path
@@ -7,7 +7,7 @@ import numpy as np
 
 
 def sample_rows(source: Path, count: int, target: Path) -> Path:
-    """Copy ``count`` of the rows with text to ``target``: those of pandas' ``sample(count, random_state=0)``."""
+    """Copy ``count`` rows with text to ``target``: those that pandas' ``sample(count, random_state=0)`` chooses."""
     with source.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.DictReader(file)
         rows = [row for row in reader if row["data"]]

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Side by side: this project and its peers, in turn, each in a process of its own.
+"""Measure this project and its peers side by side: in turn, each in a process of its own.
 
     make bench                                             all of it: an hour or two on two cores without bfloat16
     python benchmarks/run.py --only train --rounds 1       a first look
     python benchmarks/run.py --peers path/to/peers --data path/to/data
 
-Prints a table, median of the rounds, and writes it with all single values to ``--out`` (JSON). Without the peers'
-programs only the project's own ways are measured; without the data, on the project's own sample.
+Prints a table with the medians of the rounds, and writes all single values to ``--out`` (JSON). Without the peers'
+programs only the project's own ways are measured; without the data they are measured on the project's own sample.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from typing import Any
 
 PARTS = ("train", "mini", "gpu", "predict")
 GPU_TOKENS = 16384
-GPU_GFLOPS = 790e3  # dense bfloat16 of an H200; shares on another GPU are of this too
+GPU_GFLOPS = 790e3  # dense bfloat16 of an H200; the table's shares refer to it on any GPU
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent
 sys.path.insert(0, str(ROOT))
@@ -31,7 +31,7 @@ from benchmarks.prediction import predict_rounds
 
 
 def medians(results: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any]]:
-    """Per way the median of every number, or why there is none."""
+    """For each way the median of every number, or the reason why there is none."""
     table: dict[str, dict[str, Any]] = {}
     for name, runs in results.items():
         numbers = {k for r in runs for k, v in r.items() if isinstance(v, (int, float))}
@@ -41,7 +41,7 @@ def medians(results: dict[str, list[dict[str, Any]]]) -> dict[str, dict[str, Any
 
 
 def show(title: str, table: dict[str, dict[str, Any]], first: str, machine: float | None = None) -> str:
-    """A Markdown table; speeds as multiples of ``first`` too."""
+    """A Markdown table with speeds, also as multiples of the way ``first``; ``machine`` is its GFLOP/s, for shares."""
     base = table.get(first, {}).get("reviews_per_second")
     lines = [
         f"\n{title}\n",
@@ -65,14 +65,14 @@ def show(title: str, table: dict[str, dict[str, Any]], first: str, machine: floa
 
 
 def against(table: dict[str, dict[str, Any]]) -> str:
-    """What the project's own loop is to each of the others, as one line a pair."""
+    """The speed of ``ours, lightning`` divided by that of each other way, one line each."""
     mine = table["ours, lightning"].get("reviews_per_second")
     pairs = {k: mine / v["reviews_per_second"] for k, v in table.items() if mine and "reviews_per_second" in v}
     return "\n" + "\n".join(f"ours, lightning / {k}: {v:.2f}" for k, v in pairs.items() if k != "ours, lightning")
 
 
 def has_gpu() -> bool:
-    """Whether torch finds one, asked in another process: this one stays light."""
+    """Whether torch finds a GPU; asked in another process, so that this one need not import torch."""
     asked = [sys.executable, "-c", "import sys, torch; sys.exit(not torch.cuda.is_available())"]
     return subprocess.run(asked, check=False).returncode == 0
 
@@ -85,7 +85,7 @@ def gpu_ways(command: list[str]) -> dict[str, Any]:
 
 
 def with_tokens(table: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The peers' tokens/s too: their rows are ours, so a review has as many tokens."""
+    """Add tokens/s to the peers' rows: they train on the same reviews, so a review has as many tokens as ours."""
     known = [r["tokens_per_second"] / r["reviews_per_second"] for r in table.values() if "tokens_per_second" in r]
     for row in table.values():
         if known and "reviews_per_second" in row:
@@ -94,7 +94,7 @@ def with_tokens(table: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
 
 
 def main() -> None:
-    """All rounds, then the tables."""
+    """Run all rounds, then print the tables."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rounds", type=int, default=3)
     p.add_argument("--rows", type=int, default=192)

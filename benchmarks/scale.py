@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Cost against the number of reviews: seconds and memory of every stage before training, and of a whole start.
+"""Measure cost against the number of reviews: seconds and memory of each stage before training, and of a whole start.
 
     python benchmarks/scale.py                              1 k to 1 M reviews: some eight minutes on two cores
     python benchmarks/scale.py --rows 1000 10000            a first look
 
-The reviews are those of the sample again and again, each with a running number behind its text so that no two are
-equal. Each size has two processes of its own. One takes the stages one by one, as a data module does; its memory is the
-peak until a stage's end, the imports included. The other is `train.py` with a tiny encoder, from the command line to
+The reviews are the sample's, repeated, each with a running number behind its text so that no two are equal. Each size
+has two processes of its own. One runs the stages one by one, as a data module does; a stage's memory is the process's
+peak until the end of the stage, imports included. The other is `train.py` with a tiny encoder, from the command line to
 the end of a run of five steps. Prints a Markdown table; writes ``--out`` (JSON) and, where matplotlib is installed, a
 plot beside it.
 """
@@ -47,7 +47,7 @@ def write_rows(target: Path, count: int) -> Path:
 
 
 def take_stages(file: Path) -> dict[str, Any]:
-    """Seconds (wall and processor) of each stage, and MiB at most until its end."""
+    """Seconds (wall and processor) of each stage, and the peak memory (MiB) until its end."""
     from src.data.findings import compare, text_keys
     from src.data.reviews import read_reviews
     from src.model.encoder import some_of
@@ -74,12 +74,12 @@ def take_stages(file: Path) -> dict[str, Any]:
 
 
 def peak() -> float:
-    """MiB that this process has held at most."""
+    """Peak memory of this process so far, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def train(file: Path, folder: Path) -> dict[str, Any]:
-    """A whole run of five steps: wall seconds, peak MiB, and the seconds until training begins."""
+    """Run ``train.py`` for five steps: wall seconds, peak MiB, and the seconds until training begins."""
     overrides = [f"data.train={file}", f"hydra.run.dir={folder / 'run'}"]
     overrides += ["model=mini", "model.pretrained=false", *(f"model.size.{setting}" for setting in TINY)]
     overrides += ["trainer.limit_train_batches=5", "trainer.max_epochs=1", "trainer.accelerator=cpu"]
@@ -91,7 +91,7 @@ def train(file: Path, folder: Path) -> dict[str, Any]:
 
 
 def measured(rows: int) -> dict[str, Any]:
-    """One size, in two processes of its own."""
+    """Measure one size, in two processes of its own."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         file = write_rows(folder / "reviews.csv", rows)
@@ -102,13 +102,13 @@ def measured(rows: int) -> dict[str, Any]:
 
 
 def growth(sizes: list[dict[str, Any]], value: Callable[[dict[str, Any]], float]) -> list[float | None]:
-    """What each further review adds from one size to the next; nothing for the first."""
+    """What each further review adds to ``value``, from one size to the next; None for the first size."""
     steps = [(value(b) - value(a)) / (b["rows"] - a["rows"]) for a, b in itertools.pairwise(sizes)]
     return [None, *steps]
 
 
 def table(sizes: list[dict[str, Any]]) -> str:
-    """The processor's seconds, which hold on a busy machine too; then MiB, and bytes for each review more."""
+    """A Markdown table: processor seconds, which a busy machine changes little; MiB; bytes for each further review."""
     lines = ["| | " + " | ".join(f"{size['rows']:,}" for size in sizes) + " |", "|---" * (len(sizes) + 1) + "|"]
 
     def line(name: str, cells: list[str]) -> None:
@@ -129,7 +129,7 @@ def table(sizes: list[dict[str, Any]]) -> str:
 
 
 def plot(sizes: list[dict[str, Any]], target: Path) -> None:
-    """Seconds of every stage, and peak memory, against the number of reviews."""
+    """Plot the seconds of every stage, and peak memory, against the number of reviews."""
     import matplotlib
 
     matplotlib.use("svg")
@@ -155,11 +155,11 @@ def plot(sizes: list[dict[str, Any]], target: Path) -> None:
 
 
 def main() -> None:
-    """All sizes, then the table and the plot."""
+    """Measure all sizes, then write the table and the plot."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--rows", type=int, nargs="+", default=[1_000, 10_000, 100_000, 1_000_000])
     p.add_argument("--out", type=Path, default=HERE / "scale.json")
-    p.add_argument("--stages", type=Path, help=argparse.SUPPRESS)  # what each size's own process does
+    p.add_argument("--stages", type=Path, help=argparse.SUPPRESS)  # the stages of one size, in their own process
     a = p.parse_args()
     if a.stages:
         print(json.dumps(take_stages(a.stages)))

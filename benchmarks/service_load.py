@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The service under load, beside the predictor alone: service_load.py BUNDLE CSV [--column data]
+"""Measure the service under load, beside the predictor alone: service_load.py BUNDLE CSV [--column data]
 
     python benchmarks/service_load.py bundle/ data/sample/test.csv
     python benchmarks/service_load.py bundle/ data/sample/test.csv --seconds 60 --clients 16 --texts 16
@@ -32,17 +32,17 @@ from benchmarks.measuring import measure, own
 from src.ship.http.limits import Limits
 from src.ship.predictor import load_bundle
 
-REQUESTS = 64  # different ones
+REQUESTS = 64  # different requests
 HEAD = "POST /predict HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
 
 
 @dataclass
 class Tally:
-    """What came back."""
+    """The answers of one load."""
 
     milliseconds: list[float] = field(default_factory=list)
-    refused: int = 0  # 503, with Retry-After
-    wrong: int = 0  # an answer that is not the predictor's
+    refused: int = 0  # answers 503 with Retry-After
+    wrong: int = 0  # answers that are not the predictor's
     errors: list[str] = field(default_factory=list)
 
 
@@ -58,7 +58,7 @@ def main() -> None:
     p.add_argument("--seconds", type=float, default=60)
     p.add_argument("--overload-seconds", type=float, default=20)
     a = p.parse_args()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the service ends too
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # raises, so that the service is stopped too
     requests, needed = prepare(a.bundle, a.csv, a.column, a.texts)
     command = [sys.executable, str(ROOT / "benchmarks" / "predict_speed.py"), str(a.bundle), str(a.csv)]
     command += ["--rows", str(a.rows), "--column", a.column]
@@ -123,7 +123,10 @@ def main() -> None:
 
 
 def prepare(bundle: Path, source: Path, column: str, size: int) -> tuple[list[tuple[bytes, bytes]], float]:
-    """Requests as bytes, each with how its answer begins if it is right; the predictor's processor seconds per text."""
+    """The requests as bytes, each with the beginning of its right answer; and processor seconds a text.
+
+    The seconds are those of the predictor alone; ``size`` is the number of texts in a request.
+    """
     with source.open(encoding="utf-8-sig", newline="") as file:
         texts = [row[column] for row in csv.DictReader(file) if row[column].strip()]
     texts = random.Random(0).choices(texts, k=REQUESTS * size)
@@ -145,7 +148,7 @@ def prepare(bundle: Path, source: Path, column: str, size: int) -> tuple[list[tu
 async def load(
     port: int, requests: list[tuple[bytes, bytes]], clients: int, seconds: float, rate: float = 0.0
 ) -> Tally:
-    """Ask for ``seconds``: every client as fast as it is answered, or all together ``rate`` requests a second."""
+    """Send requests for ``seconds``: each client as fast as it is answered, or all together ``rate`` a second."""
     tally = Tally()
     end = time.perf_counter() + seconds
 
@@ -173,7 +176,7 @@ async def load(
 
 
 def count(tally: Tally, head: bytes, body: bytes, right: bytes, milliseconds: float, in_time: bool) -> None:
-    """One answer; late ones are checked and not counted."""
+    """Check an answer and add it to the tally; an answer after the end is checked, but not counted."""
     if head.startswith(b"HTTP/1.1 200"):
         tally.wrong += not body.startswith(right + b",")
         if in_time:
@@ -185,25 +188,25 @@ def count(tally: Tally, head: bytes, body: bytes, right: bytes, milliseconds: fl
 
 
 def quantiles(milliseconds: list[float]) -> dict[str, float]:
-    """Of the answered requests."""
+    """The median and the 99th percentile of the answered requests."""
     cuts = statistics.quantiles(milliseconds, n=100) if len(milliseconds) > 1 else [0.0] * 99
     return {"p50_ms": cuts[49], "p99_ms": cuts[98]}
 
 
 def peak(pid: int) -> float:
-    """MiB that a process had in memory at most so far."""
+    """Peak memory of a process so far, MiB."""
     status = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def cpu(pid: int) -> float:
-    """Processor seconds of a process so far."""
+    """Processor seconds (user and system) of a process so far."""
     fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rsplit(")", 1)[1].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def table(r: dict[str, Any]) -> str:
-    """What matters of it, as Markdown."""
+    """The main results as a Markdown table."""
     over, mib = r["overload"], r["mib"]
     rows = {
         "predictor alone, reviews/s, before and after": " and ".join(f"{speed:.0f}" for speed in r["predictor_alone"]),

@@ -1,14 +1,14 @@
 #!/usr/bin/env python3
-"""What a training survives: kills, damage, full disks, a clock set back, two runs in one folder, changing data.
+"""Test what a training survives: kills, damage, full disks, a clock set back, two runs in one folder, changing data.
 
     python benchmarks/torture.py                   the long form: 30 kills, every file of a run; three minutes
     python benchmarks/torture.py --short           two kills, one or a few of everything else; a minute
     python benchmarks/torture.py --only kills full_disk --json torture.json
 
-Every fault is done to `train.py` itself, on the sample data and a tiny encoder, in float32 on the processor, and what
-comes of it is compared with an undisturbed run: weights, predictions and figures, bit for bit. Each kind has a negative
-control: the same fault with the remedy switched off, which must do harm, else the kind proves nothing. Trainings are
-forked from this process, which has imported what takes seconds already. Exit status 1 if anything did not hold.
+Every fault is done to `train.py` itself, on the sample data and a tiny encoder, in float32 on the processor. The result
+is compared with that of an undisturbed run: weights, predictions and figures, bit for bit. Each kind of fault has a
+negative control: the same fault with the remedy switched off, which must do harm; else the kind proves nothing.
+Trainings are forked from this process, which has done the slow imports. The exit status is 1 if anything did not hold.
 """
 
 import argparse
@@ -53,19 +53,19 @@ SETTINGS = [
     *("model=mini", "model.pretrained=false", "model.size.hidden_size=16", "model.size.layers=1", "model.size.heads=2"),
     *("model.size.intermediate_size=32", "model.size.vocab_size=1000", "trainer.precision=32-true"),
     *("trainer.accelerator=cpu", "trainer.max_epochs=2", "data.batch_size=64"),
-    "trainer.save_every_minutes=1e-6",  # after every step: a kill within a save is as likely as can be
+    "trainer.save_every_minutes=1e-6",  # after every step, so that a kill within a save is likely
 ]
 Before = Callable[[], None] | None
 
 
 @dataclass
 class Result:
-    """What came of one kind of fault."""
+    """The results of one kind of fault: how often it was tried, and how often the training survived it."""
 
     kind: str
     tried: int = 0
     held: int = 0
-    control: str = "not run"  # what the fault did with the remedy switched off
+    control: str = "not run"  # what the fault did with the remedy off
     control_did_harm: bool = False
     notes: list[str] = field(default_factory=list)
 
@@ -93,7 +93,7 @@ class Trainings:
     def start(
         self, *words: str, before: Before = None, run: Path | None = None, more: dict[str, str] | None = None
     ) -> "Child":
-        """``before`` is called in the new process first; ``more`` is added to its environment."""
+        """Start a training. The new process first calls ``before``; ``more`` is added to its environment."""
         self.counted += 1
         log = self.folder / f"{self.counted}.log"
         command = [*SETTINGS, *([f"hydra.run.dir={run}"] if run else []), *words]
@@ -106,7 +106,7 @@ class Trainings:
                 os.dup2(handle, 2)
                 sys.stdout, sys.stderr = (os.fdopen(fd, "w", 1, closefd=False) for fd in (1, 2))
                 os.environ.update(more or {})
-                tempfile.tempdir = None  # $TMPDIR is read anew
+                tempfile.tempdir = None  # so that $TMPDIR is read again
                 os.chdir(ROOT)
                 if before is not None:
                     before()
@@ -132,14 +132,14 @@ class Trainings:
 
 
 class Child:
-    """A training under way, or ended."""
+    """A training in a process of its own; ``status`` is None until it has ended."""
 
     def __init__(self, pid: int, log: Path) -> None:
         self.pid, self.log = pid, log
         self.status: int | None = None
 
     def wait(self, seconds: float = 300) -> int | None:
-        """Its exit status, negative for a signal; None if it is not done after so many seconds."""
+        """Wait at most ``seconds``. The exit status, negative for a signal; None if the training has not ended."""
         end = time.monotonic() + seconds
         while self.status is None and time.monotonic() < end:
             done, status = os.waitpid(self.pid, os.WNOHANG)
@@ -159,12 +159,12 @@ class Child:
 
     @property
     def words(self) -> str:
-        """The end of what it said, for a note."""
+        """The status and the end of the output, for a note."""
         return f"status {self.status}: ...{self.said[-300:]}"
 
 
 def outcome(run: Path) -> dict[str, Any]:
-    """All that two equal runs share, in comparable form."""
+    """Weights (as hashes), figures and predictions of a run: two equal runs give the same."""
     weights = {}
     for name in ("best", "last"):
         content = torch.load(run / "checkpoints" / f"{name}.ckpt", weights_only=True)
@@ -180,23 +180,23 @@ def outcome(run: Path) -> dict[str, Any]:
 
 
 def finished(outputs: Path) -> Path:
-    """The run that came to its end."""
+    """The folder, below ``outputs``, of the run that has finished."""
     return next(f for f in outputs.iterdir() if (f / src.runs.run.SUMS).exists())
 
 
 def resumed(t: Trainings, run: Path, reference: dict[str, Any], result: Result, *words: str) -> None:
-    """Go on in the run's own folder and count whether the end is the reference's."""
+    """Resume the run in its folder, and count whether its outcome is the reference's."""
     child = t.run("ckpt_path=last", *words, run=run)
     result.count(child.status == 0 and outcome(run) == reference, child.words)
 
 
-# --- faults, as a process does them to itself ---
+# --- faults that a process does to itself ---
 
 
 def at_save(number: int, fault: Callable[[Any], None], remedy: bool) -> Before:
     """Do ``fault`` in the middle of the ``number``-th save: after half of its bytes are written.
 
-    Without the remedy checkpoints are written where they stand, as torch.save does.
+    Without the remedy a checkpoint is written in place, over the earlier one, as torch.save does.
     """
 
     def patch() -> None:
@@ -238,20 +238,20 @@ class Plain:
 
 
 def kill_itself(_: Any = None) -> None:
-    """As a kill from outside, at the worst moment."""
+    """End this process by SIGKILL, as a kill from outside at the worst moment would."""
     os.kill(os.getpid(), signal.SIGKILL)
 
 
 def no_more_room(_: Any) -> None:
-    """From now on no file of this process may be larger: the system refuses to write on."""
+    """Limit the size of this process's files to 30,000 bytes: the system refuses to write more."""
     resource.setrlimit(resource.RLIMIT_FSIZE, (30_000, 30_000))
 
 
-# --- the kinds ---
+# --- the kinds of faults ---
 
 
 def kills(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """kill -9 at random moments of starting, training, saving, judging and resuming, until each run is through."""
+    """Send kill -9 at random moments of starting, training, saving, judging and resuming, until each run is done."""
     result = Result("kill -9 at a random moment, then ckpt_path=last")
     whole, runs = Result("runs killed on the way, equal to the undisturbed one bit for bit"), 0
     rng, inside = random.Random(7), 0
@@ -324,7 +324,7 @@ def damaged(file: Path) -> bool:
 
 
 def corruption(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """Bits flipped in, and ends cut off, every file of a finished run but its log, one at a time."""
+    """Flip a bit in, or cut the end off, each file of a finished run but its log, one file at a time."""
     result, rng = Result("a flipped bit or a cut end in any file of a finished run but its log"), random.Random(11)
     run, silent = t.folder / "reference", 0
     files = (p for p in run.rglob("*") if p.is_file() and p.stat().st_size)
@@ -365,7 +365,7 @@ def corruption(t: Trainings, reference: dict[str, Any], short: bool, seconds: fl
 
 
 def found(run: Path, path: Path) -> bool:
-    """Whether reading the file, as the project reads it, says that it is damaged."""
+    """Whether the project's own reader of the file finds the damage."""
     try:
         if path.suffix == ".ckpt":
             AtomicCheckpointIO().load_checkpoint(path)
@@ -377,7 +377,7 @@ def found(run: Path, path: Path) -> bool:
 
 
 def found_by_plain_readers(path: Path) -> bool:
-    """Whether the libraries that read such a file would say that it is damaged."""
+    """Whether the library that reads such a file would find the damage by itself."""
     import yaml
 
     try:
@@ -397,7 +397,7 @@ def found_by_plain_readers(path: Path) -> bool:
 
 
 def other_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """$TMPDIR on another file system, killed while a finished file would be moved from there."""
+    """Kill a training within a save while $TMPDIR is on another file system: a file moved from there is copied."""
     result = Result("killed within a save, with $TMPDIR on another file system")
     elsewhere = Path("/dev/shm")
     if not elsewhere.is_dir() or elsewhere.stat().st_dev == t.folder.stat().st_dev:
@@ -434,7 +434,7 @@ def other_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: fl
 
 
 def full_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """Room that ends in the middle of a save: a message, status 2, the checkpoint before whole; then room again."""
+    """Fill the disk in the middle of a save: a message, status 2, the earlier checkpoint whole. Then make room."""
     result = Result("the disk is full in the middle of a save, then has room again")
     for number in (7,) if short else (2, 7, 12):
         run = t.folder / f"full{number}"
@@ -452,7 +452,7 @@ def full_disk(t: Trainings, reference: dict[str, Any], short: bool, seconds: flo
 
 
 def read_only(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """A folder that nobody may write in: /proc, a file in the place of a folder, and, not as root, mode 555."""
+    """Run in a folder that cannot be written: /proc, a file in place of a folder, and mode 555 unless we are root."""
     result = Result("a run folder that cannot be written: one message, status 2, at once")
     closed = t.folder / "closed"
     closed.mkdir(mode=0o555)
@@ -470,7 +470,7 @@ def read_only(t: Trainings, reference: dict[str, Any], short: bool, seconds: flo
 
 
 def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """A clock that goes back a day every time someone looks, and a kill within the first epoch."""
+    """Set the clock back a day every time it is read, and kill the training within the first epoch."""
 
     def set_back() -> None:
         now = [time.time()]
@@ -518,7 +518,7 @@ def clock(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) 
 
 
 def two_runs(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """A second run into the folder of one that is under way."""
+    """Start a second run into the folder of a run that is still training."""
     result = Result("two runs started into one folder: the second is refused, the first undisturbed")
     for i in range(1 if short else 3):
         run = t.folder / f"two{i}"
@@ -527,7 +527,7 @@ def two_runs(t: Trainings, reference: dict[str, Any], short: bool, seconds: floa
             pass
         first.wait(i * 0.3 * seconds)
         second = t.run("seed=1", run=run)
-        said = ("another run is writing there", "holds a run already")  # the latter where the first was quicker
+        said = ("another run is writing there", "holds a run already")  # the latter if the first had finished
         refused = second.status == 2 and any(words in second.said for words in said)
         first.wait()
         kept = "seed=1" not in (run / ".hydra" / "overrides.yaml").read_text()
@@ -548,7 +548,7 @@ def two_runs(t: Trainings, reference: dict[str, Any], short: bool, seconds: floa
 
 
 def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds: float) -> Iterator[Result]:
-    """A data file that grows between its two readings."""
+    """Let a data file grow between the two times that it is read."""
     result = Result("a data file that changes while it is read: refused")
 
     def growing(checked: bool, path: Path, row: bytes) -> Before:
@@ -557,7 +557,7 @@ def changing_data(t: Trainings, reference: dict[str, Any], short: bool, seconds:
 
             def then_grow(name: str, faults: Any) -> str | None:
                 if name in known and not checked:
-                    return known[name]  # the file is not looked at again
+                    return known[name]  # the control: the second hash is not computed
                 first = name not in known
                 known[name] = read(name, faults)
                 if first and name == str(path):
@@ -589,7 +589,7 @@ KINDS = {f.__name__: f for f in (kills, corruption, other_disk, full_disk, read_
 
 @contextmanager
 def workplace(keep: Path | None) -> Iterator[Path]:
-    """A folder that vanishes in the end, unless one is given."""
+    """A temporary folder that is deleted at the end, or ``keep``, which stays."""
     if keep is not None:
         keep.mkdir(parents=True)
         yield keep
@@ -599,7 +599,7 @@ def workplace(keep: Path | None) -> Iterator[Path]:
 
 
 def main() -> int:
-    """All of it, one after the other; a table and, if asked for, JSON."""
+    """Run all kinds, one after the other; print a table and, if asked for, write JSON."""
     p = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     p.add_argument("--short", action="store_true")
     p.add_argument("--only", nargs="+", choices=KINDS, default=list(KINDS))

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Training speed of this project, one way in one process: train_speed.py ENCODER_DIR CSV --way lightning|bare|stock
 
-``lightning`` is an epoch of ``python train.py experiment=seed``, or with ``mini`` as ENCODER_DIR of ``model=mini``,
-without its validation and checkpoints; ``bare`` takes the same batches, module and optimizer through a loop in plain
-torch; ``stock`` is ``lightning`` with transformers' own attention, torch's own dropout, and padding. Prints one JSON
-object. One step over the longest batch comes before the clock starts; the epoch is then timed whole.
+``lightning`` trains an epoch of ``python train.py experiment=seed`` (of ``model=mini`` if ENCODER_DIR is ``mini``),
+without validation and checkpoints. ``bare`` runs the same batches, module and optimizer in a loop in plain torch.
+``stock`` is ``lightning`` with transformers' own attention, torch's own dropout, and padding. Prints one JSON object.
+One step over the longest batch comes first, untimed, so that memory is allocated; then the whole epoch is timed.
 """
 
 import time
@@ -39,7 +39,7 @@ from src.training.loss import alpha_of
 
 
 def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) -> dict[str, Any]:
-    """The recipe of experiment=seed, or model=mini with its own, on ``csv``: without validation and checkpoints."""
+    """The settings of experiment=seed (of model=mini for the encoder ``mini``) on ``csv``, without validation."""
     given = ["data=table", "model=mini"] if encoder == "mini" else ["experiment=seed", f"model.encoder={encoder}"]
     given += [f"data.train={csv}", f"data.val={csv}", "data.test=null", "data.dir=null"]
     given += ["trainer.max_epochs=1", "trainer.accumulate_grad_batches=1", "trainer.accelerator=cpu", *overrides]
@@ -56,7 +56,7 @@ def settings_for(encoder: str, csv: Path, folder: Path, overrides: list[str]) ->
 
 
 class Clock(L.Callback):
-    """Seconds of the epoch, its steps alone."""
+    """Measures the seconds of the epoch's steps, without set-up and teardown."""
 
     def on_train_epoch_start(self, *_: Any) -> None:
         self.began = now()
@@ -66,14 +66,14 @@ class Clock(L.Callback):
 
 
 def now() -> float:
-    """Seconds, once the GPU has done what it was asked."""
+    """The clock's seconds, read after the GPU has done all queued work."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
     return time.perf_counter()
 
 
 def bare_epoch(module: Any, batches: Any, trainer: Any, steps: int | None = None) -> float:
-    """Seconds of an epoch in plain torch: autocast, backward, clip, fused AdamW, schedule."""
+    """Train an epoch (or ``steps``) in plain torch: autocast, backward, clip, fused AdamW, schedule. Seconds."""
     configured = module.configure_optimizers()
     optimizer, scheduler = configured["optimizer"], configured["lr_scheduler"]["scheduler"]
     half, device = "bf16" in str(trainer.precision), next(module.parameters()).device
@@ -93,13 +93,14 @@ def bare_epoch(module: Any, batches: Any, trainer: Any, steps: int | None = None
 
 
 def products(config: dict[str, Any], tokens: int, squares: int, firsts: tuple[int, int] | None = None) -> int:
-    """Floating point operations of a training epoch's matrix products: 2 an entry forward, twice that backward.
+    """Floating point operations of a training epoch's matrix products; backward takes twice those of forward.
 
-    ``tokens`` computed, padding included; ``squares`` is the sum of (tokens of a review, padded)^2, for attention.
-    ``firsts``, reviews and their tokens in attention's grid, is of a last layer that computes the first token alone.
+    ``tokens`` is the number of tokens computed, padding included; ``squares`` the sum over reviews of their padded
+    length squared, for attention. ``firsts`` is given if the last layer computes the first token alone: the number of
+    reviews, and of their tokens in attention's grid.
     """
     h, f, layers = config["hidden_size"], config["intermediate_size"], config["num_hidden_layers"]
-    keys, rest = 2 * h * h, 2 * h * h + 2 * h * f  # weights that a layer multiplies with
+    keys, rest = 2 * h * h, 2 * h * h + 2 * h * f  # numbers of weights in a layer: keys and values; the others
     whole = layers if firsts is None else layers - 1
     total = whole * (2 * tokens * (keys + rest) + 2 * squares * 2 * h)
     if firsts is not None:
@@ -108,7 +109,7 @@ def products(config: dict[str, Any], tokens: int, squares: int, firsts: tuple[in
 
 
 def work(loader: Batches) -> tuple[int, int, int]:
-    """Of an epoch: tokens computed, padding included; the sum of the squares of attention's widths; their sum."""
+    """Of an epoch: tokens computed, padding included; the sum of squared padded lengths; cells of attention's grids."""
     computed = squares = cells = 0
     for batch in map(loader.batch, loader.plan.batches(0)):
         grid = batch["input_ids"]
@@ -120,7 +121,7 @@ def work(loader: Batches) -> tuple[int, int, int]:
 
 
 def make_stock(module: Any) -> None:
-    """Undo what this project puts into an encoder."""
+    """Undo this project's changes to an encoder: give it back torch's attention and dropout."""
     module.classifier.encoder.set_attn_implementation("sdpa")
     for part in module.modules():
         for name, child in part.named_children():
@@ -129,7 +130,7 @@ def make_stock(module: Any) -> None:
 
 
 def main() -> None:
-    """Build everything as train.py does, step once, then time an epoch."""
+    """Build everything as train.py does, run one step, then time an epoch."""
     p = argparse.ArgumentParser()
     p.add_argument("encoder")
     p.add_argument("csv", type=Path)

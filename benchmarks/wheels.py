@@ -1,10 +1,10 @@
-"""Whether every pin of constraints.txt can be installed without a compiler on the systems that the README names.
+"""Check that every pin of constraints.txt installs without a compiler on the systems that the README names.
 
     python benchmarks/wheels.py
 
-pip is asked, for each system and Python, as that system's own pip would ask; nothing is installed. A package without
-any wheel is built here from its source: one that then fits every system is pure Python, and pip builds it anywhere.
-Needs the package index; some ten minutes. Exit status 1 where a pin lacks a wheel.
+For each system and Python, pip resolves the pins as that system's own pip would; nothing is installed. A package
+without a wheel is built here from its source: if the wheel then fits every system, the package is pure Python, and pip
+can build it anywhere. Needs the package index and some ten minutes. The exit status is 1 if a pin lacks a wheel.
 """
 
 import json
@@ -17,18 +17,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 PYTHONS = ("3.11", "3.12", "3.13")
-SYSTEMS = {  # pip's names of a system that takes the wheels
+SYSTEMS = {  # pip's platform names of the wheels that a system takes
     "Windows x86-64": ["win_amd64"],
     "macOS 14 arm64": ["macosx_14_0_arm64"],
     "Linux x86-64": ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
 }
 SYSTEM_MARKS = {"Windows x86-64": "win32", "macOS 14 arm64": "darwin", "Linux x86-64": "linux"}  # sys_platform
-# pip shows a wheel of one's own disk before the index's: it would say nothing of anybody else's
+# pip would prefer a wheel on this machine's disk, which says nothing about what other machines can install
 INDEX_ONLY = {key: value for key, value in os.environ.items() if key != "PIP_FIND_LINKS"}
 
 
 def pins(file: Path, system: str) -> list[str]:
-    """The lines of a constraints file that hold on ``system``."""
+    """The pins of a constraints file that apply to ``system``. Raises SystemExit for a marker it cannot read."""
     lines = [line.split("#")[0].strip() for line in file.read_text(encoding="utf-8").splitlines()]
     chosen = []
     for line in filter(None, lines):
@@ -42,7 +42,7 @@ def pins(file: Path, system: str) -> list[str]:
 
 
 def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[str]:
-    """Those of the pins that have no wheel there. Raises SystemExit where pip fails for another reason."""
+    """The pins that have no wheel for these platforms. Raises SystemExit if pip fails for another reason."""
     missing: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--only-binary=:all:"]
@@ -65,7 +65,7 @@ def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[s
 
 
 def is_pure(pin: str) -> bool:
-    """Whether its source, built here, gives a wheel for every system."""
+    """Whether the package's source, built here, gives a wheel for every system."""
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", folder, pin]
         done = subprocess.run(command, env=INDEX_ONLY, capture_output=True)
@@ -73,7 +73,7 @@ def is_pure(pin: str) -> bool:
 
 
 def main() -> None:
-    """A line for every system and Python."""
+    """Print a line for every system and Python."""
     status, pure = 0, dict[str, bool]()
     for system, platforms in SYSTEMS.items():
         for python in PYTHONS:

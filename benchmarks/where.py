@@ -1,4 +1,4 @@
-"""Where a step's time goes: the profiler's operators, in five kinds."""
+"""Where the time of a training step goes: torch's profiler, with its operators in five kinds."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ KINDS = {
 
 
 def shares(work: Callable[[], Any]) -> dict[str, float]:
-    """The share of the operators' own time that each kind takes while ``work`` runs, and the rest."""
+    """The share of each kind in the operators' own processor time while ``work`` runs. Raises SystemExit on a GPU."""
     if torch.cuda.is_available():
         raise SystemExit("--profile tells where a processor's time goes; on a GPU take torch's profiler or Nsight")
     with profile(activities=[ProfilerActivity.CPU]) as seen:

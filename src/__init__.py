@@ -1,10 +1,10 @@
-"""The package: ``src`` in a checkout, ``visobert_absa`` where it is installed, and both of them the same modules.
+"""The package: ``src`` in a checkout, ``visobert_absa`` where it is installed; both names give the same modules.
 
-An installed top-level ``src`` would meet every other project's, so a wheel holds this folder as ``visobert_absa``. In a
-checkout the programs, their YAML files and a user's own name ``src``, which needs no install and which mypy and editors
-follow. With an editable install a process can use both names: the finder below hands out, under the name that came
-second, the modules of the one that came first, so that no class and no lock exists twice. Imports within the package
-are relative.
+An installed top-level ``src`` would collide with every other project's ``src``, so a wheel holds this folder as
+``visobert_absa``. In a checkout the programs, their YAML files and a user's own code import ``src``, which needs no
+install and which mypy and editors follow. With an editable install a process can import both names: the finder below
+then gives the second name the modules that were imported under the first, so that no class and no lock exists twice.
+Imports within the package are relative.
 """
 
 import sys
@@ -26,7 +26,7 @@ class SecondName(MetaPathFinder, Loader):
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        """None for other packages, and for another project's ``src``."""
+        """The spec of a module of this package; None for other packages, and for another project's ``src``."""
         top, dot, below = name.partition(".")
         if top != self.second or (dot and sys.modules.get(top) is not sys.modules[self.first]):
             return None
@@ -36,7 +36,7 @@ class SecondName(MetaPathFinder, Loader):
         return own and spec_from_loader(name, self, is_package=own.submodule_search_locations is not None)
 
     def _elsewhere(self, name: str) -> bool:
-        """Whether an import without this finder would find another file than this one."""
+        """Whether an import without this finder would find another project's package of that name."""
         found = (finder.find_spec(name, None) for finder in sys.meta_path if finder is not self)
         spec = next((spec for spec in found if spec is not None), None)
         return spec is not None and realpath(spec.origin or "") != realpath(__file__)
@@ -48,9 +48,9 @@ class SecondName(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         assert module.__spec__ is not None
-        module.__spec__ = module.__spec__.loader_state  # importlib has put the second name's there
+        module.__spec__ = module.__spec__.loader_state  # importlib has put the second name's spec there
 
 
 _second = "visobert_absa" if __name__ == "src" else "src"
-if _second not in sys.modules:  # else that is another copy, such as an older wheel's
+if _second not in sys.modules:  # else the second name is another copy, such as an older wheel's
     sys.meta_path.insert(0, SecondName(__name__, _second))

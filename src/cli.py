@@ -1,4 +1,4 @@
-"""The ``absa`` command: what one does with data and runs beside training them."""
+"""The ``absa`` command: everything one does with data, runs and bundles, apart from training."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
 
-EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject.toml that brings it
+EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
         ("torch", "lightning", "transformers", "hydra", "omegaconf", "torchmetrics", "sentencepiece"), "train"
     ),
@@ -24,7 +24,7 @@ EXTRAS = {  # what the sub-commands need beyond the base: the extra of pyproject
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run one sub-command. A user's mistake is printed as it is and ends with exit status 2."""
+    """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -50,7 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         raise SystemExit(130) from None
-    except BrokenPipeError:  # `absa check ... | head`: the reader has seen enough
+    except BrokenPipeError:  # `absa check ... | head` closes the pipe; the flush at exit must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 

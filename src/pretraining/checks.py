@@ -1,4 +1,4 @@
-"""A pre-training's whole configuration, checked before anything is read: one error that lists every fault."""
+"""Check the whole configuration of a pre-training before any file is read: one error lists every fault."""
 
 import inspect
 import math

@@ -1,4 +1,4 @@
-"""Texts without labels -> batches of token ids with words hidden in them."""
+"""Texts without labels -> batches of token ids in which some words are masked."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -17,10 +17,12 @@ from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
 
 class MaskedBatches(Batches):
-    """:class:`src.tokens.batching.Batches` with words hidden in ``input_ids``; ``targets`` int64 [B, T] say which.
+    """:class:`src.tokens.batching.Batches` with words masked in ``input_ids``, and with ``targets``.
 
-    What is hidden depends on seed, epoch and the batch's place in the epoch, so a resumed run hides the same;
-    ``fixed`` hides the same in every epoch (validation).
+    ``targets``, int64 [B, T], holds the original ids of masked tokens and :data:`src.labels.IGNORE` everywhere else.
+
+    Which words are masked depends on the seed, the epoch and the batch's place in the epoch, so a resumed run masks the
+    same words; with ``fixed`` the same words are masked in every epoch (validation).
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class MaskedBatches(Batches):
 class PretrainingData(L.LightningDataModule):
     """Reads ``texts`` (files of :func:`src.data.corpus.read_corpus`) and yields masked batches.
 
-    ``mask`` is the share of words that is hidden; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
+    ``mask`` is the share of words that is masked; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
     of more than ``max_length`` tokens are cut. Raises UserError with every fault of the files at once.
     """
 
@@ -66,7 +68,7 @@ class PretrainingData(L.LightningDataModule):
         self._splits: dict[str, TokenisedSplit] = {}
 
     def tokenised(self, split: str) -> TokenisedSplit:
-        """The token ids of ``train`` or ``val``, made on first use. Needs a tokenizer."""
+        """The token ids of ``train`` or ``val``, made on first use. Raises RuntimeError if no tokenizer is set yet."""
         if split not in self._splits:
             if self.tokenizer is None:
                 raise RuntimeError("PretrainingData needs a tokenizer before it can make batches")
@@ -77,7 +79,10 @@ class PretrainingData(L.LightningDataModule):
         return self._splits[split]
 
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
-        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step; ``limit`` as Lightning's."""
+        """The number of optimizer steps in ``epochs`` epochs, with ``accumulate`` batches a step.
+
+        ``limit`` is Lightning's ``limit_train_batches``: a number of batches, or a share of them.
+        """
         batches = len(self._plan("train"))
         batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
         return epochs * -(-batches // accumulate)

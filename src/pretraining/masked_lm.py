@@ -1,4 +1,4 @@
-"""A masked language model over an encoder, as a LightningModule, and the folder it leaves behind."""
+"""A masked language model over an encoder, as a LightningModule; and the encoder's folder, written at the end."""
 
 import logging
 from pathlib import Path
@@ -25,7 +25,10 @@ HEADS = ("lm_head", "cls")  # what the RoBERTa and the BERT families call the la
 
 
 def language_model(encoder: Encoder) -> PreTrainedModel:
-    """transformers' masked language model around ``encoder``, with the head of its folder where that has one."""
+    """transformers' masked language model around ``encoder``, with the head of its folder, if that has one.
+
+    Raises UserError if ``encoder`` is of a kind that cannot be pre-trained further.
+    """
     try:
         model: Any = AutoModelForMaskedLM.from_config(encoder.module.config, dtype=torch.float32)
     except ValueError as error:
@@ -38,22 +41,24 @@ def language_model(encoder: Encoder) -> PreTrainedModel:
         )
         if any(key.startswith(HEADS) for key in info["missing_keys"]):
             log.warning(f"{encoder.name} has no layers behind the encoder: those that guess words start at random")
-    setattr(model, model.base_model_prefix, encoder.module)  # with what the settings made of it
+    # the given encoder in place of the one just made: the settings have changed it (attention, dropout)
+    setattr(model, model.base_model_prefix, encoder.module)
     model.tie_weights()
     trained: PreTrainedModel = model.train()
     return trained
 
 
 def head_of(model: Any) -> Any:
-    """The layers that turn hidden states into logits over the vocabulary; None where they are not known here."""
+    """The layers that turn hidden states into logits over the vocabulary; None if :data:`HEADS` does not name them."""
     return next((getattr(model, name) for name in HEADS if hasattr(model, name)), None)
 
 
 class MaskedLanguageModel(L.LightningModule):
-    """Guesses hidden tokens. Cross entropy over the hidden tokens of a batch, in nats.
+    """Predicts masked tokens. The loss is the cross entropy over the masked tokens of a batch, in nats.
 
-    The head, whose product with the vocabulary would be most of the work, sees the hidden tokens alone. ``dropout``
-    holds while it is pre-trained and takes the place of the encoder's own, which stays in its configuration.
+    The head computes logits for the masked tokens alone: over all tokens, its product with the vocabulary would be most
+    of the work. ``dropout`` replaces the encoder's own rate while it is pre-trained; the configuration that is written
+    keeps the encoder's own.
     """
 
     def __init__(
@@ -74,11 +79,14 @@ class MaskedLanguageModel(L.LightningModule):
             if isinstance(part, nn.Dropout):
                 part.p = dropout
         self.tokenizer_json: str | None = None
-        self.origin: dict[str, Any] = {}  # what a resumed run must share
+        self.origin: dict[str, Any] = {}  # settings that a resumed run must share with this one
         self.val_loss = MeanMetric()
 
     def loss(self, batch: Any) -> tuple[Tensor, Tensor]:
-        """Mean over the hidden tokens, and how many there are."""
+        """The mean loss over the masked tokens (float32, no axes), and the number of masked tokens (int64, no axes).
+
+        ``batch`` is one of :class:`src.pretraining.data.MaskedBatches`: ``targets`` int64 [B, T].
+        """
         encoder, targets = self.model.base_model, batch["targets"]
         if "packing" in batch:
             states = packed_states(encoder, batch["input_ids"], batch["packing"])
@@ -86,7 +94,7 @@ class MaskedLanguageModel(L.LightningModule):
             states = encoder(batch["input_ids"], attention_mask=batch["attention_mask"]).last_hidden_state
         hidden = torch.nonzero(targets.flatten() != IGNORE).squeeze(1)
         logits = head_of(self.model)(states.flatten(0, 1)[hidden])
-        # a sum, so that a batch in which nothing is hidden gives 0 and no gradient, not NaN
+        # a sum: the mean of a batch without masked tokens would be NaN; the sum is 0 and has no gradient
         total = F.cross_entropy(logits.float(), targets.flatten()[hidden], reduction="sum")
         return total / max(1, len(hidden)), hidden.new_tensor(len(hidden))
 
@@ -118,7 +126,7 @@ class MaskedLanguageModel(L.LightningModule):
 
 
 def write_encoder(model: PreTrainedModel, tokenizer: Tokenizer, folder: Path, dtype: torch.dtype) -> None:
-    """Write config.json, model.safetensors and tokenizer.json: what ``model.encoder=FOLDER`` reads."""
+    """Write config.json, model.safetensors (as ``dtype``) and tokenizer.json, which ``model.encoder=FOLDER`` reads."""
     folder.mkdir(parents=True, exist_ok=True)
     model.to(dtype).save_pretrained(folder)  # type: ignore[arg-type]
     tokenizer.save(str(folder / "tokenizer.json"))

@@ -1,4 +1,4 @@
-"""Which tokens a masked language model has to guess: whole words, other ones in every epoch."""
+"""Choose the tokens that a masked language model has to predict: whole words, others in every epoch."""
 
 import re
 from typing import NamedTuple
@@ -11,17 +11,17 @@ from ..errors import UserError
 from ..labels import IGNORE
 from ..tokens.tokenizer import MASK
 
-MASKED, RANDOM = 0.8, 0.1  # of the chosen tokens; the rest stays as it is (Devlin et al. 2019, section 3.1)
+MASKED, RANDOM = 0.8, 0.1  # shares of the chosen tokens; the rest stays as it is (Devlin et al. 2019, section 3.1)
 MASKS = (MASK, "[MASK]")
 
 
 class Vocabulary(NamedTuple):
-    """What masking has to know of a tokenizer's tokens."""
+    """What masking has to know about a tokenizer's V tokens."""
 
-    begins: Tensor  # bool [V], whether a token begins a word, and every token without a letter or a digit
-    special: Tensor  # bool [V], tokens that no text holds: they are never guessed
+    begins: Tensor  # bool [V], True if a token begins a word, or has no letter and no digit
+    special: Tensor  # bool [V], tokens that occur in no text: they are never masked
     mask_id: int
-    ordinary: Tensor  # int64 [M], ids that may stand in for another token
+    ordinary: Tensor  # int64 [M], ids of the tokens that may replace a masked one
 
     def moved(self, device: torch.device) -> "Vocabulary":
         begins, special, ordinary = (x.to(device) for x in (self.begins, self.special, self.ordinary))
@@ -29,7 +29,7 @@ class Vocabulary(NamedTuple):
 
 
 def mask_of(tokenizer: Tokenizer, name: str) -> str:
-    """The mask token of a tokenizer of the RoBERTa or BERT family. Raises UserError, about ``name``, without one."""
+    """The mask token of a tokenizer of the RoBERTa or BERT family. Raises UserError, about ``name``, if it has none."""
     found = next((token for token in MASKS if tokenizer.token_to_id(token) is not None), None)
     if found is None:
         raise UserError(f"{name}: its tokenizer has none of {', '.join(MASKS)}, so no word can be hidden")
@@ -39,8 +39,8 @@ def mask_of(tokenizer: Tokenizer, name: str) -> str:
 def vocabulary_of(tokenizer: Tokenizer, mask: str) -> Vocabulary:
     """The vocabulary of a tokenizer whose mask token is ``mask``.
 
-    Words are told by the mark of the tokenizer's kind: ``▁`` or ``Ġ`` before a word, ``##`` before what goes on with
-    one. Raises ValueError if the tokenizer does not know the mask token.
+    Where a word begins is seen from the marks of the tokenizer's kind: ``▁`` or ``Ġ`` before the first token of a word,
+    or ``##`` before each further token of it. Raises ValueError if the tokenizer does not know the mask token.
     """
     mask_id = tokenizer.token_to_id(mask)
     if mask_id is None:
@@ -52,7 +52,8 @@ def vocabulary_of(tokenizer: Tokenizer, mask: str) -> Vocabulary:
 
     def begins(name: str) -> bool:
         if not re.search(r"\w", name.lstrip("▁Ġ#").replace("_", "")) and not name.startswith("<0x"):
-            return marks != ("Ġ",)  # a comma is no part of the word before it; a byte, also as a sign, may be one
+            # a comma is no part of the word before it; but a byte-level tokenizer's sign may be a byte of a letter
+            return marks != ("Ġ",)
         return name.startswith(marks) if marks else not name.startswith("##")
 
     flags = torch.tensor([i not in names or begins(names[i]) for i in range(count)])
@@ -63,10 +64,10 @@ def vocabulary_of(tokenizer: Tokenizer, mask: str) -> Vocabulary:
 def mask_words(
     ids: Tensor, vocabulary: Vocabulary, share: float, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Choose about ``share`` of the words, each with all its tokens.
+    """Mask about ``share`` of the words, each with all its tokens.
 
-    ``ids`` int64 [B, T] -> (ids with the chosen tokens hidden int64 [B, T], what stood there int64 [B, T] with
-    :data:`src.labels.IGNORE` where nothing is to be guessed).
+    ``ids`` int64 [B, T] -> the ids with the chosen tokens masked, int64 [B, T]; and the targets, int64 [B, T]: the
+    original ids of the chosen tokens, :data:`src.labels.IGNORE` everywhere else.
     """
     words = vocabulary.begins[ids].cumsum(1).clamp(max=ids.size(1)) - 1  # number of the word within its row
     draw, kind = (torch.rand(ids.shape, generator=generator, device=ids.device) for _ in range(2))

@@ -1,7 +1,7 @@
-"""A bundle: the folder that leaves training. Read and checked here, and written whole or not at all.
+"""Read, check and write a bundle: the folder in which a trained model is handed on. It is written whole or not at all.
 
-``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), and ``bundle.json``, which says what the logits mean
-and holds the SHA-256 of the three others and of itself. Nothing in it is code, nothing is pickled.
+It holds ``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), and ``bundle.json``, which says what the
+logits mean and holds the SHA-256 of the three other files and of itself. No file holds code or pickled objects.
 """
 
 import hashlib
@@ -31,9 +31,10 @@ CHANGED = "is not the file that was exported (its SHA-256 differs)"
 
 
 def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
-    """The content of ``bundle.json`` and the bytes of the other files by name, each read once and checked as read.
+    """The content of ``bundle.json``, and the bytes of the other files by name.
 
-    Raises UserError that lists every fault: no bundle, another format, keys missing or wrong, files missing or changed.
+    Each file is read once, and the bytes that are returned are those that were checked. Raises UserError that lists
+    every fault: no bundle, another format, keys missing or wrong, files missing or changed.
     """
     folder = Path(folder)
     path = folder / INFO
@@ -71,7 +72,7 @@ def labels_of(info: dict[str, Any]) -> Labels:
 def write_info(folder: Path, info: dict[str, Any]) -> None:
     """Write ``bundle.json`` over the files that already lie in ``folder``, with their hashes and its own.
 
-    Raises UserError for a number that JSON does not have.
+    Raises UserError if a figure is NaN or infinite: JSON has no such numbers.
     """
     whole = info | {"format": FORMAT, "files": {name: sha256(folder / name) for name in FILES}}
     try:
@@ -83,12 +84,12 @@ def write_info(folder: Path, info: dict[str, Any]) -> None:
 
 @contextmanager
 def written_whole(out: Path) -> Iterator[Path]:
-    """A temporary folder beside ``out`` that takes its name once the block has ended, and vanishes if it fails.
+    """A temporary folder beside ``out``: renamed to ``out`` when the block ends, deleted if the block fails.
 
-    ``out`` may be an earlier bundle, which is replaced, or an empty folder, or a link to one of these. Raises UserError
-    for anything else, also for a bundle with other files in its folder, before the block runs and once more after it.
+    ``out`` may be missing, an earlier bundle, which is replaced, an empty folder, or a link to one of these. Raises
+    UserError for anything else, also for a bundle with other files in its folder; it checks before and after the block.
     """
-    out = Path(os.path.realpath(out))  # a link stays, and leads to the new bundle
+    out = Path(os.path.realpath(out))  # so that a link stays, and leads to the new bundle
     _check_replaceable(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -97,17 +98,17 @@ def written_whole(out: Path) -> Iterator[Path]:
         raise UserError(f"{out}: cannot be written ({error.strerror})") from error
     try:
         yield temporary
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp's folders are closed to everybody else
+        temporary.chmod(0o777 & ~_umask())  # mkdtemp closes its folders to everybody else
         for path in (*temporary.iterdir(), temporary):
             flush(path)
-        _check_replaceable(out)  # a training's worth of time may have passed
+        _check_replaceable(out)  # again: an export takes minutes, and the folder may have changed
         _take_place(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
 def _check_replaceable(out: Path) -> None:
-    """Raises UserError unless there is nothing at ``out``, or nothing in it but a bundle."""
+    """Raises UserError unless ``out`` is missing, an empty folder, or a folder that holds a bundle and nothing else."""
     try:
         names = {path.name for path in out.iterdir()}
     except FileNotFoundError:
@@ -124,12 +125,12 @@ def _check_replaceable(out: Path) -> None:
 
 
 def _take_place(temporary: Path, out: Path) -> None:
-    """Give ``temporary`` the name ``out``; where that fails, what was there is there again."""
+    """Rename ``temporary`` to ``out``; if that fails, put the earlier folder back."""
     earlier = temporary.with_name(f"{temporary.name}.earlier")
     replaced = out.exists()
     try:
         if replaced:
-            out.rename(earlier)  # a folder that holds something cannot be renamed over
+            out.rename(earlier)  # a rename cannot replace a folder that is not empty
         try:
             temporary.rename(out)
         except BaseException:
@@ -151,7 +152,7 @@ def _rendered(info: dict[str, Any]) -> str:
 
 
 def _own_hash(info: dict[str, Any]) -> str:
-    """Of ``bundle.json`` without the hash itself."""
+    """The SHA-256 of ``bundle.json`` without the key that holds it."""
     return _sha256(_rendered({key: value for key, value in info.items() if key != "sha256"}).encode())
 
 
@@ -160,7 +161,7 @@ def _sha256(content: bytes) -> str:
 
 
 def _faults(info: dict[str, Any]) -> list[str]:
-    """What is wrong with the values, whatever the files are."""
+    """What is wrong with the values of ``bundle.json``, without a look at the other files."""
     kinds: dict[str, type] = {
         "labels": dict,
         "thresholds": dict,
@@ -199,7 +200,7 @@ def _faults(info: dict[str, Any]) -> list[str]:
 
 
 def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
-    """The files, and which of them are missing or are not those that were exported."""
+    """The bytes of the files by name, and a fault for each that is missing or was changed since the export."""
     hashes = hashes if isinstance(hashes, dict) else {}
     contents, faults = {}, []
     for name in FILES:
@@ -217,7 +218,7 @@ def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
 
 
 def _read(path: Path) -> bytes:
-    """A file's bytes. Raises UserError for what is no file, or larger than any bundle's, before it takes memory."""
+    """A file's bytes. Raises UserError before reading if it is no regular file, or larger than :data:`MOST` allows."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device might never end
         raise UserError(f"{path}: is no file")

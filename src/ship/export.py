@@ -1,4 +1,4 @@
-"""Export a run's best checkpoint as a bundle. Refuses a bundle that decides otherwise than the checkpoint."""
+"""Export a run's best checkpoint as a bundle, unless the bundle's decisions differ from the checkpoint's."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -23,17 +23,17 @@ from .bundle import CARD, MODEL, TOKENIZER, write_info, written_whole
 from .graph import quantise, to_onnx
 from .predictor import load_bundle, over_onnx
 
-TEXTS = 64  # on which bundle and checkpoint must agree
-TOLERANCE = 1e-4  # of a logit
+TEXTS = 64  # number of texts on which bundle and checkpoint must agree
+TOLERANCE = 1e-4  # largest difference of a logit
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_drop: float = 0.5) -> Path:
-    """Write the bundle ``out``, whole or not at all; its path.
+    """Write the bundle ``out``, whole or not at all, and return its path.
 
-    ``int8`` quantises the weights, measures the figures on the validation split again, and refuses when the monitored
-    figure falls by more than ``max_drop`` points (hundredths). Raises UserError also when the run is not finished, when
-    ``out`` is something else than a bundle, and when ONNX and torch disagree.
+    ``int8`` quantises the weights and measures the figures on the validation split again. Raises UserError if the
+    monitored figure then falls by more than ``max_drop`` points (hundredths), if the run is not finished, if ``out``
+    exists and is no bundle, and if ONNX and torch disagree.
     """
     if not 0 <= max_drop < math.inf:
         raise UserError(f"--max-drop {max_drop}: expected a number of points, 0 or more")
@@ -58,12 +58,12 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
             info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
-        load_bundle(folder)  # as whoever gets it will
+        load_bundle(folder)  # a last check: it can be read back
     return out
 
 
 def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
-    """``bundle.json`` of a run, but for ``agreement``, which is still empty."""
+    """The content of a run's ``bundle.json``; ``agreement`` is still empty, and write_info adds the hashes."""
     config = module.classifier.encoder.config
     known = environment()
     return {
@@ -87,7 +87,7 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
 
 
 def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """:data:`TEXTS` of the texts, from the shortest to the longest in tokens; the first is cut down to one token."""
+    """:data:`TEXTS` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
     by_length = sorted(set(texts), key=lambda text: (len(tokenizer.encode(text)), text))
     chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, TEXTS - 1)]
     words = (word for text in by_length for word in text.split())
@@ -98,7 +98,10 @@ def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
 def references(
     module: AspectSentimentModule, tokenizer: Tokenizer, texts: Sequence[str], pad_id: int
 ) -> list[dict[str, np.ndarray]]:
-    """The checkpoint's logits for each of :func:`batches`."""
+    """The checkpoint's logits for each of :func:`batches`, by head.
+
+    ``sentiment`` is float32 [B, A, C]; for task ``absa`` there is ``mentioned``, float32 [B, A].
+    """
     model = over_torch(module)
     return [model(*batch) for batch in batches(tokenizer, texts, pad_id)]
 
@@ -106,11 +109,14 @@ def references(
 def agreement(
     predictor: Predictor, tokenizer: Tokenizer, texts: Sequence[str], expected: Sequence[dict[str, np.ndarray]]
 ) -> dict[str, Any]:
-    """How far the bundle's logits are from the checkpoint's. Raises UserError when too far, or on any decision."""
+    """The largest difference between the bundle's logits and ``expected``, which :func:`references` made.
+
+    Raises UserError if it exceeds :data:`TOLERANCE`, or if any decision differs.
+    """
     furthest, other = 0.0, 0
     for batch, want in zip(batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
         got = predictor.model(*batch)
-        # numpy's maximum, for which NaN is largest; Python's loses it
+        # numpy's max returns NaN if there is one; Python's max may not
         furthest = float(np.max([furthest, *(np.abs(got[head] - want[head]).max() for head in want)]))
         a, b = (predictor.decisions.predictions(out.get("mentioned"), out["sentiment"]) for out in (got, want))
         thresholds = predictor.decisions.thresholds
@@ -126,7 +132,7 @@ def agreement(
 
 
 def batches(tokenizer: Tokenizer, texts: Sequence[str], pad_id: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Token ids and mask, int64 [B, T]: every text alone, then all in batches of 32 of mixed lengths, padded."""
+    """Token ids and mask, int64 [B, T] each: every text alone, then two padded batches of every second text."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     groups = [[row] for row in rows] + [rows[start::2] for start in range(2)]
     for group in groups:
@@ -138,7 +144,10 @@ def batches(tokenizer: Tokenizer, texts: Sequence[str], pad_id: int) -> Iterator
 
 
 def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: float) -> dict[str, Any]:
-    """Figures of the validation split with and without int8. Raises UserError when the monitored one falls too far."""
+    """The validation split's figures with and without int8; ``measured`` holds the float32 predictions.
+
+    Raises UserError if the figure ``monitor`` falls by more than ``max_drop`` points (hundredths).
+    """
     mentioned, sentiment = predictor.logits(measured.texts)
     again = Predictions(measured.ids, measured.texts, measured.mentioned, measured.sentiment, sentiment, mentioned)
     before, after = (
@@ -166,7 +175,7 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
 
 
 def card(run: Run, info: dict[str, Any]) -> str:
-    """The run's model card, and what is particular to this bundle."""
+    """The run's model card in Markdown, followed by a section about this bundle."""
     from ..judge.card import card_of
 
     path = run.folder / CARD

@@ -16,11 +16,16 @@ from ..lit_module import AspectSentimentModule
 from ..model.attention import plain_attention
 from ..tokens.tokenizer import PAD_ID
 
-EXPORTED = "exported"  # plain products, which make the smallest graph, and the mask of :func:`row_mask`
+# name of the attention for export: plain matrix products, which make the smallest graph, and :func:`row_mask`
+EXPORTED = "exported"
 
 
 def to_onnx(module: AspectSentimentModule, path: Path) -> None:
-    """Write the classifier with torch's dynamo exporter: inputs int64 [batch, tokens], both dynamic."""
+    """Write the classifier to ``path`` with torch's dynamo exporter.
+
+    Inputs: ``input_ids`` and ``attention_mask``, int64 [B, T], both sizes dynamic. Outputs, float32: ``sentiment``
+    [B, A, C]; for task ``absa`` also ``mentioned`` [B, A].
+    """
     classifier = module.classifier
     plain = classifier.encoder._supports_attention_backend
     classifier.encoder.set_attn_implementation(EXPORTED if plain else "eager")
@@ -41,23 +46,24 @@ def to_onnx(module: AspectSentimentModule, path: Path) -> None:
 
 
 def quantise(path: Path) -> None:
-    """Replace the model by one with int8 weights, whose activations are scaled as they come."""
+    """Replace the ONNX file by one with int8 weights (dynamic quantisation: activations scaled at run time)."""
     import onnx
     from onnxruntime.quantization import QuantType, quantize_dynamic
 
     model = onnx.load(path)
-    del model.graph.value_info[:]  # the dynamo exporter's; with it quantize_dynamic refuses the graph
+    del model.graph.value_info[:]  # with the dynamo exporter's value_info quantize_dynamic refuses the graph
     with _quiet():
-        # 7 bits per channel: processors without VNNI overflow on 8, and would answer otherwise than this one
+        # 7 bits, a scale per channel: with 8 bits processors without VNNI overflow and give other answers
         quantize_dynamic(model, path, weight_type=QuantType.QInt8, per_channel=True, reduce_range=True)
 
 
 def row_mask(
     *, mask_function: Any, attention_mask: Tensor | None = None, dtype: torch.dtype = torch.float32, **settings: Any
 ) -> Tensor:
-    """What attention adds to its weights, float [B, 1, 1, T]: 0 for a token, the least number for padding.
+    """Additive mask for attention's logits: ``attention_mask`` int64 [B, T] (1 = token) -> ``dtype`` [B, 1, 1, T].
 
-    transformers' own function makes [B, 1, T, T] of it, a number at a time: a twentieth of a small int8 encoder's time.
+    It holds 0 for a token and the lowest float for padding. transformers' own function fills [B, 1, T, T], number by
+    number, which takes a twentieth of a small int8 encoder's time.
     """
     if attention_mask is None or mask_function is not bidirectional_mask_function:
         settings |= {"mask_function": mask_function, "attention_mask": attention_mask, "dtype": dtype}
@@ -70,7 +76,7 @@ AttentionMaskInterface.register(EXPORTED, row_mask)
 
 
 class _Ordered(nn.Module):
-    """The classifier with its logits as a tuple, in the order of the output names."""
+    """Returns the classifier's logits as a tuple in the order of ``heads``: the exporter names outputs by position."""
 
     def __init__(self, classifier: nn.Module, heads: Sequence[str]) -> None:
         super().__init__()
@@ -83,7 +89,7 @@ class _Ordered(nn.Module):
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the libraries' remarks on their own insides."""
+    """Silence the warnings of torch's exporter and onnxruntime, which are about the libraries, not the model."""
     before = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

@@ -1,6 +1,6 @@
-"""Predictors of what lies in a folder: a bundle, by onnxruntime and numpy, or a run, which needs torch.
+"""Make a predictor from a folder: from a bundle, with onnxruntime and numpy, or from a run, which needs torch.
 
-The command, the service and the demo page all use these.
+``absa predict`` and the service with its demo page use these predictors.
 """
 
 from pathlib import Path
@@ -16,13 +16,14 @@ from ..runs.machine import cores
 from ..tokens.tokenizer import from_json
 from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
 
-SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two it replaces
+SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two kernels it replaces
 
-EXTERNAL = b"\x08location"  # how a tensor names the other file that holds it: a string with its length before it
+# how an ONNX file names the other file in which a tensor lies: the key ``location``, with its length before it
+EXTERNAL = b"\x08location"
 
 
 class OnnxModel:
-    """A bundle's model, a :data:`src.answers.predictor.Model`. Raises UserError if its weights lie in other files."""
+    """A bundle's model as a :data:`src.answers.predictor.Model`. Raises UserError if its weights lie in other files."""
 
     def __init__(self, model: bytes, task: str) -> None:
         if EXTERNAL in model:
@@ -33,7 +34,7 @@ class OnnxModel:
         self.session = ort.InferenceSession(
             model, options, providers=["CPUExecutionProvider"], disabled_optimizers=SLOW
         )
-        self.session._model_bytes = None  # onnxruntime keeps them for another provider, which there is not
+        self.session._model_bytes = None  # onnxruntime keeps the bytes for another provider, and there is none
         self._heads = ["sentiment", "mentioned"] if task == "absa" else ["sentiment"]
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
@@ -54,22 +55,25 @@ def open_predictor(path: str | Path, threads: int | None = None) -> Predictor:
 
 
 def load_bundle(folder: str | Path, threads: int | None = None) -> Predictor:
-    """Read a bundle, checking its hashes; ``threads`` default to the cores that the process may use.
+    """Check a bundle's hashes and load it; ``threads`` defaults to the number of cores that the process may use.
 
-    Raises UserError when it is no bundle, was changed, or its model cannot be loaded.
+    Raises UserError if ``folder`` is no bundle, was changed since its export, or cannot be loaded.
     """
     folder = Path(folder)
-    info, contents = read_whole(folder)  # and loaded from what was checked, whatever lies there by now
+    info, contents = read_whole(folder)  # the bytes that were checked are loaded, even if the files change now
     try:
         tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])
         return over_onnx(info, tokenizer, contents[MODEL], threads)
     except UserError as error:
         raise UserError([f"{folder}: {fault}" for fault in error.faults]) from error
-    except Exception as error:  # both libraries raise their own kinds
+    except Exception as error:  # tokenizers and onnxruntime raise exceptions of their own
         raise UserError(f"{folder}: cannot be loaded ({error})") from error
 
 
 def over_onnx(info: dict[str, Any], tokenizer: Tokenizer, model: bytes, threads: int | None = None) -> Predictor:
-    """A predictor over the contents of a bundle."""
+    """A predictor made of the contents of a bundle: ``bundle.json``, the tokenizer and the bytes of the model.
+
+    Raises UserError if the model keeps its weights in other files.
+    """
     computed = OnnxModel(model, info["task"])
     return Predictor(info, labels_of(info), info["max_length"], tokenizer, computed, threads or cores())

@@ -1,6 +1,6 @@
-"""The folder of a job of many: the same whenever its overrides are, so that nothing finished is trained again.
+"""The folder of each job of a sweep. Equal overrides get the same folder, so that no finished job is trained again.
 
-Processes that run jobs import this for the resolvers that the configuration uses.
+A process that runs jobs imports this module, as it registers the resolvers that the configuration uses.
 """
 
 import json
@@ -21,14 +21,14 @@ from ..spelling import command, override, pasted
 
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
-searching: list[str] = []  # the command line of a search, while there is one: trainings may add words to sys.argv
+searching: list[str] = []  # the command line of a search, while one runs: its trainings may add words to sys.argv
 
 
 def job_folder(sweep: str | Path, number: int, overrides: Sequence[str]) -> str:
     """The name, below ``sweep``, of the folder of the job with these overrides.
 
-    An earlier sweep's, where there is one: numbers shift when a sweep's values change, and a folder keeps its job.
-    Else ``number``, or ``number.2`` and so on where other jobs have that.
+    If an earlier sweep ran the same overrides, the folder is that job's: numbers shift when a sweep's values change,
+    but a folder keeps its job. Otherwise it is ``number``, or ``number.2`` and so on if another job has that folder.
     """
     mine, sweep = _noted(overrides), Path(sweep)
     notes = {file.parent.parent.name: _lines(file) for file in sweep.glob("*/.hydra/overrides.yaml")}
@@ -39,7 +39,11 @@ def job_folder(sweep: str | Path, number: int, overrides: Sequence[str]) -> str:
 
 
 def take_up(run: Run, settings: dict[str, Any]) -> float | None:
-    """The figure of the run that finished in this folder; else None, with ``ckpt_path`` set to what it goes on from."""
+    """The monitored figure if the run in this folder has finished; else None.
+
+    If the run was interrupted, ``settings["ckpt_path"]`` is set to its last checkpoint. Raises UserError if the run
+    finished with other settings.
+    """
     if (earlier := finished(run, settings)) is not None:
         log.info(f"Finished before, with {settings['monitor']} {earlier:.4f}: {run.folder}")
     elif run.last.is_file():
@@ -51,14 +55,15 @@ def take_up(run: Run, settings: dict[str, Any]) -> float | None:
 def finished(run: Run, settings: dict[str, Any]) -> float | None:
     """The monitored figure of the run in this folder; None if it has not finished, or its summary is damaged.
 
-    Raises UserError if it finished with other settings, as when a YAML file was changed: its results stay.
+    Raises UserError if it finished with other settings, for example because a YAML file was changed since: the results
+    are not overwritten.
     """
     try:
         summary = run.read_summary()
         best, config = float(summary["best"]), dict(summary["config"])
     except (UserError, KeyError, TypeError, ValueError):
         return None
-    now = json.loads(json.dumps(settings))  # as a summary would hold it
+    now = json.loads(json.dumps(settings))  # as a summary holds it: tuples become lists
     told = differences(*(known_settings({"config": c, "data": {"splits": {}}}) for c in (config, now)))
     if told:
         faults = [f"{run.folder}: has finished, and {text}" for text in told]
@@ -67,7 +72,7 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
 
 
 def command_again() -> str:
-    """The command line that this process was started with, with the sweep's folder: what one types to go on."""
+    """The command that goes on with the sweep: this process's command line, with the sweep's folder added."""
     if searching:
         return pasted(["python", *searching])
     named = any(word.startswith("hydra.sweep.dir=") for word in sys.argv)
@@ -76,9 +81,9 @@ def command_again() -> str:
 
 
 def command_to_go_on(program: str) -> str:
-    """What one types to go on, in the same folder, with the single run that is being trained.
+    """The command that resumes the single run that is being trained, in the same folder.
 
-    Made of what Hydra composed, not of sys.argv: a run may also be started from Python.
+    It is built from what Hydra composed, not from sys.argv: a run may also be started from Python.
     """
     hydra = HydraConfig.get()
     folders = [s.path for s in hydra.runtime.config_sources if s.provider == "command-line"]
@@ -97,7 +102,7 @@ def _names(number: int) -> Iterator[str]:
 
 
 def _noted(overrides: Sequence[str]) -> list[str]:
-    """Overrides as Hydra writes them down in a job's folder, in whatever order they were given."""
+    """Overrides as Hydra writes them into a job's folder, sorted: their order on the command line does not matter."""
     return sorted(OmegaConf.to_yaml(OmegaConf.create(list(overrides))).splitlines())
 
 

@@ -1,6 +1,6 @@
-"""What a sweep needs around its jobs, as a Hydra callback: shares of the machine, failures noted, a leaderboard.
+"""A Hydra callback around the jobs of a sweep: it shares out the machine, notes failures and writes a leaderboard.
 
-On the disk, so that it does not matter in which process, or on which machine, a job ran.
+Everything it must remember lies on the disk, so that jobs may run in any process and on any machine.
 """
 
 import ctypes
@@ -32,21 +32,21 @@ LAUNCHERS = {  # what a launcher's name begins with: its module, and the extra o
     "slurm": ("hydra_plugins.hydra_submitit_launcher", "cluster"),
     "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
 }
-_held: list[Any] = []  # this process's place among those that share the machine, for as long as it lives
+_held: list[Any] = []  # the lock of this process's share of the machine; held until the process ends
 
 
 class Sweep(Callback):
-    """Of ``hydra.callbacks``; does nothing for a single run."""
+    """An entry of ``hydra.callbacks``; does nothing for a single run."""
 
     def __init__(self) -> None:
         self.workers = 1  # processes of this machine that run jobs side by side
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Ends the process with status 2 where another sweep is writing: they would take each other's numbers."""
+        """End the process with status 2 if another sweep writes into the folder: their job numbers would clash."""
         try:
             claim(Path(config.hydra.sweep.dir), key="hydra.sweep.dir")
         except UserError as error:
-            refuse(error)  # by SystemExit: Hydra makes a warning of anything else
+            refuse(error)  # raises SystemExit: of any other exception Hydra makes a warning
         for note in Path(config.hydra.sweep.dir).glob("*/failed.json"):
             note.unlink()
         if config.hydra.launcher._target_.endswith(".JoblibLauncher"):
@@ -59,23 +59,27 @@ class Sweep(Callback):
             take_share(Path(config.hydra.sweep.dir), self.workers)
 
     def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
-        """A failure becomes a note in the job's folder and the worst figure: the others go on."""
+        """Turn a failure into a note in the job's folder and the worst figure, so that the other jobs go on."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
         if job_return.status == JobStatus.FAILED:
             error = job_return._return_value
-            mistake = isinstance(error, UserError)  # was printed as one
+            mistake = isinstance(error, UserError)  # which was printed already
             if not mistake:
                 log.error(f"The job failed: {config.hydra.overrides.task}", exc_info=error)
             words = str(error).strip() or type(error).__name__
             note = {"mistake": mistake, "error": words if mistake else f"{type(error).__name__}: {words}"}
             write_whole(Path(config.hydra.runtime.output_dir) / "failed.json", json.dumps(note, ensure_ascii=False))
-            del error  # with its frames, which hold the model
+            del error  # its traceback's frames hold the model
             job_return.return_value, job_return.status = WORST, JobStatus.COMPLETED
         give_back_memory()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
-        """Print and write the leaderboard; exit status 1 if jobs failed, 2 if by settings, data or a full disk."""
+        """Print and write the leaderboard; set the exit status if jobs failed.
+
+        The status is 2 if every failure is a user's mistake (settings, data, a full disk), 1 for any other failure, and
+        2 if there is no room for the leaderboard.
+        """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
             print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
@@ -95,9 +99,10 @@ class Sweep(Callback):
 
 
 def leaderboard(sweep: Path) -> str:
-    """``absa compare`` of a sweep's folder, over seeds where there are several; also in ``leaderboard.{md,json}``.
+    """The text of ``absa compare`` for a sweep's folder, grouped over seeds if there are several.
 
-    Where runs do not compare, as those of different test sets, the reason in its place.
+    Also writes it to ``leaderboard.md`` and ``leaderboard.json``. If the runs cannot be compared, for example because
+    their test sets differ, the text is the reason, and nothing is written.
     """
     from ..judge.candidates import find_runs
     from ..judge.compare import comparison
@@ -116,10 +121,10 @@ def leaderboard(sweep: Path) -> str:
 
 
 def take_share(sweep: Path, workers: int) -> None:
-    """This process's part of the machine: its share of the cores, and its own GPU where there are several.
+    """Give this process its share of the machine's cores, and a GPU of its own if there are several.
 
-    The first of ``workers`` places that no other process holds, by a lock that ends with the process. Called before
-    anything has touched a GPU.
+    The process takes the first of ``workers`` places that no other process holds; its lock ends with the process. Must
+    be called before anything has touched a GPU: CUDA reads its environment variable only once.
     """
     import torch
 
@@ -138,11 +143,11 @@ def _take_place(folder: Path, workers: int) -> int:
         with suppress(Taken):
             _held.append(Lock(folder / f"{place}.lock"))
             return place
-    return 0  # an earlier sweep in the same folder was killed, and its processes are not gone yet
+    return 0  # all are held: an earlier sweep in this folder was killed, but its processes have not ended yet
 
 
 def give_back_memory() -> None:
-    """What a job has freed, to the system and to the GPU: the next job may need it in other pieces."""
+    """Give memory that a job has freed back to the system and the GPU: the next job may need it in other pieces."""
     import torch
 
     gc.collect()
@@ -164,7 +169,7 @@ def check_launcher(words: list[str]) -> None:
 def _there(module: str) -> bool:
     try:
         return find_spec(module) is not None
-    except ModuleNotFoundError:  # the package above it is missing, too
+    except ModuleNotFoundError:  # the parent package is missing, too
         return False
 
 

@@ -1,4 +1,4 @@
-"""Tells Optuna the monitored figure after every epoch, and ends a trial that has no hope."""
+"""Report the monitored figure to Optuna after every epoch, and end a trial that the pruner gives up."""
 
 import lightning.pytorch as L
 from optuna import Trial, TrialPruned
@@ -11,14 +11,14 @@ BEST = "best"  # attribute of a trial: figure and validation loss of its best ep
 class Prune(L.Callback):
     """Reports ``monitor`` with the number of the epoch, from 0; raises TrialPruned when the study's pruner says so.
 
-    Notes the best epoch's figure and loss in the trial. Never ends it after the last epoch: all
-    that is left then is to judge it. Needs one process (no ddp), as only that knows the trial.
+    Notes the best epoch's figure and loss in the trial. A trial is never ended after its last epoch, as its training is
+    done by then. Training must run in one process (no ddp): other processes do not know the trial.
     """
 
     def __init__(self, trial: Trial, monitor: str) -> None:
         self.trial, self.monitor = trial, monitor
         steps = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
-        self._told = max(steps, default=-1)  # by a process that was killed; the same epoch may come again
+        self._told = max(steps, default=-1)  # last epoch reported; a resumed trial may repeat it
 
     def on_train_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         epoch = trainer.current_epoch

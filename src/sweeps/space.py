@@ -1,4 +1,4 @@
-"""What is searched, in Hydra's own words for a sweep, as Optuna's distributions; and a trial's values as overrides."""
+"""Hydra's syntax for sweeps -> Optuna's distributions (the search space); a trial's values -> overrides."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -22,9 +22,9 @@ Space = dict[str, BaseDistribution]
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
-    """Command line -> overrides of the search itself (``sweep...``), fixed overrides of every trial, what is searched.
+    """Command line -> overrides of the search itself (``sweep...``), fixed overrides of every trial, the search space.
 
-    Raises UserError with every word that is no override, or no space.
+    Raises UserError with every word that is no override, or from which no distribution can be made.
     """
     own, fixed, space, faults = [], [], {}, []
     for word in words:
@@ -53,7 +53,10 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
 
 
 def from_config(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
-    """The space of a configuration, ``{"loss.gamma": "interval(0, 5)"}``, without what the command line fixes."""
+    """The space of a configuration, ``{"loss.gamma": "interval(0, 5)"}``, without the keys that the command line fixes.
+
+    Raises UserError with every entry that is no space.
+    """
     _, rest, space = split([f"{key}={words}" for key, words in given.items() if words is not None])
     if rest:
         raise UserError(
@@ -66,7 +69,7 @@ def from_config(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
 def distribution(override: Override) -> BaseDistribution:
     """``interval(0, 5)``, ``int(interval(1, 9))``, ``tag(log, interval(...))``, ``range(1, 9)``, ``a,b``.
 
-    Raises ValueError with what is wrong with it.
+    Raises ValueError, with the reason, if the interval or range is empty.
     """
     value = override.value()
     if isinstance(value, IntervalSweep):
@@ -82,12 +85,12 @@ def distribution(override: Override) -> BaseDistribution:
             raise ValueError("an empty range")
         if all(isinstance(n, int) for n in numbers) and value.step > 0:
             return IntDistribution(numbers[0], numbers[-1], step=int(value.step))
-    # as Hydra writes them, so that they are what a sweep of the same words would try
+    # spelled as Hydra spells them: a search then tries the same values as a sweep of the same words
     return CategoricalDistribution(list(dict.fromkeys(override.sweep_string_iterator())))
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
-    """Optuna's values for a trial; those that the trial has already stay."""
+    """Ask Optuna for a trial's values; a resumed trial keeps the values that it has."""
     values: dict[str, Any] = {}
     for key, d in space.items():
         if isinstance(d, FloatDistribution):
@@ -100,10 +103,10 @@ def suggest(trial: Trial, space: Space) -> dict[str, Any]:
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:
-    """A trial's values as one would type them for ``train.py``."""
+    """A trial's values as overrides for the command line of ``train.py``."""
     return [f"{key}={value}" for key, value in values.items()]
 
 
 def noted(space: Space) -> dict[str, str]:
-    """The space as plain text, to tell whether a study is one of the same."""
+    """The space as JSON texts, by key: it is stored in a study and compared when the study is taken up again."""
     return {key: distribution_to_json(space[key]) for key in sorted(space)}

@@ -1,8 +1,8 @@
-"""A study in a folder: one SQLite file, worked on by this machine's processes, any of which may be killed.
+"""A study in a folder: one SQLite file. Several processes of one machine may work on it; any of them may be killed.
 
-SQLite rather than Optuna's journal file: its transactions are undone when their process is killed, and its locks end
-with the process. A journal keeps the half line of a killed process, which the next one appends to: from then on it
-cannot be read; and its lock file stays behind. (On NFS neither locks of SQLite nor those here can be relied on.)
+SQLite is used rather than Optuna's journal file: when a process is killed, SQLite undoes its transaction and its locks
+end. A journal file keeps the killed process's half-written line; the next process appends to that line, and from then
+on the journal cannot be read. Its lock file stays behind, too. (On NFS neither SQLite's locks nor those here hold.)
 """
 
 import logging
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Search:
-    """What a process needs of a study; ``sampler`` makes one of a seed."""
+    """A study, as one process works on it. ``sampler(seed=...)`` makes the sampler of a trial."""
 
     def __init__(
         self,
@@ -42,9 +42,10 @@ class Search:
         trials: int,
         seed: int,
     ) -> None:
-        """Begin the study or take up the one in ``folder``. UserError if that is of another space or other settings.
+        """Begin a study in ``folder``, or take up the study that is there.
 
-        ``trials`` in all, over every process; ``figure`` is the monitored one, higher is better.
+        ``trials`` is the number of trials over all processes; ``figure`` names the monitored figure, higher is better.
+        Raises UserError if the study in the folder has another space or other fixed settings.
         """
         self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
         self.trials, self.seed, self._sampler = trials, seed, sampler
@@ -63,11 +64,11 @@ class Search:
         return self.folder / "study.db"
 
     def claim(self) -> tuple[optuna.Trial, dict[str, Any]] | None:
-        """The next trial for this process and its values; None when there are enough.
+        """The next trial for this process, with its values; None when there are enough trials.
 
-        First one that a killed process has left: its number, values and folder stay, and its training goes on. Every
-        new trial has a sampler of its own, seeded with its number: what a study tries does not depend on where it was
-        interrupted, and no two processes try the same.
+        A trial that a killed process has left comes first: its number, values and folder stay, and its training goes
+        on. Every new trial has a sampler of its own, seeded with the trial's number: which values a study tries does
+        not depend on where it was interrupted, and no two processes try the same values.
         """
         with self._alone():
             known = self.study.get_trials(deepcopy=False)
@@ -86,7 +87,7 @@ class Search:
 
     @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest figure, of equal ones that with the lower loss; None without any."""
+        """The complete trial with the highest figure, of equal ones that with the lower loss; None if there is none."""
 
         def rank(trial: FrozenTrial) -> tuple[float, float]:
             return trial.value or 0.0, -trial.user_attrs.get(BEST, [0.0, math.inf])[1]
@@ -95,7 +96,7 @@ class Search:
         return max(complete, key=rank, default=None)
 
     def _hold(self, number: int) -> bool:
-        """Whether the trial is this process's now: until it ends, however it ends."""
+        """Lock the trial until this process ends or takes another one. False if another process holds the trial."""
         try:
             held = Lock(self.folder / ".locks" / f"{number}.lock")
         except Taken:
@@ -114,7 +115,7 @@ class Search:
             lock.free()
 
     def _begin(self) -> None:
-        """Make the file whole, or not at all: killed between its tables and their indices, Optuna's is no good."""
+        """Create the file under another name, then rename it: a kill must not leave half of Optuna's tables in it."""
         new = self.file.with_name("study.db.new")
         new.unlink(missing_ok=True)
         storage = RDBStorage(f"sqlite:///{new}")

@@ -1,4 +1,4 @@
-"""The page of a study, drawn by Optuna: one file without outside references, and the command of the best trial."""
+"""The page of a study, with Optuna's plots: one file that loads nothing else. And the command of the best trial."""
 
 import html
 from pathlib import Path
@@ -13,7 +13,7 @@ from .study import Search
 
 
 def write_page(search: Search) -> Path:
-    """Write report.html into the study's folder; its path. plotly's script, four megabytes, is in it."""
+    """Write report.html into the study's folder and return its path. The file contains plotly's script (4 MB)."""
     study, complete = search.study, _complete(search)
     draw = optuna.visualization
     plots = [draw.plot_optimization_history(study, target_name=search.figure)] if complete else []
@@ -36,7 +36,7 @@ def write_page(search: Search) -> Path:
 
 
 def best_command(search: Search) -> str | None:
-    """What one types to train the best trial's settings; None while no trial is complete."""
+    """The command that trains with the best trial's settings; None while no trial is complete."""
     best = search.best
     return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)])
 

@@ -1,4 +1,4 @@
-"""Trial after trial: each an ordinary run in a folder of its own, numbered as in the study."""
+"""Run the trials of a study. Each is an ordinary run in a folder of its own, named by the trial's number."""
 
 import logging
 import shutil
@@ -31,14 +31,14 @@ from .study import Search
 from .study_page import write_page
 
 log = logging.getLogger(__name__)
-PATIENCE = 3  # trials
-Train = Callable[..., float]  # train.py's
+PATIENCE = 3  # trials that may fail at the start, one after the other, before the search ends
+Train = Callable[..., float]  # the type of train.py's ``train``
 
 
 def work(search: Search, train: Train) -> None:
-    """Claim and run trials until the study has enough; after each, the study's page is written anew.
+    """Claim and run trials until the study has enough; rewrite the study's page after each.
 
-    Raises UserError when the first three all fail, or the disk is full: so will the others.
+    Raises UserError when the first :data:`PATIENCE` trials all fail, or the disk is full: later trials would fail, too.
     """
     failed = 0
     while (claimed := search.claim()) is not None:
@@ -55,10 +55,11 @@ def work(search: Search, train: Train) -> None:
 
 
 def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) -> str:
-    """Train in ``trial``'s folder and tell the study what came of it; the same in words.
+    """Train in ``trial``'s folder, report the result to the study, and return it in words.
 
-    What fails is told as failed, and the next trial begins. Being stopped (Ctrl-C, SIGTERM) or a full disk (NoRoom)
-    leaves the trial for whoever goes on.
+    A training that fails is reported as failed, and the next trial can begin. If the training is stopped (Ctrl-C,
+    SIGTERM) or the disk is full (NoRoom, OSError), the exception is raised and nothing is reported: the process that
+    takes up the study finishes this trial.
     """
     folder = search.folder / str(trial.number)
 
@@ -80,7 +81,7 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
         return f"Trial {trial.number}: {result:.4f}{told}"
     if isinstance(result, TrialPruned):
         search.study.tell(trial, state=TrialState.PRUNED)
-        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # a third of a gigabyte and more with ViSoBERT
+        shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # with ViSoBERT more than 300 MB
         return f"Trial {trial.number}: pruned {result}"
     if isinstance(result, NoRoom) or is_full(result):
         raise result
@@ -92,9 +93,9 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
 
 
 def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
-    """Compose and check every choice and both ends of every interval, each once; the name of the monitored figure.
+    """Compose and check a configuration for every choice and both ends of every interval.
 
-    Raises UserError with all faults.
+    Returns the name of the monitored figure. Raises UserError with the faults of all configurations.
     """
     ends = {key: _ends(d) for key, d in space.items()}
     first = {key: values[0] for key, values in ends.items()}
@@ -126,7 +127,7 @@ def _ends(d: BaseDistribution) -> list[Any]:
 
 
 def composed(words: Sequence[str], folder: Path) -> DictConfig:
-    """The configuration of a run in ``folder``, as ``train.py`` would compose it. Errors: Hydra's."""
+    """The configuration of a run in ``folder``, as ``train.py`` would compose it. Raises Hydra's own errors."""
     config = hydra.compose("config", list(words), return_hydra_config=True)
     with open_dict(config):
         config.hydra.run.dir = config.hydra.runtime.output_dir = str(folder)
@@ -139,6 +140,6 @@ def _context() -> HydraContext:
 
 
 def failed_so_far(search: Search) -> bool:
-    """Whether every trial that has ended has failed."""
+    """Whether trials have ended, and all of these have failed."""
     ended = [t.state for t in search.study.get_trials(deepcopy=False) if t.state.is_finished()]
     return bool(ended) and set(ended) == {TrialState.FAIL}

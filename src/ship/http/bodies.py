@@ -1,4 +1,4 @@
-"""Reads the bodies of requests before the routes see them: whole, small enough and in time, or not at all."""
+"""Read the bodies of requests before the routes see them; refuse bodies that are too large, too slow or no JSON."""
 
 import asyncio
 
@@ -10,13 +10,13 @@ from .limits import Limits
 from .refusals import CLOSE, Refusal
 
 READ = ("/predict", "/explain")  # paths whose POST has a body; no other body is ever read
-HELD = 64  # bodies of the largest size that may be in reading at once
+HELD = 64  # bodies of the largest size that may be held in memory while they are read
 
 
 class BodyReader:
-    """Pure ASGI. Raises Refusal: 400, 408, 413, 415 or 503.
+    """ASGI middleware. Raises Refusal: 400, 408, 413, 415 or 503.
 
-    It reads as bodies come in, never more than the limit of one body, nor more than HELD of them together.
+    It holds no more of a body than the limit of one body, and of all bodies together no more than HELD times that.
     """
 
     def __init__(self, app: ASGIApp, limits: Limits) -> None:
@@ -31,7 +31,7 @@ class BodyReader:
         async def replayed() -> Message:
             nonlocal body
             if body is None:
-                return await receive()  # a disconnect: the body was read, nothing else is to come
+                return await receive()  # the body was handed over: only a disconnect can follow
             whole, body = body, None
             return {"type": "http.request", "body": whole, "more_body": False}
 
@@ -52,7 +52,7 @@ class BodyReader:
                     size += len(chunks[-1])
                     self._held += len(chunks[-1])
                     more = message.get("more_body", False)
-                    if size > limit:  # sent in chunks, without a length
+                    if size > limit:  # also without a Content-Length, for a body sent in chunks
                         raise self._too_large()
                     if self._held > HELD * limit:
                         raise Refusal(503, "busy", "too many large requests at once", {"Retry-After": "1"} | CLOSE)
@@ -63,7 +63,7 @@ class BodyReader:
             self._held -= size
         body = b"".join(chunks)
         try:
-            body.decode()  # json guesses other encodings too; here a wrong one is told
+            body.decode()  # json.loads would guess UTF-16 and UTF-32; only UTF-8 is taken here
         except UnicodeDecodeError as error:
             raise Refusal(400, "invalid_json", f"not UTF-8: bad byte at {error.start}") from None
         return body
@@ -76,5 +76,6 @@ def _check(headers: Headers) -> None:
     if headers.get("content-encoding", "identity").strip().lower() not in ("", "identity"):
         raise Refusal(415, "encoded_body", "compressed requests are not taken; send plain JSON")
     kind = headers.get("content-type", "").split(";")[0].strip().lower()
-    if kind != "application/json":  # a browser asks before it sends this for another site, and gets no leave
+    # browsers ask the service (CORS preflight) before another site's page may send JSON, and the service refuses
+    if kind != "application/json":
         raise Refusal(415, "not_json", 'send JSON, with the header "Content-Type: application/json"')

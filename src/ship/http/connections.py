@@ -1,7 +1,7 @@
-"""How many connections may be open, and for how long: uvicorn bounds neither a slow head nor an unread answer.
+"""Limit the connections and their time: uvicorn waits without limit for a slow head and for an unread answer.
 
-A connection's protocol stands between its transport and uvicorn's own protocol and touches neither's insides: it sees
-bytes arrive and writing pause, and hears from the service when a request begins and ends.
+The protocol here stands between the transport and uvicorn's own protocol and uses no private parts of either: it sees
+bytes arrive and writing pause, and the service tells it when a request begins and ends.
 """
 
 import asyncio
@@ -12,34 +12,34 @@ from typing import Any, cast
 
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_SECONDS = 10.0  # in which a request's head has to be there; and the rest of a body that was refused
+HEAD_SECONDS = 10.0  # in which a request's head has to arrive, and the rest of a body that was refused
 WRITE_SECONDS = 30.0  # that a client may leave an answer unread
-CONNECTIONS = 512  # at once; beyond them: 503
+CONNECTIONS = 512  # open at once; further ones get a 503
 BEYOND = 128  # connections over the limit that still get a 503; beyond these they are closed without an answer
-BUSY_SECONDS = 1.0  # in which a connection over the limit has to ask, to be told
+BUSY_SECONDS = 1.0  # in which a connection over the limit has to send a request, to get its 503
 
 _current: ContextVar["Connection | None"] = ContextVar("connection", default=None)
 
 
 class Connection(asyncio.Protocol):
-    """One connection. Too slow, it is cut: it holds memory and a descriptor.
+    """One connection. It is cut if the client is too slow, as it holds memory and a file descriptor.
 
-    A body has its own time limit, which answers: :class:`src.ship.http.bodies.BodyReader`. Idle connections that were
-    asked before are closed by uvicorn.
+    Bodies have a time limit of their own, which answers with 408: :class:`src.ship.http.bodies.BodyReader`. uvicorn
+    closes connections that are idle after a request.
     """
 
-    opened: set["Connection"]  # of the same server
+    opened: set["Connection"]  # all open connections of the same server
 
     def __init__(self, **parts: Any) -> None:
         self._inner = H11Protocol(**parts)
         self._loop = asyncio.get_running_loop()
         self._head: asyncio.TimerHandle | None = None
         self._write: asyncio.TimerHandle | None = None
-        self._asked = 0  # requests that are not answered yet
-        self.busy = False  # one connection too many
+        self._asked = 0  # requests that are with the service
+        self.busy = False  # over the limit: its request gets a 503
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count it; over the limit it gets little time, far over the limit none."""
+        """Count the connection; over the limit it gets little time, far over the limit it is closed at once."""
         self._transport = cast(asyncio.Transport, transport)
         self.opened.add(self)
         beyond = len(self.opened) - connections()
@@ -50,7 +50,7 @@ class Connection(asyncio.Protocol):
             self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
-        """Hand on, within the context that a request's task inherits; outside of a request the clock runs."""
+        """Hand the bytes on, in a context that the request's task inherits; between requests start the head's clock."""
         if self._head is None and not self._asked:
             self._head = self._loop.call_later(HEAD_SECONDS, self._transport.abort)
         token = _current.set(self)
@@ -58,28 +58,28 @@ class Connection(asyncio.Protocol):
         _current.reset(token)
 
     def eof_received(self) -> None:
-        """Hand on."""
+        """Hand the end of the input on."""
         self._inner.eof_received()
 
     def pause_writing(self) -> None:
-        """The client reads too little."""
+        """The client reads too little: start the clock of the answer."""
         self._inner.pause_writing()
         self._write = self._write or self._loop.call_later(WRITE_SECONDS, self._transport.abort)
 
     def resume_writing(self) -> None:
-        """It reads again."""
+        """The client reads again: stop the clock of the answer."""
         self._inner.resume_writing()
         self._write = _stop(self._write)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget it."""
+        """Forget the connection and stop its clocks."""
         self.opened.discard(self)
         self._head, self._write = _stop(self._head), _stop(self._write)
         self._inner.connection_lost(exc)
 
     @contextmanager
     def asked(self) -> Iterator[None]:
-        """While a request is with the service, the head's clock stands."""
+        """Stop the head's clock while a request is with the service."""
         self._asked += 1
         self._head = _stop(self._head)
         try:
@@ -94,12 +94,12 @@ def guarded() -> type[asyncio.Protocol]:
 
 
 def current() -> Connection | None:
-    """The connection of the request that is being answered; None without a server, in tests."""
+    """The connection of the request that is being answered; None if there is no server, as in tests."""
     return _current.get()
 
 
 def connections() -> int:
-    """How many connections there may be: CONNECTIONS, or fewer where the process may open few files."""
+    """How many connections may be open: CONNECTIONS, or fewer if the process may open few files."""
     try:
         import resource
     except ImportError:  # Windows
@@ -109,7 +109,7 @@ def connections() -> int:
 
 
 def _stop(timer: asyncio.TimerHandle | None) -> asyncio.TimerHandle | None:
-    """Stop a timer; None, to put in its place."""
+    """Stop a timer; return None to assign in its place."""
     if timer is not None:
         timer.cancel()
     return None

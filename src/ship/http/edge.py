@@ -1,4 +1,4 @@
-"""The outermost layer: security headers, refusals, one line of log and the counters of every request."""
+"""The outermost layer: security headers and refusals; for every request a log line and the counters."""
 
 import json
 import logging
@@ -23,21 +23,21 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: no line of the log unless something is wrong
+PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: logged only if something is wrong
 LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
 TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
-GONE = 499  # as nginx has it: the client left before the answer
+GONE = 499  # nginx's status for a client that left before the answer
 
 log = logging.getLogger("absa.serve")
 
 
 class Edge:
-    """Pure ASGI. Answers every :class:`Refusal` raised within it, and logs ``texts`` of ``scope["state"]`` if asked to.
+    """ASGI middleware. Answers every :class:`Refusal` raised within it; ``log_texts`` logs ``scope["state"]["texts"]``.
 
-    ``local`` refuses who asks for another host than this machine: a page of another site can have its own name lead
-    here (DNS rebinding), and would then count as the service's own.
+    ``local`` refuses requests whose Host is not this machine: another site can let its own name resolve to this machine
+    (DNS rebinding), and a browser would then treat its pages as the service's own.
     """
 
     def __init__(self, app: ASGIApp, meters: Meters, log_texts: bool, local: bool = False) -> None:
@@ -70,7 +70,7 @@ class Edge:
         except ClientDisconnect:
             status = status or GONE
         except Exception as error:
-            # its message could hold a text; where it happened cannot
+            # log the traceback without the message, which could hold a user's text
             where = "".join(traceback.format_tb(error.__traceback__))
             log.error("%s\n%s", type(error).__name__, where)
             if not status:
@@ -88,7 +88,7 @@ class Edge:
         if busy:
             raise BUSY
         if "transfer-encoding" in headers and "content-length" in headers:
-            raise TWO_LENGTHS  # a proxy in front may go by the other one: request smuggling
+            raise TWO_LENGTHS  # a proxy in front may use the other of the two: request smuggling
         if self._local and not LOCAL.fullmatch(headers.get("host", "")):
             raise ELSEWHERE
 

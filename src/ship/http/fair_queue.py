@@ -1,4 +1,4 @@
-"""A bounded, fair queue: requests wait here for a thread that asks the model, one text at a time."""
+"""A bounded, fair queue: requests wait here for threads, each of which gives the model one text at a time."""
 
 import asyncio
 import math
@@ -10,12 +10,12 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-SHARE = 16  # items of one request that are begun before the next request has its turn
-KEPT = 8  # one place in so many is kept for requests with a single item
+SHARE = 16  # items of one request that begin before the next request has its turn
+KEPT = 8  # one place in KEPT is kept for requests with a single item
 
 
 class Full(Exception):
-    """The queue has no room; ``seconds`` from now it should have some."""
+    """The queue has no room; it should have some in ``seconds``."""
 
     def __init__(self, seconds: int) -> None:
         super().__init__(seconds)
@@ -23,34 +23,34 @@ class Full(Exception):
 
 
 class Panicked(Exception):
-    """The work ended in what is no Exception, as a panic in Rust code does: a failure of this request alone."""
+    """The work raised a BaseException, as a panic in Rust code does. Only this request fails."""
 
 
 class Job:
-    """One request on its way; ``done`` gets what ``finish`` makes of the results of ``work``, in the items' order."""
+    """One request. ``done`` gets ``finish(results)``: the results are those of ``work``, in the order of the items."""
 
     def __init__(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> None:
         self.items, self.work, self.finish = items, work, finish
-        self.begun = self.ended = 0  # items
+        self.begun = self.ended = 0  # numbers of items
         self.results: list[Any] = [None] * len(items)
         self.done: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
 
     @property
     def single(self) -> bool:
-        """Whether it has its share of the places that are kept."""
+        """Whether it may use the places that are kept for requests with a single item."""
         return len(self.items) == 1
 
 
 class FairQueue:
     """Call its methods from the event loop; ``work`` and ``finish`` of a job run on ``threads`` threads of the queue.
 
-    Requests take turns of SHARE items: short ones are answered in the order they came, and a long list does not hold
-    them up. A thread that does not come back keeps nobody from ending the process.
+    Requests take turns of SHARE items: short requests are answered in the order they came, and a long list does not
+    hold them up. The threads are daemons: one that hangs in the model does not keep the process from ending.
     """
 
     def __init__(self, room: int, threads: int) -> None:
         self._room, self._kept = room, max(1, room // KEPT)
-        self._waiting = {True: 0, False: 0}  # items not ended yet, of jobs with a single one and of the others
+        self._waiting = {True: 0, False: 0}  # items not ended yet, by whether their job has a single item
         self._jobs: deque[Job] = deque()
         self._pace = 0.01  # seconds until the next item ends, a moving average
         self._closed = False
@@ -58,7 +58,7 @@ class FairQueue:
         self._threads = [threading.Thread(target=self._serve, name=f"model {i}", daemon=True) for i in range(threads)]
 
     def start(self) -> None:
-        """Serve, from the running event loop on, until :meth:`close`."""
+        """Start the threads; they report to the running event loop until :meth:`close`."""
         self._loop = asyncio.get_running_loop()
         for thread in self._threads:
             thread.start()
@@ -75,11 +75,11 @@ class FairQueue:
 
     @property
     def served(self) -> bool:
-        """Whether all threads are there."""
+        """Whether all threads are alive."""
         return all(thread.is_alive() for thread in self._threads)
 
     def submit(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> Job:
-        """Queue a request. Raises Full; a list beyond the whole room is taken when nothing else waits."""
+        """Queue a request. Raises Full; but a list longer than the whole room is taken when nothing else waits."""
         job = Job(items, work, finish)
         with self._news:
             if self.full if job.single else self.waiting and self.waiting + len(items) > self._room - self._kept:
@@ -90,13 +90,13 @@ class FairQueue:
         return job
 
     def drop(self, job: Job) -> None:
-        """Nobody waits for this one any more: what is not begun of it will not begin."""
+        """Cancel a job that nobody waits for any more: its items that have not begun will not begin."""
         job.done.cancel()
         with self._news:
             self._give_up(job)
 
     def close(self) -> None:
-        """The threads end as soon as they come back; what still waits is not begun."""
+        """End each thread after its current item; items that still wait do not begin."""
         with self._news:
             self._closed = True
             self._news.notify_all()
@@ -113,7 +113,7 @@ class FairQueue:
             job.results[i] = job.work(job.items[i])
             if self._was_last(job):
                 outcome = partial(job.done.set_result, job.finish(job.results))
-        except BaseException as error:  # the next request has its own chance
+        except BaseException as error:  # of any kind: the thread must live on for the next request
             with self._news:
                 self._give_up(job)
             told = error if isinstance(error, Exception) else Panicked().with_traceback(error.__traceback__)
@@ -122,7 +122,7 @@ class FairQueue:
             self._waiting[job.single] -= 1
             self._pace += 0.05 * ((time.perf_counter() - began) / len(self._threads) - self._pace)
         if outcome:
-            with suppress(RuntimeError):  # the loop has ended
+            with suppress(RuntimeError):  # raised if the loop has ended
                 self._loop.call_soon_threadsafe(_tell, job, outcome)
 
     def _was_last(self, job: Job) -> bool:
@@ -131,7 +131,7 @@ class FairQueue:
             return job.ended == len(job.items)
 
     def _take(self) -> tuple[Job, int] | None:
-        """The next item, which is the next of the first job; None once the queue is closed."""
+        """The first job and the number of its next item, once there is one; None when the queue is closed."""
         with self._news:
             while not self._jobs and not self._closed:
                 self._news.wait()

@@ -1,4 +1,4 @@
-"""What the service takes and how long it waits."""
+"""The limits of the service: sizes, and seconds that it waits."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from ...errors import UserError
 
 @dataclass(frozen=True)
 class Limits:
-    """Bounds of the service; ``check`` refuses what makes no sense."""
+    """Limits of the service; :meth:`check` refuses values that are not above 0."""
 
     queue: int = 512  # texts that may wait for the model
     max_text_chars: int = 10_000  # of one text

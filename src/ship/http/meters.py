@@ -1,4 +1,4 @@
-"""What the service counts, as Prometheus reads it."""
+"""The service's metrics for Prometheus."""
 
 from collections.abc import Callable
 
@@ -6,11 +6,11 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 PATHS = ("/", "/predict", "/explain", "/labels", "/health", "/ready", "/metrics", "/openapi.json")
-OTHER = "other"  # any path that is not served: what strangers ask for makes no new series, and no line of the log
+OTHER = "other"  # any path that is not served: an unknown path must make no new series and not appear in the log
 
 
 class Meters:
-    """The counters of one service."""
+    """The metrics of one service, in a registry of their own."""
 
     media_type = CONTENT_TYPE_LATEST
 
@@ -34,22 +34,22 @@ class Meters:
         self._queue = Gauge("absa_queue_texts", "Texts that wait for the model or are with it", registry=self._registry)
 
     def watch_queue(self, length: Callable[[], int]) -> None:
-        """Ask ``length`` for the queue's length whenever somebody reads."""
+        """Call ``length`` for the queue's length whenever the metrics are read."""
         self._queue.set_function(length)
 
     def request(self, path: str, status: int, seconds: float) -> None:
-        """A request ended."""
+        """Count a request that has ended, and its seconds."""
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
     def answered(self) -> None:
-        """The model answered a text."""
+        """Count a text that the model has answered."""
         self._texts.inc()
 
     def rejected(self, code: str) -> None:
-        """A request was refused."""
+        """Count a refused request by the error's code."""
         self._rejected.labels(code).inc()
 
     def exposition(self) -> bytes:
-        """All of it, in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self._registry)

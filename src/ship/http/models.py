@@ -1,6 +1,6 @@
-"""What requests and answers look like: the same models check a request and describe it in ``/openapi.json``.
+"""The bodies of requests and answers: the same models check a request and describe it in ``/openapi.json``.
 
-Messages say what was wrong, never what the text was.
+Messages say what is wrong and never repeat the text: texts are private, and messages may be logged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,14 +57,14 @@ Text = Annotated[str, AfterValidator(_answerable), Field(description="a review",
 
 
 class Body(BaseModel):
-    """A request's body: no other keys than the fields, no value of another type."""
+    """A request's body. Unknown keys and values of another type are refused."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
     @model_validator(mode="before")
     @classmethod
     def _known(cls, body: Any) -> Any:
-        """Find unknown keys all at once: pydantic makes an error for each, and a body has room for 100,000."""
+        """Refuse unknown keys with one error: pydantic would make one for each, and a body has room for 100,000."""
         if isinstance(body, dict) and body.keys() - cls.model_fields.keys():
             told = ", ".join(cls.model_fields)
             raise PydanticCustomError("invalid_request", "an unknown key; there are {told}", {"told": told})
@@ -109,7 +109,7 @@ class ErrorAnswer(BaseModel):
 
 
 class Aspect(BaseModel):
-    """What a text says of an aspect."""
+    """What a text says about an aspect."""
 
     sentiment: Literal["positive", "negative", "neutral"] | None = Field(
         description="null for an aspect that never carries a sentiment"
@@ -162,7 +162,7 @@ EXPLAIN_EXAMPLES: dict[str, Any] = {"one": {"value": {"text": TEXT}}}
 
 
 def refusals(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """These statuses with what they mean, for a route's ``responses``."""
+    """The meanings of these statuses, for the argument ``responses`` of a route."""
     return {status: {"model": ErrorAnswer, "description": MEANINGS[status]} for status in statuses}
 
 
@@ -182,10 +182,10 @@ def check_size(body: PredictBody | ExplainBody, limits: Limits) -> list[str]:
 
 
 def refusal_of(error: RequestValidationError) -> Refusal:
-    """The first fault of a body, in the service's own words: pydantic's repeat what was sent."""
+    """The refusal (400 or 422) for a body's first fault, in our own words: pydantic's messages repeat the input."""
     fault: Mapping[str, Any] = error.errors()[0]
     kind: str = fault["type"]
-    names: Sequence[int | str] = fault["loc"][1:]  # the first one is "body"
+    names: Sequence[int | str] = fault["loc"][1:]  # the first name is always "body"
     if kind == "json_invalid":
         cause: Any = error.__cause__  # json.JSONDecodeError, which knows the line
         where = f"{cause.msg} at line {cause.lineno}, column {cause.colno}"
@@ -204,6 +204,6 @@ def refusal_of(error: RequestValidationError) -> Refusal:
 
 
 def refusal_of_json(cause: BaseException | None) -> Refusal:
-    """Why FastAPI could not read a body, where it is not json's own kind of error."""
+    """The refusal (400) of a body on which json raised no JSONDecodeError: too deeply nested, or too long a number."""
     told = "nested too deeply" if isinstance(cause, RecursionError) else "a number is too long"
     return Refusal(400, "invalid_json", f"not valid JSON: {told}")

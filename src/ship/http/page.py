@@ -1,4 +1,4 @@
-"""The demo page: one HTML file, and the policy that lets a browser run what stands in it and nothing else."""
+"""The demo page: one HTML file, and a policy by which a browser runs only the scripts in that file."""
 
 import base64
 import hashlib
@@ -7,7 +7,7 @@ from importlib.resources import files
 
 
 def demo_page() -> tuple[bytes, dict[str, str]]:
-    """The page and the headers it goes out with."""
+    """The page's bytes and the headers of its response."""
     html = files(__package__).joinpath("static/index.html").read_bytes()
     return html, {"Content-Security-Policy": policy(html), "Cache-Control": "no-cache"}
 

@@ -1,4 +1,4 @@
-"""How the service answers: JSON, and one shape in which it says no."""
+"""The service's JSON responses, and the one shape of all its errors."""
 
 import json
 from collections.abc import Mapping
@@ -10,19 +10,19 @@ CLOSE = {"Connection": "close"}
 
 
 class Refusal(Exception):
-    """A request that gets no answer: status, a code for programs, a message for people."""
+    """Raised to refuse a request, with a status, a code for programs and a message for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:
         super().__init__(message)
         self.status, self.code, self.message, self.headers = status, code, message, headers
 
     def response(self) -> Response:
-        """``{"error": {"code": ..., "message": ...}}``."""
+        """The response: ``{"error": {"code": ..., "message": ...}}``."""
         return Json({"error": {"code": self.code, "message": self.message}}, self.status, self.headers)
 
 
 class Json(Response):
-    """Compact UTF-8 JSON that nobody keeps a copy of."""
+    """Compact UTF-8 JSON that no cache may store."""
 
     media_type = "application/json"
 

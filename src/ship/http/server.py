@@ -1,4 +1,4 @@
-"""``absa serve``: a bundle behind a port, until somebody stops it."""
+"""``absa serve``: serve a bundle over HTTP until somebody stops it."""
 
 import contextlib
 import ipaddress
@@ -21,20 +21,20 @@ from .limits import Limits
 from .service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
-HEAD_BYTES = 16_384  # of a request's first line and headers
+HEAD_BYTES = 16_384  # most bytes of a request's first line and headers
 
 
 def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_texts: bool, limits: Limits) -> None:
-    """Serve until SIGTERM or Ctrl-C, answer what was accepted, and return.
+    """Serve until SIGTERM or Ctrl-C, answer the requests that were accepted, and return.
 
-    Raises UserError when a bound makes no sense, the address cannot be had, or ``bundle`` is none.
+    Raises UserError if a limit is not above 0, the address cannot be listened on, or ``bundle`` cannot be loaded.
     """
     limits.check()
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: expected 1 or more")
-    with bind(host, port) as listener:  # before the model is loaded, which takes longer
+    with bind(host, port) as listener:  # first: loading the model takes longer
         predictor = load_bundle(bundle, threads)
-        predictor.predict([EXAMPLE])  # the first call allocates
+        predictor.predict([EXAMPLE])  # the first call is slow, as it allocates memory
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits, threads or cores())
         config = configuration(create_app(service, log_texts, local=_loopback(listener)), limits)
@@ -47,7 +47,7 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
 
 
 def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
-    """How uvicorn runs the service."""
+    """The configuration with which uvicorn runs the service."""
     return uvicorn.Config(
         app,
         http=guarded(),
@@ -56,7 +56,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
         lifespan="on",
         log_config=None,  # its messages go to the root logger
         log_level="warning",
-        access_log=False,  # it would show query strings
+        access_log=False,  # it would log query strings
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=HEAD_BYTES,
@@ -65,7 +65,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A socket that holds the address but does not listen yet. Raises UserError when it cannot be had."""
+    """A socket that listens on the address. Raises UserError if the address is unknown, in use or not allowed."""
     if not 0 <= port <= 65535:
         raise UserError(f"--port {port}: expected 0 to 65535")
     try:
@@ -77,7 +77,7 @@ def bind(host: str, port: int) -> socket.socket:
     listener.setsockopt(socket.SOL_SOCKET, getattr(socket, "SO_EXCLUSIVEADDRUSE", socket.SO_REUSEADDR), 1)
     try:
         listener.bind(address)
-        listener.listen()  # so that a second service on this port finds it taken, whatever this one still loads
+        listener.listen()  # now: a second service must find the port taken while this one still loads its model
     except OSError as error:
         listener.close()
         raise UserError(f"{host}:{port}: cannot be listened on ({error.strerror}); try another --port") from error
@@ -85,7 +85,7 @@ def bind(host: str, port: int) -> socket.socket:
 
 
 class Server(uvicorn.Server):
-    """uvicorn's, which says where it listens, refuses at once when asked to stop, and then returns."""
+    """uvicorn's server; it also prints a greeting, refuses new requests once it is asked to stop, and then returns."""
 
     def __init__(self, config: uvicorn.Config, service: Service, greeting: str) -> None:
         super().__init__(config)
@@ -101,7 +101,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """uvicorn's raises them again in the end; a stop that was asked for is no failure."""
+        """Handle signals, but do not raise them again at the end as uvicorn does: a requested stop is no failure."""
         before = {number: signal.signal(number, self.handle_exit) for number in stop_signals()}
         try:
             yield

@@ -1,4 +1,4 @@
-"""The HTTP service: its routes, over one predictor and one queue."""
+"""The HTTP service: its routes share one predictor and one queue."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ from .refusals import CLOSE, Json, Refusal
 
 try:
     VERSION = version("visobert-absa")
-except PackageNotFoundError:  # run from a folder that nobody installed
+except PackageNotFoundError:  # the package is not installed: it runs from a checkout
     VERSION = "0"
 
 DESCRIPTION = (
@@ -42,7 +42,7 @@ Logits = tuple[np.ndarray | None, np.ndarray]
 
 
 class Service:
-    """What the routes share. ``stopping`` refuses what is new; what was accepted is answered."""
+    """The routes and what they share. While ``stopping``, new requests are refused; accepted ones are answered."""
 
     def __init__(self, predictor: Predictor, limits: Limits, threads: int = 1) -> None:
         self.predictor, self.limits = predictor, limits
@@ -54,7 +54,7 @@ class Service:
 
     @asynccontextmanager
     async def running(self, _: FastAPI) -> AsyncIterator[None]:
-        """The queue is served until the block ends: uvicorn ends it when every request has its answer."""
+        """Serve the queue until the block ends; uvicorn ends the block when every request has its answer."""
         self.queue.start()
         try:
             yield
@@ -87,7 +87,7 @@ class Service:
         """Aspects, sentiments, the model, and the limits of a request."""
         labels, limits, info = self.predictor.labels, self.limits, self.predictor.info
         encoder = str(info["encoder"].get("name"))
-        if Path(encoder).is_absolute():  # where it lay when it was trained is nobody's business
+        if Path(encoder).is_absolute():  # a path of the training machine is private
             encoder = Path(encoder).name
         return Json(
             {
@@ -149,7 +149,11 @@ class Service:
         work: Callable[[Any], Any],
         finish: Callable[[list[Any]], Any],
     ) -> Any:
-        """What comes of the items, unless ``began`` is too long ago or the client leaves: then the rest is left."""
+        """``finish`` of the results of ``work`` on each item.
+
+        Raises Refusal, 503 if the queue is full, 504 if ``began`` is longer ago than the time limit, and
+        ClientDisconnect if the client leaves; items that have not begun are then dropped.
+        """
         try:
             job = self.queue.submit(items, work, finish)
         except Full as full:
@@ -170,12 +174,12 @@ class Service:
 
 
 def create_app(service: Service, log_texts: bool = False, local: bool = False) -> FastAPI:
-    """The service as an ASGI application; ``local`` answers only who asks for this machine by name."""
+    """The service as an ASGI application. ``local`` refuses requests whose Host is not this machine."""
     app = FastAPI(
         title="Aspects and sentiments of Vietnamese reviews",
         version=VERSION,
         description=DESCRIPTION,
-        docs_url=None,  # both pages load their scripts from a content delivery network
+        docs_url=None,  # off, as redoc is: both pages load scripts from another site
         redoc_url=None,
         redirect_slashes=False,
         lifespan=service.running,
@@ -196,12 +200,12 @@ def create_app(service: Service, log_texts: bool = False, local: bool = False) -
 
 
 async def _invalid(_: Request, error: Any) -> Response:
-    """A body that FastAPI could not make its model of."""
+    """Refuse a body from which FastAPI could not make the route's model."""
     raise models.refusal_of(error)
 
 
 async def _http(_: Request, error: Any) -> Response:
-    """Starlette's and FastAPI's own: no such path, not with this method, a body that json cannot read."""
+    """Refuse for the errors of Starlette and FastAPI: no such path, wrong method, a body that json cannot read."""
     if error.status_code == 400:
         raise models.refusal_of_json(error.__cause__)
     code = CODES.get(error.status_code, "http_error")
@@ -209,13 +213,13 @@ async def _http(_: Request, error: Any) -> Response:
 
 
 async def _gone(request: Request) -> None:
-    """Ends when the client does: the body was read, so nothing else is to come."""
+    """Return when the client disconnects; the body was read, so no other message can follow."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
 
 
 def _stacked(logits: list[Logits]) -> Logits:
-    """The logits of single texts as those of all of them."""
+    """Logits of single texts, joined: ``mentioned`` [N, A] (None for task ``sentiment``), ``sentiment`` [N, A, C]."""
     mentioned = [part for part, _ in logits if part is not None]
     return np.concatenate(mentioned) if mentioned else None, np.concatenate([part for _, part in logits])
 

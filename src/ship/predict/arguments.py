@@ -1,4 +1,4 @@
-"""What ``absa predict`` was given, checked before any model is loaded: every fault is gathered."""
+"""Check the arguments of ``absa predict`` before any model is loaded, and gather every fault."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ STREAM = "-"
 
 
 def check_model(model: str, faults: Faults) -> None:
-    """A bundle or a finished run, by the files that tell one."""
+    """Add a fault unless ``model`` is the folder of a bundle or of a finished run, as its files show."""
     path = Path(model)
     if not path.is_dir():
         faults.add(model, "there is no such folder; a bundle (absa export) or a run is expected")
@@ -29,7 +29,7 @@ def check_model(model: str, faults: Faults) -> None:
 
 
 def format_of(out: str, given: str | None, faults: Faults) -> str:
-    """One of jsonl, csv and parquet."""
+    """The format of the output (jsonl, csv or parquet), from ``--format`` or the file's name; else adds a fault."""
     if out == STREAM:
         if given not in (None, "jsonl"):
             faults.add(f"--format {given}", "standard output gets jsonl; give -o a file")
@@ -45,7 +45,10 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
 def open_source(
     file: str, given: str | None, text_column: str | None, separator: str | None, opened: ExitStack, faults: Faults
 ) -> tuple[Source | None, str, str]:
-    """The rows of ``file``, which stays open as long as ``opened``, the column of their texts, and their format."""
+    """The rows of ``file``, the column of their texts, and the format of the file.
+
+    ``file`` stays open as long as ``opened``. The rows are None if faults were added.
+    """
     name, stream = name_of(file), sys.stdin.buffer if file == STREAM else None
     if stream is None and not is_there(file, faults, pipes=True):
         return None, "", ""
@@ -64,7 +67,7 @@ def open_source(
 
 
 def check_target(target: Target, file: str, resume: bool, overwrite: bool, faults: Faults) -> None:
-    """That the target can be written, and that nothing is lost by it."""
+    """Add a fault if the target cannot be written, or if writing it would destroy a file."""
     answers, folder = target.answers, target.answers.parent
     streams = is_stream(file)
     if resume and streams:
@@ -92,10 +95,10 @@ def check_target(target: Target, file: str, resume: bool, overwrite: bool, fault
 
 
 def is_stream(file: str) -> bool:
-    """Whether it can be read once only: standard input, or a pipe."""
+    """Whether ``file`` can be read only once, as standard input or a pipe can."""
     return file == STREAM or (Path(file).exists() and not Path(file).is_file())
 
 
 def name_of(file: str) -> str:
-    """As messages call it."""
+    """The name by which messages call ``file``."""
     return "standard input" if file == STREAM else file

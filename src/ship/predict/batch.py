@@ -1,4 +1,4 @@
-"""``absa predict``: a file of any length through the predictor, in its order, in constant memory."""
+"""Answer the rows of a file of any length, in the file's order and in constant memory."""
 
 import sys
 import time
@@ -18,8 +18,8 @@ from .writers import dumps, json_line
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
 
-ROWS, CHARACTERS = 64, 2**20  # of a chunk, whichever comes first; characters of all its cells
-AHEAD = 2  # chunks in the works: while one is being written down, the next one's rows keep the cores busy
+ROWS, CHARACTERS = 64, 2**20  # most of each in a chunk; CHARACTERS counts all its cells
+AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -27,7 +27,7 @@ Out = TypeVar("Out")
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows that are answered together, and the place after them."""
+    """Rows that are answered together, and the place in the input after them."""
 
     rows: list[Row]
     place: Place
@@ -35,7 +35,7 @@ class Chunk:
 
 @dataclass(frozen=True)
 class Done:
-    """What a chunk gave, as it is written."""
+    """The results of a chunk: the bytes to write to both files, its faulty rows, and the number of rows answered."""
 
     answers: bytes
     errors: bytes
@@ -47,10 +47,10 @@ class Done:
 def answered(
     source: Source, column: str, predictor: "Predictor", form: str, all_aspects: bool, keep_cells: bool = True
 ) -> Iterator[Done]:
-    """Every chunk of the source from its place on, answered, in order.
+    """Answer the rows of the source, from its place on, and yield the results chunk by chunk, in order.
 
-    ``column`` is that of the texts. ``form`` jsonl gives the lines of the output; any other, rows for a table:
-    ``[line, cells, answer]``.
+    ``column`` is the column of the texts. For ``form`` jsonl the bytes are lines of the output; for any other format
+    each line is a row for the table that is made at the end: ``[line, cells, answer]``.
     """
 
     def work(chunk: Chunk) -> Done:
@@ -69,7 +69,7 @@ def answered(
 
 
 def chunks(source: Source, column: str) -> Iterator[Chunk]:
-    """The rows in pieces of some :data:`ROWS`, fewer where they are long."""
+    """The rows in chunks of :data:`ROWS`, fewer if they are long; the last chunk may be empty."""
     rows: list[Row] = []
     size = 0
     for row in source.rows():
@@ -83,7 +83,7 @@ def chunks(source: Source, column: str) -> Iterator[Chunk]:
 
 
 def weight(value: Any) -> int:
-    """About the characters that a cell, or a row of cells, takes when it is written."""
+    """About how many characters a cell, or a row of cells, takes when it is written."""
     if isinstance(value, str):
         return len(value)
     if isinstance(value, dict):
@@ -92,7 +92,7 @@ def weight(value: Any) -> int:
 
 
 def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
-    """``map(work, items)``, :data:`AHEAD` at a time."""
+    """``map(work, items)``, with :data:`AHEAD` threads; results come in the order of the items."""
     pool = ThreadPoolExecutor(AHEAD)
     waiting: deque[Future[Out]] = deque()
     try:
@@ -107,10 +107,13 @@ def in_order(work: Callable[[In], Out], items: Iterable[In]) -> Iterator[Out]:
 
 
 def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
-    """Write lines to standard output, and reasons to standard error."""
+    """Write lines to standard output, and the reasons of faulty rows to standard error.
+
+    Raises UserError if standard output cannot be written, BrokenPipeError if its reader has gone.
+    """
     rows = errors = 0
     place = Place(0, 1)
-    out: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # a console of Windows takes UTF-8 here alone
+    out: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # only ``raw`` of a Windows console takes UTF-8
     for piece in done:
         rest = memoryview(piece.answers)
         try:
@@ -129,7 +132,10 @@ def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
 
 
 def to_journal(done: Iterable[Done], journal: Journal, meter: Meter) -> None:
-    """Write to the partial files, with a journal every :data:`SAVE` seconds and at any end that can be foreseen."""
+    """Write to the partial files; save the journal every :data:`SAVE` seconds, at the end, and on Ctrl-C.
+
+    Raises UserError if a file cannot be written.
+    """
     saved = time.monotonic()
     try:
         for piece in done:

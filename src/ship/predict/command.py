@@ -1,4 +1,4 @@
-"""``absa predict``: everything checked before the model is loaded, then the work, then the files under their names."""
+"""``absa predict``: check the arguments, load the model, answer the rows, and give the files their names."""
 
 import sys
 from contextlib import ExitStack
@@ -33,10 +33,11 @@ def predict_file(
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
-    """Answer every review of ``file`` into ``out`` (``-``: standard input, standard output); the exit status.
+    """Answer every review of ``file`` into ``out`` (``-``: standard input, standard output); return the exit status.
 
-    It is 1 where rows could not be read: they stand, with line and reason, in the errors file beside ``out``. Raises
-    UserError, before the model is loaded, with everything that is wrong with the arguments and the input's header.
+    The status is 1 if rows could not be read: the errors file beside ``out`` holds their lines and the reasons. It is
+    130 after Ctrl-C. Raises UserError, before the model is loaded, with everything that is wrong with the arguments and
+    the input's header; later, if the model cannot be loaded or a file cannot be written.
     """
     faults, file = Faults(), str(Path(file).expanduser()) if file.startswith("~") else file
     check_model(model, faults)
@@ -47,7 +48,7 @@ def predict_file(
     elif resume:
         faults.add("--resume", "what went to standard output cannot be gone on with; give -o a file")
     if file == STREAM:
-        faults.raise_if_any()  # rather than wait for what is typed
+        faults.raise_if_any()  # now, rather than after waiting for somebody to type the input
     with ExitStack() as opened:
         source, column, kind = open_source(file, input_format, text_column, separator, opened, faults)
         faults.raise_if_any()
@@ -105,7 +106,7 @@ def _to_file(
         if not go_on:
             journal.begin()
         if not journal.state.complete:
-            keep_cells = not (kind == form == "parquet")  # they are taken from the input itself
+            keep_cells = not (kind == form == "parquet")  # finish copies the cells from the input
             to_journal(answered(source, column, predictor, form, all_aspects, keep_cells), journal, meter)
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")

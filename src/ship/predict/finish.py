@@ -1,4 +1,4 @@
-"""The end of ``absa predict``: what was gathered takes its form and its name."""
+"""The end of ``absa predict``: turn the partial files into the files that were asked for."""
 
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from .journal import State
 from .target import Target
 from .writers import Table, column_types, gathered, write_csv
 
-MakeTable = Callable[[Collection[str]], Table]  # given the names that the input's columns have taken
+MakeTable = Callable[[Collection[str]], Table]  # called with the names of the input's columns
 
 
 def finish(
@@ -22,11 +22,11 @@ def finish(
     kind: str,
     make_table: MakeTable,
 ) -> None:
-    """Give the files their names, a table first being made of ``form`` csv or parquet.
+    """Give the files their names; for ``form`` csv or parquet the table is made first.
 
-    ``columns`` are the input's, None where it has no header; ``source`` is the input, None where it cannot be read
-    again. Of a Parquet file the columns keep their types. After a kill at any point of it, all of it can be done again.
-    Raises UserError where the disk is full, and the like; nothing is lost by it.
+    ``columns`` are the input's columns, None if it has no header; ``source`` is the input's path, None if it cannot be
+    read again. Columns of a Parquet input keep their types. After a kill at any point the whole function can run again.
+    Raises UserError if a file cannot be written, for example because the disk is full: no answer is lost.
     """
     hint = f"every review is answered{', and --resume finishes the file' * (source is not None)}"
     try:
@@ -40,15 +40,15 @@ def finish(
                 def write(file: BinaryIO) -> None:
                     _write_table(file, target.partial, form, columns, parquet, make_table)
 
-                write_whole(finished, write, temporary=finished)  # its name is given below, after that of the errors
+                write_whole(finished, write, temporary=finished)  # it is renamed below, after the errors file
             if target.partial_errors.exists():
                 if state.errors:
                     replace(target.partial_errors, target.errors)
                 else:
-                    target.errors.unlink(missing_ok=True)  # of what is being overwritten, while this one can tell
+                    target.errors.unlink(missing_ok=True)  # errors of the output being replaced; later nobody can tell
                     target.partial_errors.unlink()
             replace(finished, target.answers)
-            flush(target.answers.parent)  # or the journal could be gone before the names are there
+            flush(target.answers.parent)  # before the journal is deleted: the renames must be on disk first
         target.partial.unlink(missing_ok=True)
         target.journal.unlink(missing_ok=True)
     except OSError as error:

@@ -1,8 +1,8 @@
-"""Output that survives a kill: written under another name, with a journal that says how much of it is sure.
+"""Output that survives a kill: it is written under another name, with a journal that says how much of it is on disk.
 
-``answers.jsonl.partial`` and ``answers.jsonl.errors.partial`` grow; ``answers.jsonl.journal`` is replaced, after both
-are on disk, by one that holds their sizes and the place in the input to go on from. Whoever goes on cuts both files
-back to these sizes: what was answered after the journal was written is answered again, to the same bytes.
+``answers.jsonl.partial`` and ``answers.jsonl.errors.partial`` grow. Once both are on disk, ``answers.jsonl.journal`` is
+replaced by one that holds their sizes and the place in the input to go on from. A command that goes on cuts both files
+back to these sizes: rows that were answered after the journal was written are answered again, to the same bytes.
 """
 
 import hashlib
@@ -18,12 +18,12 @@ from ...runs.machine import Lock, Taken, sha256, write_whole
 from ..bundle import INFO
 from .target import Target
 
-VERSION = 2  # of the files' names and contents
+VERSION = 2  # of the journal: goes up when the names or contents of these files change
 
 
 @dataclass(frozen=True)
 class State:
-    """How far the work has come: rows answered and rows refused, bytes of both files, and the place after them."""
+    """How far the work has come: rows answered, faulty rows (``errors``), bytes of both files, the place after them."""
 
     place: Place
     rows: int = 0
@@ -34,10 +34,11 @@ class State:
 
 
 class Journal:
-    """The growing files of a target, which are its own from here until ``close``.
+    """The growing files of a target; it holds the target's lock until ``close``.
 
-    ``identity``: what must be the same for the work to go on, by name. ``resumable``: whether the input can be read
-    again, which messages must know. Raises UserError if another command has the target.
+    ``identity`` names what must be the same for the work to go on. ``resumable`` says whether the input can be read
+    again; messages offer --resume only then. Raises UserError if another command has the target, or the lock file
+    cannot be written.
     """
 
     def __init__(self, target: Target, identity: dict[str, Any], begin: Place, resumable: bool = True) -> None:
@@ -53,12 +54,16 @@ class Journal:
         self._errors: BinaryIO | None = None
 
     def begin(self) -> None:
-        """Start with empty files. Raises UserError where they cannot be written."""
+        """Start with empty files. Raises UserError if they cannot be written."""
         self._open()
         self._save()
 
     def go_on(self) -> None:
-        """Start from where an earlier command was. Raises UserError if that was not the same work."""
+        """Start from where an earlier command was.
+
+        Raises UserError if its journal is damaged or of another version, if it began with another identity, if a file
+        is shorter than its journal says, or if a file cannot be written.
+        """
         path = self.target.journal
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
@@ -90,7 +95,10 @@ class Journal:
             self._open()
 
     def append(self, answers: bytes, errors: bytes, rows: int, refused: int, place: Place) -> None:
-        """Add what some rows gave, and the place after them. Raises UserError where it cannot be written."""
+        """Append the answers and errors of some rows; ``place`` is the input's place after them.
+
+        Raises UserError if a file cannot be written.
+        """
         assert self._answers and self._errors
         self._write(self._answers, self.target.partial, answers)
         self._write(self._errors, self.target.partial_errors, errors)
@@ -104,7 +112,7 @@ class Journal:
         )
 
     def save(self, complete: bool = False) -> None:
-        """Make sure of all that was added: a kill after this loses none of it."""
+        """Write everything to disk, then the journal: a kill later loses nothing. Raises UserError if it cannot."""
         if self._answers and self._errors:
             try:
                 os.fsync(self._answers.fileno())
@@ -117,7 +125,7 @@ class Journal:
         self._save()
 
     def close(self) -> None:
-        """Let go of the files, and let another command have the target."""
+        """Close the files and release the target's lock."""
         self._close_files()
         self._lock.free(remove=True)
 
@@ -163,7 +171,7 @@ class Journal:
 
 
 def fingerprint(file: str) -> dict[str, Any]:
-    """What tells a file from another one, without reading all of it."""
+    """Size, time of change and a hash of the first MiB, to recognise a file; empty for a stream."""
     if not Path(file).is_file():
         return {}
     with open(file, "rb") as opened:
@@ -173,7 +181,7 @@ def fingerprint(file: str) -> dict[str, Any]:
 
 
 def model_hash(model: str) -> str:
-    """Of a bundle's description, which holds its files' hashes; of a run's summary and best checkpoint."""
+    """A hash of ``bundle.json``, which holds its files' hashes; or of a run's summary and best checkpoint."""
     path = Path(model)
     best = path / "checkpoints" / "best.ckpt"
     total = hashlib.sha256()

@@ -1,4 +1,4 @@
-"""Answers as columns of a Parquet file, beside those of the input."""
+"""Write Parquet files in which the answers' columns follow the input's columns."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,9 +14,9 @@ from ...data.parquet import batches, opened
 def write_beside(
     out: BinaryIO, source: str, fields: Sequence[tuple[str, type]], answers: Iterator[tuple[int, list[Any]]]
 ) -> None:
-    """The rows of the Parquet file ``source`` that have an answer, with all their columns as they are, and it.
+    """Write the rows of the Parquet file ``source`` that have an answer: their columns unchanged, then the answer's.
 
-    ``answers``: the row's number from 1 on, and a value for each of ``fields``; ascending.
+    ``answers`` yields row numbers, from 1 on and ascending, each with a value for each of ``fields`` (name, type).
     """
     file = opened(source)
     schema = file.schema_arrow.remove_metadata()
@@ -42,7 +42,7 @@ def write_beside(
 
 
 def write_rows(out: BinaryIO, fields: Sequence[tuple[str, type]], rows: Iterable[list[Any]]) -> None:
-    """Rows of Python values, one for each of ``fields``; what is of no simple type becomes JSON text."""
+    """Write rows with a value for each of ``fields`` (name, type); in a str column other values become JSON."""
     schema = pa.schema([pa.field(name, _TYPES[kind]) for name, kind in fields])
     rows = iter(rows)
     with parquet.ParquetWriter(out, schema) as writer:
@@ -62,7 +62,7 @@ def _text(value: Any) -> str | None:
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-GROUP = 10_000  # rows of a row group that is written
+GROUP = 10_000  # rows in a row group of a written file
 
 
 _TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}

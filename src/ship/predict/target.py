@@ -1,4 +1,4 @@
-"""The files of one output."""
+"""The names of all files that belong to one output of ``absa predict``."""
 
 import glob
 import os
@@ -8,7 +8,7 @@ from .writers import FORMATS
 
 
 class Target:
-    """The files of one output, all in its folder. Outputs of one stem (a.csv, a.jsonl) share ``errors`` alone."""
+    """The files of one output, all in its folder. Outputs with one stem (a.csv, a.jsonl) share the file ``errors``."""
 
     def __init__(self, out: str) -> None:
         self.answers = Path(os.path.realpath(Path(out).expanduser()))
@@ -32,14 +32,14 @@ class Target:
         return self.journal.exists()
 
     def under_way(self) -> Path | None:
-        """Another output that is not finished and will want the same errors file."""
+        """Another output with the same errors file whose command has not finished; None if there is none."""
         for path in self._beside("*.journal"):
             if path.with_suffix("").stem == self.answers.stem and path != self.journal:
                 return path.with_suffix("")
         return None
 
     def owner_of_errors(self, source: str | None) -> Path | None:
-        """Another output, and not the input ``source``, to which the errors file that is there may belong."""
+        """Another output (not the input ``source``) to which the existing errors file may belong; or None."""
         if not self.errors.exists():
             return None
         for path in self._beside("*"):

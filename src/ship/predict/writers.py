@@ -1,4 +1,4 @@
-"""Answers as they are written: a JSON object a line, or a table with columns for every aspect.
+"""Write answers as JSON lines, one object a row, or as a table with columns for every aspect.
 
 JSONL: the row's own columns, then ``line`` (where the row stands in the input), ``aspects`` and, if asked for, ``all``,
 as :meth:`src.answers.decisions.Decisions.answers` gives them.
@@ -8,7 +8,7 @@ neutral; ``mentioned`` for an aspect that carries no sentiment; empty where the 
 ``Battery_confidence``; if asked for, ``Battery_mentioned``, ``Battery_positive``, ``Battery_negative`` and
 ``Battery_neutral``: the probabilities.
 
-The input's columns keep their names. Where one of them has the name of an answer's, the answer's gets ``_2``.
+The input's columns keep their names. If an answer's column has the name of one of them, it gets ``_2``.
 """
 
 import csv
@@ -26,7 +26,7 @@ MENTIONED = "mentioned"  # in a table: mentioned without a sentiment, as in trai
 
 
 def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
-    """A row of a JSONL file."""
+    """A line of a JSONL file: the row's cells, then ``line`` and the answer, renamed where a cell has that name."""
     row = dict(cells)
     for name, value in {"line": line, **answer}.items():
         row[free_name(name, cells)] = value
@@ -50,7 +50,7 @@ def free_name(name: str, taken: Collection[str]) -> str:
 
 
 class Table:
-    """The columns of a table of answers. ``fields``: name and type of every column that is not the input's."""
+    """The answers' columns of a table, named apart from the columns ``taken``. ``fields``: name and type of each."""
 
     def __init__(self, labels: Labels, task: str, all_aspects: bool, taken: Collection[str]) -> None:
         names: dict[str, None] = dict.fromkeys(taken)
@@ -77,7 +77,7 @@ class Table:
                     add(f"{aspect}_{column}", float)
 
     def cells(self, line: int, answer: dict[str, Any]) -> list[Any]:
-        """A row's values, one for each of ``fields``."""
+        """The values of an answer, one for each of ``fields``."""
         row: list[Any] = [line]
         for aspect in self._aspects:
             said = answer["aspects"].get(aspect)
@@ -88,9 +88,9 @@ class Table:
 
 
 def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> None:
-    """A CSV file that spreadsheets open as it is: UTF-8 with a byte order mark, without which Excel garbles Vietnamese.
+    """Write a CSV file for spreadsheets: UTF-8 with a byte order mark, without which Excel garbles Vietnamese.
 
-    Values that are no text are written as JSON writes them; a missing one leaves its cell empty.
+    Values that are no text are written as JSON; a missing value leaves its cell empty.
     """
     file = io.TextIOWrapper(out, encoding="utf-8-sig", newline="")
     writer = csv.writer(file)
@@ -100,7 +100,7 @@ def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> N
 
 
 def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
-    """Line, cells and answer of every row that waits to become a row of a table."""
+    """Line, cells and answer of every row in a partial file, from which a table is made."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for text in file:
             line, cells, answer = json.loads(text)
@@ -108,7 +108,7 @@ def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
 
 
 def column_types(path: Path) -> dict[str, type]:
-    """The columns of rows that came without a header, in the order in which they turn up, each with its type."""
+    """The columns of a partial file whose input had no header, in order of appearance, with the type of each."""
     kinds: dict[str, set[type]] = {}
     for _, cells, _ in gathered(path):
         for name, value in cells.items():
