@@ -27,7 +27,7 @@ def job(config: DictConfig) -> None:
     jobs.append(config)
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs lock their folders too
+        with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # for a sweep's jobs too
             pretrain(config)
     except (UserError, InstantiationException) as error:
         refuse(user_error(error))
@@ -116,7 +116,7 @@ def pretrain(config: DictConfig) -> None:
 
 
 def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
-    """The LightningModule and its encoder, as ``settings`` name it; sets the tokenizer on ``data``. Raises UserError."""
+    """The LightningModule and the encoder of ``settings``; sets the tokenizer on ``data``. Raises UserError."""
     from src.model.encoder import load_encoder
     from src.pretraining.masked_lm import MaskedLanguageModel, language_model
     from src.pretraining.masking import mask_of

@@ -2,7 +2,7 @@
 
 A program around Hydra's compose, with train.py's configuration and Hydra's own words for a space. Not a sweeper under
 `train.py -m`: hydra-optuna-sweeper 1.3 pins Optuna 2.10, whose database storage does not work with a current
-SQLAlchemy, so that a search would end with its process; and a sweeper only sees finished jobs, so it could not prune one.
+SQLAlchemy, so that a search would end with its process; and a sweeper sees finished jobs only, so it can prune none.
 
     python search.py sweep.dir=searches/first sweep.trials=20 model=mini     the space of conf/sweep/optuna.yaml
     python search.py sweep.dir=searches/first ...                            the same again: goes on, also after a kill

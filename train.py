@@ -141,7 +141,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
 
 def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """The checked settings as plain values, those that load_encoder takes, and why that encoder. Raises UserError."""
+    """Checked settings as plain values, load_encoder's among them apart, and why that encoder. Raises UserError."""
     from src.model.hub import choose
     from src.training.checks import ENCODER_KEYS, check_config
 
@@ -151,7 +151,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
         if HydraConfig.get().mode == RunMode.RUN:
-            sys.argv.append(f"model={name}")  # ddp's other processes must not ask the hub again: it may answer otherwise
+            sys.argv.append(f"model={name}")  # ddp's other processes must train the same encoder, so they do not ask
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}

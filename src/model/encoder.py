@@ -127,7 +127,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
         module = from_config(config.to_dict(), pooling)
         return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
     # float32 is asked for, because transformers 5 keeps the file's own type; no pooler unless it is used, because most
-    # checkpoints have none and it would be random. transformers' table of missing keys is hidden: they are checked below
+    # checkpoints have none and it would be random. Its table of missing keys is hidden: they are checked below
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:

@@ -153,8 +153,8 @@ class StopEarly(EarlyStopping):
 class SaveEvery(L.Callback):
     """Saves ``path`` every ``minutes`` minutes, within an epoch too; None leaves it to the ends of epochs.
 
-    The clock is monotonic, so setting the system's time does not matter. It saves between optimizer steps, and not after
-    an epoch's last batch: :class:`StopSafely` says why.
+    The clock is monotonic: setting the system's time does not move it. Saves between optimizer steps, and not after an
+    epoch's last batch: :class:`StopSafely` says why.
     """
 
     def __init__(self, minutes: float | None, path: str) -> None:

@@ -48,7 +48,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
-        """Raises :class:`src.model.torch_files.DamagedFile` if the file is not whole or holds more than plain values."""
+        """Raises DamagedFile if the file is not whole, or holds anything but tensors and plain values."""
         check_archive(Path(path))
         try:
             return torch.load(path, map_location="cpu", weights_only=True)

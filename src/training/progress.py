@@ -81,7 +81,7 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # "not found. Creating it."
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
-        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the folder holds this run's own files
+        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the files are this run's own
         ".*callbacks used to create the checkpoint need to be provided.*",  # judging needs none of them
         ".*The dirpath has changed from.*",  # a run that goes on in another folder keeps its own files there
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval

@@ -38,7 +38,7 @@ def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path
 def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
     """Check that ``module`` can go on from ``path``, bring its files to ``folder``, return the checkpoint to load.
 
-    If ``path`` is damaged, that is the checkpoint before it. Raises UserError if neither is whole, and if the checkpoint
+    If ``path`` is damaged, that is the checkpoint before it. Raises UserError if neither is whole, and if the whole one
     has other settings or more epochs.
     """
     path, checkpoint = open_checkpoint(path)

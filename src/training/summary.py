@@ -90,7 +90,7 @@ def _devices(name: str, trainer: L.Trainer) -> str:
 
 
 def not_visobert(encoder: Encoder, chosen: bool, why: str) -> str | None:
-    """The warning that the encoder is not pre-trained ViSoBERT; None if it is, or if the user has ``chosen`` another.
+    """The warning that the encoder is not pre-trained ViSoBERT; None if it is, or a pre-trained one is ``chosen``.
 
     ``why`` is the reason why this encoder was taken.
     """
@@ -170,7 +170,7 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 
 def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
-    """A table of split -> figure -> value: a row a figure, a column a split; for task ``absa`` also at ``threshold``."""
+    """A table of split -> figure -> value: a row a figure, a column a split; for ``absa`` also at ``threshold``."""
     columns = dict(tuned)
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}

@@ -27,9 +27,9 @@ TARGET = "_target_"
 
 
 def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
-    """Faults of the targets anywhere in a configuration, one line for each that may not be called. May raise UserError.
+    """Faults of the targets anywhere in a configuration, one line for each that may not be called.
 
-    See :func:`own_modules` for the error.
+    Raises UserError as :func:`own_modules` does.
     """
     return [
         f"{place}={name}: {found}"
