@@ -26,7 +26,7 @@ def printable(text: str) -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """The words of a text, each with the blanks after it (the first also with those before); joined, they give it."""
+    """The words of a text, each with the blanks after it (the first also with those before); joined: the text."""
     starts = [match.start() for match in WORD.finditer(text)][1:]
     return [text[i:j] for i, j in zip([0, *starts], [*starts, len(text)], strict=True)]
 

@@ -152,7 +152,7 @@ def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, 
 
 
 def average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The area under float64 [K] as a sum of steps, sum over k of (R_k - R_{k-1}) P_k, as scikit-learn computes it."""
+    """The area under a curve, float64 [K] each, as scikit-learn has it: sum over k of (R_k - R_{k-1}) P_k."""
     return float((np.diff(recall, prepend=0.0) * precision).sum())
 
 
