@@ -18,7 +18,7 @@ from src.training.scripts import user_error
 from train import plain
 
 log = logging.getLogger("pretrain")
-jobs: list[DictConfig] = []  # begun in this process
+jobs: list[DictConfig] = []  # configurations of the jobs begun in this process
 
 
 @hydra.main(config_path="conf", config_name="pretrain", version_base="1.3")
@@ -27,14 +27,14 @@ def job(config: DictConfig) -> None:
     jobs.append(config)
     folder = Path(HydraConfig.get().runtime.output_dir)
     try:
-        with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # a sweep's jobs, too
+        with alone_in(folder, config, fresh=not goes_on(config.ckpt_path, folder)):  # for a sweep's jobs too
             pretrain(config)
     except (UserError, InstantiationException) as error:
         refuse(user_error(error))
 
 
 def pretrain(config: DictConfig) -> None:
-    """From a composed configuration to the encoder's folder."""
+    """Pre-train a composed configuration; write ``encoder/`` and ``summary.json``. Raises UserError."""
     from src.pretraining.checks import check_pretraining
 
     settings, overrides = plain(config), list(HydraConfig.get().overrides.task)
@@ -116,7 +116,7 @@ def pretrain(config: DictConfig) -> None:
 
 
 def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
-    """The LightningModule over the encoder that ``settings`` name, and that encoder; ``data`` is told its tokenizer."""
+    """The LightningModule and the encoder of ``settings``; sets the tokenizer on ``data``. Raises UserError."""
     from src.model.encoder import load_encoder
     from src.pretraining.masked_lm import MaskedLanguageModel, language_model
     from src.pretraining.masking import mask_of

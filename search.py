@@ -2,7 +2,7 @@
 
 A program around Hydra's compose, with train.py's configuration and Hydra's own words for a space. Not a sweeper under
 `train.py -m`: hydra-optuna-sweeper 1.3 pins Optuna 2.10, whose database storage does not work with a current
-SQLAlchemy, so that a search would end with its process; and a sweeper hands out whole jobs, so that none is pruned.
+SQLAlchemy, so that a search would end with its process; and a sweeper sees finished jobs only, so it can prune none.
 
     python search.py sweep.dir=searches/first sweep.trials=20 model=mini     the space of conf/sweep/optuna.yaml
     python search.py sweep.dir=searches/first ...                            the same again: goes on, also after a kill
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def search(words: list[str]) -> int:
-    """Run a study's trials until there are enough; 0 if any is complete."""
+    """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
     from src.sweeps.space import from_config, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
@@ -76,7 +76,7 @@ def search(words: list[str]) -> int:
             "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
         )
     faults = []
-    for key in ("sampler", "pruner"):  # a configuration names classes, and no others
+    for key in ("sampler", "pruner"):  # a configuration may name Optuna's own classes alone
         if not str(settings[key].get("_target_")).startswith(f"optuna.{key}s."):
             faults.append(f"sweep.{key}._target_={settings[key].get('_target_')}: expected a class of optuna.{key}s")
         else:

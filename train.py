@@ -2,7 +2,7 @@
 
 import time
 
-BEGAN = time.monotonic()  # before the imports, which are most of a start
+BEGAN = time.monotonic()  # before the imports, which take most of the start-up
 
 import logging
 import math
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
 log = logging.getLogger("train")
-jobs: list[DictConfig] = []  # begun in this process
+jobs: list[DictConfig] = []  # configurations of the jobs begun in this process
 
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
@@ -52,19 +52,19 @@ def job(config: DictConfig) -> float:
     except UserError as error:
         if many:
             tell(error)
-            raise  # src.sweeps notes it, and the next job begins
+            raise  # src.sweeps records the failure, and the next job begins
         refuse(error)
 
 
 def train(overrides: Sequence[str]) -> Run:
-    """From Python, as in a notebook: what ``python train.py`` does with these overrides. Errors: those of ``call``."""
+    """Do from Python, as in a notebook, what ``python train.py`` does with ``overrides``. Raises as ``call`` does."""
     return Run(call(run_training, overrides, ROOT / "train.py"))
 
 
 def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), again: bool = False) -> float:
-    """From a composed configuration to a finished run folder; the monitored figure of its best checkpoint.
+    """Train a composed configuration; return the monitored figure of the best checkpoint. Raises UserError.
 
-    ``again``: a run that finished in this folder before is not trained again, and one that was cut off goes on.
+    ``again``: a run that is finished in this folder already is not trained again, and an unfinished one goes on.
     """
     started = BEGAN if __name__ == "__main__" and not again else time.monotonic()
     overrides = list(HydraConfig.get().overrides.task)
@@ -141,7 +141,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
 
 def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], dict[str, Any], str]:
-    """The checked settings as plain values, what of them names the encoder, and why that one."""
+    """Checked settings as plain values, load_encoder's among them apart, and why that encoder. Raises UserError."""
     from src.model.hub import choose
     from src.training.checks import ENCODER_KEYS, check_config
 
@@ -151,7 +151,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
         name, why = choose()
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
         if HydraConfig.get().mode == RunMode.RUN:
-            sys.argv.append(f"model={name}")  # the other processes of ddp must not ask again, and get another answer
+            sys.argv.append(f"model={name}")  # ddp's other processes must train the same encoder, so they do not ask
         check_config(plain(config))
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
@@ -159,7 +159,7 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
 
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":
-    """The encoder; ``data`` is told how to tokenise for it, and where and how to make its batches."""
+    """Load the encoder; set its tokenizer, packing, rank and device on ``data``. Raises UserError."""
     from src.model.encoder import load_encoder
     from src.training.devices import take_part
 
@@ -229,16 +229,16 @@ def build_trainer(settings: dict[str, Any], run: Run, more: "Sequence[L.Callback
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=watched(),
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # whatever the queue: training/ranks starts the rest
+        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # under SLURM too, Lightning starts the other processes
     )
     return trainer
 
 
 def plain(config: DictConfig) -> dict[str, Any]:
-    """The configuration as dicts, lists and numbers; what is missing is ``???``. Raises UserError."""
+    """The configuration as dicts, lists and plain values; a missing one is ``???``. Raises UserError."""
     try:
         container: dict[str, Any] = OmegaConf.to_container(config, resolve=True)  # type: ignore[assignment]
-    except OmegaConfBaseException as error:  # ${...} that names nothing
+    except OmegaConfBaseException as error:  # a ${...} that names no setting
         raise UserError(explained(error)) from None
     return container
 
@@ -251,7 +251,7 @@ def main() -> None:
 
 
 def checked_job() -> None:
-    """The job, unless the launcher that it asks for is not installed."""
+    """Run the job. Raises UserError if the launcher that it asks for is not installed."""
     check_launcher(sys.argv[1:])
     job()
 

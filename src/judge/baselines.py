@@ -1,4 +1,4 @@
-"""What a model has to beat: constant answers, and tf-idf with logistic regression."""
+"""Baselines that a model has to beat: constant answers, and tf-idf with logistic regression."""
 
 import contextlib
 import hashlib
@@ -22,24 +22,25 @@ from ..runs.run import Run
 from ..runs.summary import Summary
 
 RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
-SURE = 20.0  # logit of what the training split says always or never
+SURE = 20.0  # -SURE is the lowest log-probability, that of a class absent from training
 
 
-READING = tuple(inspect.signature(read_splits).parameters)  # the settings of the data that say what is read
+READING = tuple(inspect.signature(read_splits).parameters)  # names of the data settings that say what is read
 
 
 class Answer(NamedTuple):
-    """What somebody says of each review."""
+    """What a model or a baseline predicts for each review."""
 
     detected: np.ndarray  # bool [N, A]
     sentiment: np.ndarray  # int64 [N, A], of every aspect, detected or not
 
 
 def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Answer]:
-    """Answers that do not look at the text; ``class_counts`` int64 [A, C] are the **training** split's.
+    """Baselines that do not look at the text, by name; ``class_counts`` int64 [A, C] are the **training** split's.
 
-    ``all mentioned`` says each aspect's most frequent sentiment in training (of all aspects, where it has none there).
-    Task ``sentiment`` is told the aspects, so there it is ``most frequent sentiment`` and the only one.
+    ``all mentioned`` predicts each aspect's most frequent sentiment in training (the most frequent of all aspects, if
+    it has none there). For task ``sentiment``, whose aspects are given, this is the only baseline, named ``most
+    frequent sentiment``.
     """
     said = np.where(class_counts.any(1), class_counts.argmax(1), class_counts.sum(0).argmax())
     said = np.broadcast_to(said, predictions.mentioned.shape)
@@ -53,7 +54,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     """The answer of tf-idf with logistic regression, trained on the run's training split.
 
     Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
-    damaged file there is made again. Raises UserError where the data files are gone or hold something else.
+    damaged file there is made again. Raises UserError if the data files are gone or changed, or share no words.
     """
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
     if (kept := _read(cache, predictions.mentioned.shape)) is not None:
@@ -68,12 +69,15 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
 
 
 def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Answer:
-    """Train on ``splits.train``, tune on ``splits.val``, answer for the texts of ``predictions``."""
+    """Train on ``splits.train``, tune on ``splits.val``, answer for the texts of ``predictions``.
+
+    Raises ValueError if the training texts have no words in common.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
     train, val = splits.train, splits.val
-    few = len(train) < 100  # n-grams of one review are worth their place where there is little else
+    few = len(train) < 100  # with little data, n-grams of a single review are worth keeping
     vectors = FeatureUnion(
         [
             ("words", TfidfVectorizer(ngram_range=RECIPE["words"], min_df=1 if few else 2, sublinear_tf=True)),
@@ -128,7 +132,7 @@ def _composed(texts: Sequence[str]) -> list[str]:
 
 
 def _splits(summary: Summary, labels: Labels) -> Splits:
-    """The splits of the run, read again; UserError unless they are what the run was trained on."""
+    """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
     for name in ("train", "val", "test"):

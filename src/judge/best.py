@@ -1,4 +1,4 @@
-"""What comes after the last epoch: the best checkpoint, its decisions, its predictions and its figures."""
+"""After the last epoch: tune the best checkpoint's thresholds and temperatures, write its predictions and figures."""
 
 import logging
 from pathlib import Path
@@ -32,7 +32,8 @@ def judge_best(
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
     Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
-    ``best`` is the figure that was monitored, taken as in training: on validation, at the one threshold that is best.
+    ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best. Raises
+    UserError if there is no best checkpoint.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
@@ -69,7 +70,7 @@ def judge_best(
 
 
 def _constant(predictions: Predictions, data: AspectDataModule, task: str, monitor: str) -> float:
-    """The figure of the best answer that does not look at the text."""
+    """The highest value of the monitored figure among the constant answers."""
     gold = predictions.mentioned, predictions.sentiment
     answers = constant_answers(predictions, data.class_counts).values()
     counts = [total(tally(a.detected, a.sentiment, *gold, np.arange(C))) for a in answers]
@@ -81,8 +82,8 @@ def predict(
 ) -> Predictions:
     """The checkpoint's logits for every review of a split, in the order of its file.
 
-    In float32 whatever it was trained in: bfloat16 rounds differently in other batches, and a bundle will compute in
-    float32 too.
+    They are computed in float32 in every precision of training: bfloat16 rounds differently in other batches, and a
+    bundle computes in float32 too.
     """
     reviews = data.reviews(split)
     exact = L.Trainer(

@@ -20,7 +20,7 @@ from .evaluation import decide
 
 @dataclass
 class Candidate:
-    """A run, what it was set to, and what it says of each test review."""
+    """A run, its settings, and its predictions for each test review."""
 
     folder: Path
     summary: Summary
@@ -40,7 +40,10 @@ class Candidate:
 
 
 def find_runs(folders: Sequence[str | Path]) -> tuple[list[Path], list[Path]]:
-    """Folders of finished runs, in their numbers' order, and of unfinished ones; UserError with all that hold none."""
+    """Find the folders of finished runs, ordered by their numbers, and of unfinished ones, at any depth.
+
+    Raises UserError naming every given folder that holds no finished run.
+    """
     found: dict[Path, Path] = {}  # by real path: a run named twice is one
     unfinished: list[Path] = []
     faults = []
@@ -84,7 +87,7 @@ def read_candidate(folder: Path) -> Candidate:
 
 
 def refuse_other_tests(candidates: list[Candidate]) -> None:
-    """Raises UserError naming every run whose aspects, test file, test reviews or gold labels are not the first's."""
+    """Raise UserError naming every run whose aspects, test file, test reviews or gold labels are not the first's."""
     first, faults = candidates[0], []
     for c in candidates[1:]:
         ours, theirs = c.predictions, first.predictions

@@ -27,11 +27,11 @@ def write_card(folder: str | Path) -> Path:
 
 
 def card_of(run: Run) -> str:
-    """The model card of a finished run, in Markdown."""
+    """The model card of a finished run, in Markdown. Raises UserError as :func:`write_card`."""
     summary = run.read_summary()
     split = "test" if "test" in summary["figures"] else "val"
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
-    environment = Environment(  # Markdown, so what is not ours is escaped by the filter `plain`
+    environment = Environment(  # autoescape is for HTML; in Markdown the filter `plain` escapes foreign text
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,
         undefined=StrictUndefined,
@@ -96,7 +96,7 @@ def dataset(summary: Summary) -> str:
 
 
 def plain(value: object) -> str:
-    """Text that Markdown takes for nothing but text, in a table's cell too."""
+    """``value`` escaped so that Markdown shows it as plain text, in a table's cell too."""
     text = " ".join(printable(str(value)).split())
     for letter in "\\`*_[]<>|#~$":
         text = text.replace(letter, {"<": "&lt;", ">": "&gt;"}.get(letter, "\\" + letter))
@@ -104,7 +104,7 @@ def plain(value: object) -> str:
 
 
 def code(value: object) -> str:
-    """Text as inline code, in a table's cell too."""
+    """``value`` as inline code, in a table's cell too."""
     text = " ".join(printable(str(value)).split()).replace("|", "\\|")
     longest = max((len(run) for run in _runs(text)), default=0)
     fence, space = "`" * (longest + 1), " " * bool(longest)

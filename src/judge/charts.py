@@ -83,7 +83,7 @@ def precision_recall(
     half: tuple[float, float] | None,
     title: str,
 ) -> Markup:
-    """Precision over recall; the points of the ``chosen`` threshold and of 0.5 are (precision, recall)."""
+    """Precision over recall, float [K] each; ``chosen`` and ``half``: (precision, recall) at the threshold, at 0.5."""
     height = 230
     x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM, TOP)
     body = frame(x, y, height, "recall", "precision")

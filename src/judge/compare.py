@@ -18,11 +18,14 @@ from .evaluation import SEED
 from .intervals import DRAWS, bootstrap, interval, p_value
 from .text import comparison_text
 
-SHOWN = 10  # reviews told of each kind of change
+SHOWN = 10  # reviews printed of each kind of change
 
 
 def compare_runs(folders: Sequence[str | Path], by: str | None = None) -> str:
-    """The leaderboard of some runs, or of a multirun's folder, best first; ready to print. Errors as below."""
+    """The leaderboard of some runs, or of a multirun's folder, best first; ready to print.
+
+    Raises UserError as :func:`comparison`.
+    """
     result, candidates = _compare(folders, by)
     changes = _told(result, candidates) if len(result["rows"]) == 2 else []
     return comparison_text(result, by, changes)
@@ -31,9 +34,10 @@ def compare_runs(folders: Sequence[str | Path], by: str | None = None) -> str:
 def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS) -> Comparison:
     """Compare runs on their common test set; those that differ in nothing but setting ``by`` (``seed``) make one row.
 
-    Each folder is a run, or holds runs at any depth. Differences are of means over a row's runs, their intervals and
-    p-values by a paired bootstrap over reviews: chance of the test set, not of the seed. p-values are not corrected for
-    the number of rows. Raises UserError for folders without runs, other test sets or aspects, and an unknown ``by``.
+    Each folder is a run, or holds runs at any depth. A difference is that of two rows' means; its interval and p-value
+    come from a paired bootstrap over reviews, so they measure the chance of the test set, not of the seed. p-values
+    are not corrected for the number of rows. Raises UserError for folders without runs, other test sets or aspects, and
+    an unknown ``by``.
     """
     return _compare(folders, by, draws)[0]
 
@@ -86,7 +90,10 @@ def _compare(
 
 
 def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:
-    """The runs of each row: positions of those that differ in nothing but ``by``, or each for itself."""
+    """For each row the positions of its runs: runs that differ in nothing but ``by``, or one run if that is None.
+
+    Raises UserError if no run has the setting ``by``.
+    """
     if by is None:
         return [[i] for i in range(len(candidates))]
     known = sorted({key for c in candidates for key in c.settings})
@@ -103,7 +110,7 @@ def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:
 
 
 def _is(key: str, setting: str) -> bool:
-    """``data.seed`` is ``seed`` too: the one is made from the other."""
+    """Whether ``key`` is ``setting`` or a copy of it in a group, as ``data.seed`` is of ``seed``."""
     return key == setting or key.endswith("." + setting)
 
 

@@ -1,10 +1,10 @@
-"""What judging gives, as plain data: printed by :mod:`src.judge.text`, drawn by the report, read by the model card."""
+"""What judging returns, plain data: printed by :mod:`src.judge.text`, drawn by the report, read by the model card."""
 
 from typing import Any, TypedDict
 
 from ..runs.summary import Confusion, Cuts, Temperatures
 
-Numbers = dict[str, float | None]  # figure -> value; None where an answer has nothing to say to it
+Numbers = dict[str, float | None]  # figure -> value; None if it is not defined for the answer
 Intervals = dict[str, list[float]]  # figure -> [low, high], of the model
 
 
@@ -16,13 +16,13 @@ class Measured(TypedDict):
 
 
 class Section(Measured):
-    """Figures over some of the reviews; how many those are."""
+    """Figures over a subset of the reviews, and the size of the subset."""
 
     reviews: int
 
 
 class ProtocolFigures(Measured):
-    """Under a published protocol of UIT-ViSFD."""
+    """Figures under a published protocol of UIT-ViSFD."""
 
     words: str
     published: dict[str, float]
@@ -30,7 +30,7 @@ class ProtocolFigures(Measured):
 
 
 class CalibrationFigures(TypedDict):
-    """The temperatures, and reliability by head without and with them."""
+    """The temperatures, and the reliability of each head without and with them."""
 
     temperatures: Temperatures
     before: dict[str, dict[str, Any]]  # as src.answers.calibration.reliability gives them
@@ -46,7 +46,7 @@ class Bootstrap(TypedDict):
 
 
 class Evaluation(TypedDict):
-    """A run judged by its predictions: every figure, its interval, and the same figure of what is beside it."""
+    """A run judged by its predictions: every figure, its interval, and the same figure of every baseline."""
 
     run: str
     task: str
@@ -78,7 +78,7 @@ class Difference(TypedDict):
 
 
 class Changes(TypedDict):
-    """Rows of reviews that the best row of a comparison has right and this one wrong, and the other way round."""
+    """Indices of reviews: ``lost`` are right in the best row of a comparison and wrong here, ``gained`` the reverse."""
 
     lost: list[int]
     gained: list[int]

@@ -1,4 +1,4 @@
-"""A run judged by its predictions: every figure, its interval, and the same figure of what is beside it."""
+"""Judge a run by its predictions: every figure, its interval, and the same figure of every baseline."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -22,7 +22,7 @@ from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
 MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"
-SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that an answer has nothing to say to
+SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that are not defined for a baseline
 
 
 class Decisions(NamedTuple):
@@ -34,10 +34,11 @@ class Decisions(NamedTuple):
 
 
 def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: str | None = None) -> str:
-    """The tables for a run's test predictions, or for another predictions ``file`` of its; ready to print.
+    """The tables for a run's test predictions, or for another predictions ``file`` of the run; ready to print.
 
-    A run without a test split is judged on validation, and told so. Raises UserError for what is no finished run, has
-    no predictions, other aspects or no labels, and for a ``protocol`` that does not fit.
+    A run without a test split is judged on validation, which a note says. Raises UserError if the folder is no finished
+    run, if the predictions are missing or have other aspects or no labels, and if ``protocol`` is unknown or for other
+    data.
     """
     run = Run(folder)
     summary = run.read_summary()
@@ -47,7 +48,7 @@ def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: s
 
 
 def evaluate_predictions(run: Run, predictions: Predictions, split: str, protocol: str | None = None) -> str:
-    """The tables for any predictions of a run's model; ``split`` is the name they go by. UserError as above."""
+    """The tables for any predictions of a run's model; ``split`` names them. Raises UserError as evaluate_run."""
     if protocol is not None:
         protocol_named(protocol, run.labels)
     return evaluation_text(evaluation(run, predictions, split), protocol)
@@ -116,7 +117,10 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
 
 
 def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
-    """Thresholds and temperatures of a run, from its summary; of one that has none there, from its validation split."""
+    """Thresholds and temperatures of a run: from its summary, else tuned on its validation predictions.
+
+    A run with neither gets thresholds of 0.5 and no calibration, which a note says.
+    """
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
         return Decisions(*stored, [])
@@ -128,7 +132,7 @@ def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
 
 
 def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of a run and ``neutral_f1``, the F1 of neutral on gold pairs; float or [draws]."""
+    """The figures of ``counts`` and ``neutral_f1``, the F1 of neutral on gold pairs; each float, or float [draws]."""
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
     hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
     return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}

@@ -26,11 +26,11 @@ def printable(text: str) -> str:
 
 
 def pieces(text: str) -> list[str]:
-    """The words of a text, each with the blanks that follow it (the first with those before it): together, the text."""
+    """The words of a text, each with the blanks after it (the first also with those before); joined: the text."""
     starts = [match.start() for match in WORD.finditer(text)][1:]
     return [text[i:j] for i, j in zip([0, *starts], [*starts, len(text)], strict=True)]
 
 
 def policy_hash(text: str) -> str:
-    """What a Content-Security-Policy calls an inline style or script by."""
+    """The hash by which a Content-Security-Policy allows an inline style or script."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -39,7 +39,11 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predictions:
-    """What ``predict_step`` gave for the batches of a split, put into the order of its reviews."""
+    """Join what ``predict_step`` returned for the batches of a split, in the order of ``reviews``.
+
+    Each batch has ``row`` int64 [B], the reviews' positions, and logits ``sentiment`` float32 [B, A, C] and, for task
+    ``absa``, ``mentioned`` float32 [B, A].
+    """
     order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
     logits = {
         head: np.concatenate([batch[head].numpy() for batch in batches])[order] for head in batches[0] if head != "row"
@@ -53,14 +57,15 @@ def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predicti
 def load_best(run: Run) -> AspectSentimentModule:
     """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none, or no whole one.
 
-    A file from elsewhere may claim any size of itself: what it claims is held against the file before it takes memory.
+    A file from elsewhere may describe a model of any size, so that size is compared with the file's before the model
+    takes memory.
     """
     if not run.best.is_file():
         raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
     settings = AtomicCheckpointIO().load_checkpoint(run.best).get("hyper_parameters", {})
     try:
         claimed = bytes_of(settings["encoder_config"], lambda: AspectSentimentModule(**settings))
-    except Exception as error:  # settings that are anything
+    except Exception as error:  # the settings may be anything
         raise DamagedFile(f"{run.best}: describes no model of this project ({type(error).__name__})") from error
     if claimed > run.best.stat().st_size:
         raise DamagedFile(f"{run.best}: describes a model of {claimed:,} bytes, and has not so many")
@@ -86,7 +91,10 @@ def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
 
 
 def over_torch(module: AspectSentimentModule) -> Model:
-    """The module on the processor as what a :class:`src.answers.predictor.Predictor` computes with."""
+    """The module as the function that a Predictor calls, on the processor: ids, mask int64 [B, T] -> head -> logits.
+
+    The logits are float32, ``sentiment`` [B, A, C] and, for task ``absa``, ``mentioned`` [B, A].
+    """
 
     def model(ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""What chance alone would change: bootstrap over reviews (Efron 1979), seeded, by one matrix product."""
+"""Intervals and p-values by a seeded bootstrap over reviews (Efron 1979), computed as a matrix product."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -9,15 +9,14 @@ from ..answers.figures import Counts
 
 DRAWS = 1000
 LEVEL = 0.95
-CELLS = 8_000_000  # of a matrix of weights, 64 MB
+CELLS = 8_000_000  # of a matrix of how often each draw has each review, at most: 64 MB
 
 
 def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list[Counts]:
     """Counts over ``draws`` samples with replacement of the same reviews for all of ``each``: float32 [draws, ...].
 
     ``each`` holds per-review counts [N, ...] (:func:`src.answers.figures.per_review`) of one or several runs. Reviews
-    that add the same to all counts are drawn together, in an order of their own: the draws do not depend on that of
-    the rows.
+    with equal counts are grouped, and the groups are sorted, so the draws do not depend on the order of the reviews.
     """
     flat = [getattr(counts, f.name).reshape(len(counts.mentioned_hit), -1) for counts in each for f in fields(Counts)]
     kinds, size = _distinct(np.concatenate(flat, 1).astype(np.uint8))
@@ -37,16 +36,16 @@ def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list
 
 
 def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
-    """Percentile interval of [draws] values."""
+    """Percentile interval (low, high) of ``values``, float [draws]."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
 def p_value(difference: float, values: np.ndarray) -> float:
-    """Two-sided p-value of a paired ``difference``, from its bootstrap [draws] values.
+    """Two-sided p-value of a paired ``difference``, from its bootstrap ``values``, float [draws].
 
-    The share of draws that stray from the difference by as much as it is from 0, the difference itself counted as a
-    draw, so never 0 (Berg-Kirkpatrick et al. 2012, section 2.1, both sides).
+    It is the share of draws at least as far from the difference as the difference is from 0. The difference itself
+    counts as a draw, so the p-value is never 0 (Berg-Kirkpatrick et al. 2012, section 2.1, both sides).
     """
     strays = np.abs(values - difference) >= abs(difference) - 1e-12
     return float((1 + strays.sum()) / (1 + len(values)))
@@ -55,6 +54,6 @@ def p_value(difference: float, values: np.ndarray) -> float:
 def _distinct(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct rows, sorted, and how often each occurs. uint8 [N, D] -> uint8 [K, D], int64 [K]."""
     packed = np.ascontiguousarray(np.packbits(rows, axis=1))
-    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()  # a row as one value: sorts 50 times faster
+    keys = packed.view(np.dtype((np.void, packed.shape[1]))).ravel()  # rows as single values sort 50 times faster
     _, first, size = np.unique(keys, return_index=True, return_counts=True)
     return rows[first], size

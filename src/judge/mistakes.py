@@ -1,4 +1,4 @@
-"""What a model got wrong, mistake by mistake, and which of it looks like an error of the labels."""
+"""The errors of a model, one by one, and those that look like errors of the labels."""
 
 import csv
 import io
@@ -76,7 +76,7 @@ def find_mistakes(
 
 
 def taking_turns(mistakes: Sequence[Mistake]) -> list[int]:
-    """Positions of the mistakes, so that every aspect and kind has its most confident ones early."""
+    """Positions of the mistakes: first of every aspect and kind its most confident one, then the second of each, ..."""
     seen: dict[tuple[int, str], int] = {}
     turns = []
     for m in mistakes:
@@ -86,9 +86,9 @@ def taking_turns(mistakes: Sequence[Mistake]) -> list[int]:
 
 
 def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels) -> int:
-    """Write the suspected label errors as CSV for a spreadsheet, the least likely label first; how many there are.
+    """Write the suspected label errors as CSV for a spreadsheet, the least likely label first; return their number.
 
-    The column ``verdict`` is empty: for whoever reviews them.
+    The column ``verdict`` is left empty for whoever reviews the labels.
     """
     suspects = ranked_suspects(mistakes)
     table = io.StringIO()
@@ -99,7 +99,7 @@ def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predict
         cells = [predictions.ids[m.row], aspect, m.kind, m.gold, m.said]
         numbers = [f"{m.confidence:.4f}", f"{m.gold_confidence:.4f}", ""]
         writer.writerow([*map(harmless, cells), *numbers, harmless(text)])
-    write_whole(path, "\ufeff" + table.getvalue())  # spreadsheets take a CSV without the mark for the local encoding
+    write_whole(path, "\ufeff" + table.getvalue())  # without a byte order mark spreadsheets assume the local encoding
     return len(suspects)
 
 
@@ -109,7 +109,7 @@ def ranked_suspects(mistakes: Sequence[Mistake]) -> list[Mistake]:
 
 
 def harmless(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula: with ``'`` before it where it could."""
+    """``cell``, with ``'`` before it if a spreadsheet could take it for a formula."""
     cell = cell.replace("\0", "\ufffd")
     first = cell.lstrip(" \u00a0\u200b\ufeff")  # blanks that a spreadsheet may drop
     return f"'{cell}" if first.startswith(FORMULA) else cell

@@ -1,4 +1,4 @@
-"""What the report's page shows, worked out of a run: plain data for its template."""
+"""Compute what the report shows of a run, as plain data for its template."""
 
 import csv
 import math
@@ -71,12 +71,12 @@ def learning(folder: Path, summary: Summary, task: str) -> dict[str, Any] | None
     watched = series.get(summary.get("monitor", ""), {})
     best = max(sorted(watched), key=watched.__getitem__) if watched else None
     if best is not None and not math.isclose(watched[best], summary.get("best", math.nan), abs_tol=0.01):
-        best = None  # of an epoch before a resume elsewhere, which these curves do not show
+        best = None  # the best epoch was trained in another folder, whose curves are not here
     return {"losses": losses, "figures": figures, "best": best, **found} if losses or figures else None
 
 
 def findings(summary: Summary) -> dict[str, Any]:
-    """What the data check found, per split and between splits; what there is none of is left out."""
+    """What the data check found, per split and between splits; kinds of findings without a case are left out."""
     data: Mapping[str, Any] = summary["data"]
     splits = []
     for name, split in data.get("splits", {}).items():
@@ -104,7 +104,10 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
 def error_data(
     mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, weights: Mapping[int, np.ndarray]
 ) -> dict[str, Any]:
-    """The mistakes as the page's script reads them: reviews once each, as words; shades -4 to 4 of each word."""
+    """The mistakes as the page's script reads them: each review once, as words, and a shade of -4 to 4 for each word.
+
+    ``weights`` has float64 [words] by the position of a mistake; a mistake without them gets no shades.
+    """
     place: dict[int, int] = {}
     reviews: list[dict[str, Any]] = []
     errors = []
@@ -138,7 +141,7 @@ def _review(name: str, text: str) -> dict[str, Any]:
 
 
 def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """(precision, recall), float64 [K], one for every way to cut ``scores`` [N], from the highest cut down.
+    """(precision, recall), float64 [K] each: K distinct thresholds on ``scores`` float [N], from the highest down.
 
     ``gold`` bool [N] with at least one True.
     """
@@ -149,12 +152,12 @@ def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, 
 
 
 def average_precision(precision: np.ndarray, recall: np.ndarray) -> float:
-    """The area as a sum of steps, sum over k of (R_k - R_{k-1}) P_k, as scikit-learn's average_precision_score."""
+    """The area under a curve, float64 [K] each, as scikit-learn has it: sum over k of (R_k - R_{k-1}) P_k."""
     return float((np.diff(recall, prepend=0.0) * precision).sum())
 
 
 def thinned(precision: np.ndarray, recall: np.ndarray, most: int = 120) -> tuple[np.ndarray, np.ndarray]:
-    """At most about ``most`` points of a curve, evenly spread along it, both ends kept."""
+    """A curve float64 [K] reduced to some ``most`` points, evenly spread along it; both ends are kept."""
     if len(recall) <= most:
         return precision, recall
     way = np.concatenate([[0.0], np.cumsum(np.hypot(np.diff(precision), np.diff(recall)))])
@@ -163,9 +166,9 @@ def thinned(precision: np.ndarray, recall: np.ndarray, most: int = 120) -> tuple
 
 
 def learning_curves(folder: Path) -> dict[str, Any]:
-    """``{"series": {column: {epoch: value}}, "resumed": [epochs]}`` from RUN/metrics.csv and those of before a resume.
+    """``{"series": {column: {epoch: value}}, "resumed": [epochs]}`` from RUN/metrics.csv and, resumed, metrics.N.csv.
 
-    Epochs count from 1. An epoch that a resumed training ran again counts as it ran last.
+    Epochs count from 1. Of an epoch that a resumed training ran again, the last values count.
     """
     earlier = sorted(
         folder.glob("metrics.*.csv"), key=lambda p: int(p.suffixes[0][1:]) if p.suffixes[0][1:].isdigit() else 0
@@ -184,7 +187,7 @@ def learning_curves(folder: Path) -> dict[str, Any]:
                     continue
                 if first is None:
                     first = epoch
-                    if epoch == 1:  # begun anew in this folder: what came before is another training
+                    if epoch == 1:  # training began anew in this folder: earlier files are of another one
                         series.clear()
                         resumed.clear()
                 for column, cell in row.items():

@@ -1,4 +1,4 @@
-"""The ways in which figures on UIT-ViSFD were published, so that ours can stand beside them."""
+"""The protocols under which figures on UIT-ViSFD were published, so that this project's can be compared with them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -28,7 +28,7 @@ VISFD = frozenset(
 
 @dataclass(frozen=True)
 class Protocol:
-    """What is averaged over what, and who published so. ``published`` holds F1 by figure."""
+    """How figures are averaged, over which aspects, and who published them. ``published`` holds F1 by figure."""
 
     words: str
     without: frozenset[str] = frozenset()  # aspects that are left out
@@ -49,7 +49,7 @@ PROTOCOLS = {
 
 
 def protocol_named(name: str, labels: Labels) -> Protocol:
-    """Raises UserError for a name that is none, or other aspects than UIT-ViSFD's."""
+    """The protocol ``name``. Raises UserError if there is none, or if the aspects are not UIT-ViSFD's."""
     if name not in PROTOCOLS:
         raise UserError(
             f"--protocol {quoted(name)} is not one of {listed(tuple(PROTOCOLS))}{did_you_mean(name, tuple(PROTOCOLS))}"
@@ -62,7 +62,7 @@ def protocol_named(name: str, labels: Labels) -> Protocol:
 
 
 def fits(labels: Labels) -> bool:
-    """Are these the aspects of UIT-ViSFD, which all protocols are for?"""
+    """Whether these are the aspects of UIT-ViSFD, which all protocols are for."""
     return set(labels.aspects) == VISFD
 
 

@@ -1,4 +1,4 @@
-"""The report: one HTML file that shows all of a run, without anything from outside it."""
+"""The report: one HTML file that shows all of a run and loads nothing from elsewhere."""
 
 import time
 from collections.abc import Sequence
@@ -26,9 +26,9 @@ TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
-SECONDS = 95.0  # for all but writing the page: colouring the words gets what is left of it ...
-LEAST, MOST = 10.0, 70.0  # ... but at least and at most so many
-MOST_REVIEWS = 400  # whose words are coloured
+SECONDS = 95.0  # for everything but writing the page; colouring the words gets the seconds that are left of them
+LEAST, MOST = 10.0, 70.0  # seconds that colouring gets at least and at most
+MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
 
 def write_report(folder: str | Path) -> Path:
@@ -46,7 +46,7 @@ def write_report(folder: str | Path) -> Path:
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
     seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
-    with ThreadPoolExecutor(1) as background:  # tf-idf trains there, while the words of the errors are coloured
+    with ThreadPoolExecutor(1) as background:  # trains tf-idf while the words of the errors are coloured
         evaluating = background.submit(evaluation, run, predictions, split)
         weights, notes = _weights(run, predictions.texts, shown, seconds)
         judged = evaluating.result()
@@ -83,7 +83,7 @@ def write_report(folder: str | Path) -> Path:
 
 
 def render(context: dict[str, Any]) -> str:
-    """The page, everything in it escaped, with the one style and script that its policy allows, by their hashes."""
+    """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
     environment = Environment(
         loader=FileSystemLoader(TEMPLATES),
         autoescape=True,
@@ -102,13 +102,13 @@ def render(context: dict[str, Any]) -> str:
 def _weights(
     run: Run, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
 ) -> tuple[dict[int, np.ndarray], list[str]]:
-    """What each word weighs, float64 [words], by the mistake's position, and what a reader should know of it.
+    """The weight of each word, float64 [words], by the mistake's position, and notes for the reader.
 
     The words are explained as the service explains them, every aspect and kind in turn, until ``seconds`` are over.
     """
     import torch
 
-    from .inference import load_run  # brings torch
+    from .inference import load_run  # imports torch
 
     if not mistakes:
         return {}, []

@@ -14,7 +14,7 @@ HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
 
 
 def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
-    """All tables of an evaluation (its layout: :mod:`src.judge.contracts`); of the protocols the one asked for."""
+    """All tables of an evaluation (its layout: :mod:`src.judge.contracts`), with ``protocol`` if it is given."""
     e = evaluation
     mixed = e["mixed"]["reviews"]
     parts = [
@@ -35,7 +35,7 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
 
 
 def between(interval: Sequence[float]) -> str:
-    """``0.720 to 0.747``."""
+    """An interval as ``0.720 to 0.747``."""
     return f"{interval[0]:.3f} to {interval[1]:.3f}"
 
 

@@ -36,7 +36,7 @@ SPLITS = {"test": "test", "val": "validation"}
 
 
 def other_encoder(summary: Summary) -> str | None:
-    """The sentence that the encoder is the small one, or not a pre-trained one, where that is so."""
+    """A warning sentence if the encoder is the small one or not pre-trained, else None."""
     encoder = summary.get("encoder", {})
     if encoder.get("pretrained", True) and encoder.get("name") != "mini":
         return None
@@ -48,13 +48,13 @@ def other_encoder(summary: Summary) -> str | None:
 
 
 def command(summary: Summary) -> str:
-    """What one types to train such a run again."""
+    """The command that trains such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
     return pasted(["python", "train.py", *overrides])
 
 
 def facts(summary: Summary) -> dict[str, str]:
-    """What was trained, on what, for how long: those facts that the summary has."""
+    """What was trained, on what, for how long: name -> words, for the facts that the summary has."""
     encoder, epochs, seconds = summary.get("encoder"), summary.get("epochs"), summary.get("seconds", {})
     loss, environment = summary.get("loss", {}), summary.get("environment", {})
     told = {
@@ -76,7 +76,7 @@ TASKS = {"absa": "absa: detect the aspects, say their sentiments", "sentiment": 
 
 
 def versions(summary: Summary) -> dict[str, str]:
-    """Python, platform and packages that the figures were made with."""
+    """Versions of Python, platform and packages with which the figures were made."""
     environment = summary.get("environment", {})
     if not environment:
         return {}
@@ -104,7 +104,7 @@ def _duration(seconds: float) -> str:
 
 
 def _loss(loss: Mapping[str, Any]) -> str:
-    """As the loss described itself; by its settings where the run is of before it did."""
+    """The loss's own description; for older runs, which have none, its settings."""
     known = {k: v for k, v in loss.items() if k not in ("_target_", "alpha", "alpha_setting")}
     by_settings = f"{loss['_target_'].rpartition('.')[2]}({', '.join(f'{k}={v}' for k, v in known.items())})"
     return str(loss.get("description", by_settings))

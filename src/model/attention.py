@@ -1,9 +1,9 @@
-"""Self-attention for training on short reviews, packed or padded. transformers knows the two kinds by their names.
+"""Two attention functions for short reviews, packed or padded, registered with transformers under their names.
 
-:data:`PLAIN`, for a processor: matrix products, as the backward pass of the fused kernel is several times slower there
-on short reviews; it drops attention weights by :func:`src.model.dropout.dropout`. :data:`VARLEN`, for a GPU: the kernel
-that takes packed rows as they are (torch's ``varlen_attn``) where the GPU has it and no attention weights are dropped,
-else the fused one over a padded grid.
+:data:`PLAIN`, for a processor, uses matrix products, because the backward pass of the fused kernel is several times
+slower there on short reviews; it drops attention weights by :func:`src.model.dropout.dropout`. :data:`VARLEN`, for a
+GPU, uses the kernel that takes packed rows as they are (torch's ``varlen_attn``) if the GPU has it and no attention
+weights are dropped, else the fused kernel over a padded grid.
 """
 
 from collections.abc import Callable
@@ -34,15 +34,15 @@ def packed_states(encoder: Any, input_ids: Tensor, packing: Packing) -> Tensor:
 
     [B, 1, H] where the encoder keeps the first token alone (:mod:`src.model.last_layer`).
 
-    Those of padding mean nothing. Raises ValueError if the encoder's attention does not know packed rows: others attend
-    from one review to the next, without a word.
+    The states at padding positions are undefined. Raises ValueError for an encoder with another attention: it would
+    attend from one review of the packed row to the next, and no error would show it.
     """
     if encoder.config._attn_implementation not in (PLAIN, VARLEN):
         raise ValueError(f"attention {encoder.config._attn_implementation!r} does not know packed rows")
     output = encoder(
         input_ids=input_ids.flatten()[packing.grid.cells].unsqueeze(0),
         position_ids=(packing.positions + encoder.config.pad_token_id).unsqueeze(0),
-        attention_mask=packing.grid.masks[0],  # four dimensions: transformers hands it through to attention as it is
+        attention_mask=packing.grid.masks[0],  # transformers passes a mask of four dimensions on unchanged
         packing=packing,
     )
     states: Tensor = output.last_hidden_state
@@ -68,7 +68,7 @@ def plain_attention(
     drops = partial(drop, p=dropout, training=module.training)
     if packing is None:
         return _weigh(query, key, value, attention_mask, scale, drops).contiguous(), None
-    # compiled: one grid, or every number of tiles would be compiled anew
+    # torch.compile gets the single grid: it would compile the function again for every number of tiles
     grid = packing.grid if torch.compiler.is_compiling() else packing.tiles
     tiles = zip(*(_tiles(x, grid) for x in (query, key, value)), grid.masks, strict=True)
     said = [_weigh(q, k, v, mask, scale, drops) for q, k, v, mask in tiles]
@@ -78,9 +78,9 @@ def plain_attention(
 def _weigh(
     query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, scale: float, drops: Callable[[Tensor], Tensor]
 ) -> Tensor:
-    """[B, heads, T, d] three times, mask [B, 1, 1 or T, T] -> [B, T, heads, d]"""
+    """``query``, ``key``, ``value`` [B, heads, T, d], additive mask [B, 1, 1 or T, T] -> [B, T, heads, d]."""
     weights = query * scale @ key.transpose(2, 3)
-    # in float32, whatever the rest is in: exact where it matters, and twice as fast there as in bfloat16
+    # the softmax runs in float32 in every precision: bfloat16 would round the weights, and takes twice as long here
     weights = weights.float() if mask is None else weights + mask.float()
     return (drops(torch.softmax(weights, -1).to(value.dtype)) @ value).transpose(1, 2)
 
@@ -96,9 +96,9 @@ def varlen_attention(
     packing: Packing | None = None,
     **given: Any,
 ) -> tuple[Tensor, None]:
-    """Shapes as in :func:`plain_attention`. The kernel for packed rows cannot drop attention weights.
+    """Shapes as in :func:`plain_attention`.
 
-    So it is taken where none are to be dropped: elsewhere, and in training where ``dropout`` is 0.
+    The kernel for packed rows cannot drop attention weights, so it serves evaluation, and training if ``dropout`` is 0.
     """
     if packing is None:
         out, _ = sdpa_attention_forward(module, query, key, value, attention_mask, dropout, scaling, **given)
@@ -115,7 +115,7 @@ def varlen_attention(
 
 
 def takes_packed(query: Tensor) -> bool:
-    """Whether the kernel for packed rows runs on such a tensor: flash attention, so 16 bits and Ampere or newer."""
+    """Whether flash attention takes ``query`` [..., d]: 16-bit floats, Ampere or newer, d a multiple of 8 up to 256."""
     if varlen_attn is None or query.device.type != "cuda" or query.dtype not in (torch.bfloat16, torch.float16):
         return False
     if query.size(-1) % 8 or query.size(-1) > 256:
@@ -124,7 +124,7 @@ def takes_packed(query: Tensor) -> bool:
 
 
 def _tiles(x: Tensor, grid: Grid) -> list[Tensor]:
-    """[1, heads, N, d] -> each tile [B, heads, T, d]"""
+    """A packed row [1, heads, N, d] -> its tiles, each [B, heads, T, d]."""
     return [tile.transpose(1, 2) for tile in pad(x.squeeze(0).transpose(0, 1), grid)]
 
 

@@ -39,7 +39,7 @@ class AspectClassifier(nn.Module):
         if pooling in ("cls", "pooler"):
             keep_first_token(encoder)
         width = encoder.config.hidden_size
-        # zero: attention begins as the mean
+        # queries of zero: the attention begins as the mean over tokens
         self.queries = nn.Parameter(torch.zeros(aspects, width)) if pooling == "label" else None
         self.trunk = nn.Sequential(nn.Linear(width, head_width), nn.ReLU(), nn.Dropout(dropout))
         self.sentiment = nn.Linear(head_width, aspects * C)
@@ -47,9 +47,9 @@ class AspectClassifier(nn.Module):
         replace_dropout(self)
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, packing: Packing | None = None) -> dict[str, Tensor]:
-        """int64 [B, T] twice -> ``sentiment`` logits [B, A, C] and, where it detects, ``mentioned`` logits [B, A].
+        """Ids and mask int64 [B, T] -> logits ``sentiment`` [B, A, C] and, with ``detect``, ``mentioned`` [B, A].
 
-        With the ``packing`` of the batch the encoder computes no padding; the logits are the same.
+        Given the batch's ``packing`` the encoder skips the padding positions; the logits are the same.
         """
         if packing is None:
             hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
@@ -64,7 +64,8 @@ class AspectClassifier(nn.Module):
     def start_at(self, shares: Tensor) -> None:
         """Set the detection biases to the log odds of each aspect's share of the reviews, float [A].
 
-        A rare aspect is then not first unlearned from one half (the prior of Lin et al. 2017, section 3.3).
+        Otherwise every aspect starts at probability 0.5, and training must first unlearn that for the rare ones (the
+        prior of Lin et al. 2017, section 3.3).
         """
         if self.mentioned is not None:
             with torch.no_grad():
@@ -83,15 +84,15 @@ class AspectClassifier(nn.Module):
         return (hidden * weight).sum(1) / weight.sum(1)
 
     def _outputs(self, layer: nn.Linear, features: Tensor) -> Tensor:
-        """``layer`` over [B, W]; over [B, A, W] each aspect's own rows of it over the aspect's own features."""
+        """``layer`` applied to [B, W]; to [B, A, W], each aspect's rows of ``layer`` to that aspect's features."""
         if self.queries is None:
             said: Tensor = layer(features)
             return said
         weight = layer.weight.view(self.aspects, -1, features.size(-1)).to(features.dtype)  # [A, outputs, W]
-        # a product, as an exported einsum turns the weights around for every review: a twentieth of its time
+        # matmul, because an exported einsum transposes the weights for every review: a twentieth of the review's time
         return (features.unsqueeze(-2) @ weight.mT).flatten(1) + layer.bias  # [B, A, 1, W] @ [A, W, outputs]
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Trainable numbers, each counted once."""
+    """The number of trainable parameters; shared ones count once."""
     return sum(p.numel() for p in module.parameters() if p.requires_grad)

@@ -1,7 +1,7 @@
 """Dropout that draws its random numbers four at a time on a processor.
 
-torch draws one number an element there, on one thread: a sixth of a small encoder's step in bfloat16. One 64-bit draw
-holds four 16-bit numbers, which decide four elements; probabilities are met to 1 / 65,536.
+On a processor torch draws one number for each element, on one thread: a sixth of a small encoder's step in bfloat16.
+Here one 64-bit draw holds four 16-bit numbers, which decide four elements; the rate is exact to 1 / 65,536.
 """
 
 import torch
@@ -11,13 +11,16 @@ STEPS = 2**16  # values of a 16-bit number
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
-    """As :func:`torch.nn.functional.dropout`, from the same generator but other numbers of it; float [...] -> [...]."""
+    """As :func:`torch.nn.functional.dropout`, from the same generator, but dropping other elements.
+
+    Float [...] -> the same shape and dtype.
+    """
     dropped = round(p * STEPS)  # of every 65,536 elements
-    # the compiler does not know such draws, and draws its own in parallel
+    # torch.compile cannot trace these draws, and the dropout that it makes runs in parallel already
     if not training or dropped == 0 or x.device.type != "cpu" or dropped >= STEPS or torch.compiler.is_compiling():
         return nn.functional.dropout(x, p, training)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
-    kept = torch.empty_like(x)  # written at once in its own type: booleans in between take twice the time
+    kept = torch.empty_like(x)  # compare straight into x's dtype: a boolean mask in between takes twice the time
     torch.ge(draws[: x.numel()].view(x.shape), dropped - STEPS // 2, out=kept)
     return x * kept.mul_(STEPS / (STEPS - dropped))
 

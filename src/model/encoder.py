@@ -1,4 +1,4 @@
-"""The encoder: from a folder or at random from a configuration, with its tokenizer."""
+"""The encoder with its tokenizer: published weights from a folder, or random weights from a configuration."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -20,11 +20,11 @@ from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 from .hub import locate
 from .torch_files import check_weights
 
-ENOUGH = 100_000  # reviews that a tokenizer is made from
+ENOUGH = 100_000  # texts that a tokenizer is trained on, at most
 POSITIONS = 512  # tokens that the small encoder has room for, at least
 
 log = logging.getLogger(__name__)
-ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # they count positions from pad_id + 1 on
+ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # families whose positions start at pad_id + 1
 
 
 @dataclass
@@ -50,7 +50,7 @@ class Encoder:
 
     @property
     def packs(self) -> bool:
-        """Whether :mod:`src.tokens.packing` can leave its padding out: it must know how positions are counted."""
+        """Whether the encoder can compute packed rows: :mod:`src.tokens.packing` must know how it counts positions."""
         return self.module.config.model_type in ROBERTA and bool(self.module._supports_attention_backend)
 
     @property
@@ -72,11 +72,11 @@ def load_encoder(
 ) -> Encoder:
     """Build an encoder: ``mini`` (the project's own), a hub id, or a folder.
 
-    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights; of ``mini`` it
-    takes nothing: its ``size`` is free, and the tokenizer is made from ``texts``.
-    ``attention_dropout`` takes the place of the encoder's own; ``compile`` has torch compile the layers when they are
-    first used. Raises UserError when something it needs is not to be had, or when the weights are not those of this
-    architecture.
+    ``pretrained=False`` takes only the configuration and the tokenizer and starts from random weights. For ``mini`` it
+    takes neither: ``size`` sets the architecture, and the tokenizer is trained on ``texts``.
+    ``attention_dropout`` replaces the encoder's own rate; ``compile`` has torch compile the layers when they are first
+    used. Raises UserError if a file is missing, damaged or cannot be downloaded, if the weights do not belong to the
+    architecture, and if the encoder does not have the pooler, the positions or the dropout that are asked for.
     """
     if encoder == "mini" and not pretrained:
         built = _mini(texts, pooling, max_length, **(size or {}))
@@ -90,7 +90,7 @@ def load_encoder(
 
 
 def set_attention_dropout(module: PreTrainedModel, rate: float) -> None:
-    """The share of attention weights that training drops. Raises UserError for a family that is not known here."""
+    """Set the rate at which training drops attention weights. Raises UserError if the encoder has no such setting."""
     if not hasattr(module.config, "attention_probs_dropout_prob"):
         raise UserError(
             f"model.attention_dropout={rate}: not known of a {module.config.model_type} encoder; leave it out"
@@ -106,7 +106,7 @@ def compile_layers(module: PreTrainedModel) -> None:
     """Compile every layer in place, so that weights keep their names: one compilation serves all layers."""
     for part in module.modules():
         if isinstance(part, GradientCheckpointingLayer):  # what transformers calls a layer, in every architecture
-            part.compile(dynamic=True)  # rows of any number of tokens
+            part.compile(dynamic=True)  # the number of tokens differs from batch to batch
 
 
 def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) -> Encoder:
@@ -127,8 +127,8 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
         module = from_config(config.to_dict(), pooling)
         return Encoder(module, tokenizer, encoder, "random: model.pretrained=false", pretrained=False)
     # float32 is asked for, because transformers 5 keeps the file's own type; no pooler unless it is used, because most
-    # checkpoints have none and it would be random
-    transformers.logging.set_verbosity_error()  # its table of keys: what matters of it is checked below
+    # checkpoints have none and it would be random. Its table of missing keys is hidden: they are checked below
+    transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
     try:
         module, info = AutoModel.from_pretrained(
@@ -161,7 +161,10 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
 
 
 def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
-    """Bytes of the weights of a module that ``config`` describes, without taking memory for them."""
+    """Bytes of the weights of the module that ``build`` makes of ``config``, counted without taking memory for them.
+
+    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises.
+    """
     if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
         raise ValueError("a size beyond any encoder's")
     with torch.device("meta"):
@@ -169,14 +172,15 @@ def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
 
 
 def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:
-    """Raise UserError for weights that are no tensors alone, or fewer than config.json says, before any is read."""
+    """Before weights are read, raise UserError if a file holds code, or fewer bytes than config.json needs."""
     files = [file for pattern in ("*.safetensors", "pytorch_model*.bin") for file in folder.glob(pattern)]
     for file in files if pretrained else ():
         if file.suffix == ".bin":
             check_weights(file)
     described = config.to_dict()
     try:
-        need = bytes_of(described, lambda: from_config(described, pooling)) // 4  # of a byte each, at the least
+        # bytes of float32, of which a file has a quarter at least: one byte a weight
+        need = bytes_of(described, lambda: from_config(described, pooling)) // 4
     except (ValueError, TypeError, RuntimeError, OverflowError) as error:
         raise UserError(f"{folder}/config.json: no encoder can be made of it ({error})") from error
     there = sum(file.stat().st_size for file in files)
@@ -202,8 +206,8 @@ def _mini(
         "num_hidden_layers": layers,
         "num_attention_heads": heads,
         "intermediate_size": intermediate_size,
-        "attention_probs_dropout_prob": 0.0,  # a fifth of a step's time on a processor
-        # the family counts positions from pad_id + 1 on; short texts may teach it, longer ones come later
+        "attention_probs_dropout_prob": 0.0,  # dropping them takes a fifth of a step on a processor
+        # positions start at pad_id + 1; there are POSITIONS at least, because later texts may be longer than these
         "max_position_embeddings": max(max_length, POSITIONS) + PAD_ID + 1,
         "type_vocab_size": 1,
         "pad_token_id": PAD_ID,
@@ -213,9 +217,9 @@ def _mini(
 
 
 def some_of(texts: Sequence[str]) -> Iterator[str]:
-    """All texts, or :data:`ENOUGH` of them drawn at random, always the same ones, in their order.
+    """All texts, or a random sample of :data:`ENOUGH`, always the same one, in the order of ``texts``.
 
-    Frequent pieces are frequent in either, and learning from a text takes as long as tokenising it.
+    A sample has the same frequent pieces, and training a tokenizer on a text takes as long as tokenising it.
     """
     if len(texts) <= ENOUGH:
         return iter(texts)
@@ -224,7 +228,7 @@ def some_of(texts: Sequence[str]) -> Iterator[str]:
 
 
 def _pooler(config: Any, pooling: str) -> dict[str, bool]:
-    """``add_pooling_layer`` for the families that know it."""
+    """``add_pooling_layer`` for the families that take it. Raises UserError if another one is to have a pooler."""
     if config.model_type in ("bert", *ROBERTA):
         return {"add_pooling_layer": pooling == "pooler"}
     if pooling == "pooler":

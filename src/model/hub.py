@@ -11,7 +11,7 @@ from ..errors import UserError
 from ..tokens.tokenizer import SENTENCEPIECE
 
 VISOBERT = "uitnlp/visobert"
-MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder that the project brings along
+MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder in this repository
 SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
@@ -28,7 +28,10 @@ def choose(encoder: str = VISOBERT) -> tuple[str, str]:
 
 
 def locate(encoder: str, weights: bool = True) -> Path:
-    """The folder of an encoder: ``mini`` or a folder, in the local cache, or downloaded now. Raises UserError."""
+    """The folder of an encoder: that of ``mini``, the one given, the local cache's, or a new download.
+
+    Raises UserError if the folder lacks a file, if the name is no hub id, or if the hub does not give the encoder.
+    """
     folder = MINI if encoder == "mini" else Path(encoder).expanduser()
     if folder.is_dir():
         need = [] if not weights or _has_weights(folder) else ["weights (model.safetensors or pytorch_model.bin)"]
@@ -71,9 +74,9 @@ def hub_answers(seconds: float = SECONDS) -> bool:
 
 
 def _ask(path: str, seconds: float = SECONDS) -> bytes | None:
-    """What the hub answers, b"" for a refusal, None for silence.
+    """The first bytes of the hub's answer; b"" for a refusal, None for no answer within ``seconds``.
 
-    Bounded, name look-up included: the hub client alone retries for 25 s.
+    A thread bounds the time of the name look-up too; the hub client would retry for 25 s.
     """
     from huggingface_hub import constants
 
@@ -105,7 +108,7 @@ def _download(encoder: str) -> Path:
         wanted = ["config.json", "tokenizer.json", SENTENCEPIECE, "*.safetensors*" if safe else "pytorch_model*.bin*"]
         ignore = ["*/*"]  # other frameworks' copies
         return Path(snapshot_download(encoder, allow_patterns=wanted, ignore_patterns=ignore, etag_timeout=10))
-    except Exception as error:  # whatever a network can do wrong; the client has a dozen kinds of error for it
+    except Exception as error:  # the client raises a dozen kinds of error when a network fails
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UserError(f"model.encoder={encoder}: the hub would not give it: {reason}") from error
 

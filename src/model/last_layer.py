@@ -1,7 +1,7 @@
-"""An encoder's last layer for the first token alone, where nothing else is looked at.
+"""Compute an encoder's last layer for the first token alone, when the pooling reads no other token.
 
-Of a layer's products only keys and values need all tokens. Of twelve layers, this saves the work of nearly one, in
-training and in prediction, and changes no logit.
+Only the layer's keys and values need all tokens. In an encoder of twelve layers this saves the work of nearly one
+layer, in training and in prediction, and changes no logit.
 """
 
 from functools import partial
@@ -21,7 +21,7 @@ from .attention import plain_attention
 def keep_first_token(encoder: Any) -> None:
     """Change ``encoder`` in place: its last hidden states become [B, 1, H]. Weights keep their names.
 
-    Only where it is of BERT's family; any other stays as it is.
+    An encoder outside BERT's family is left unchanged.
     """
     layers = getattr(getattr(encoder, "encoder", None), "layer", None)
     if layers is not None and isinstance(layers[-1], BertLayer | CamembertLayer | RobertaLayer | XLMRobertaLayer):
@@ -32,7 +32,7 @@ def keep_first_token(encoder: Any) -> None:
 def _first_token(
     layer: Any, hidden: Tensor, attention_mask: Tensor | None = None, *_: Any, packing: Packing | None = None, **__: Any
 ) -> Tensor:
-    """[B, T, H], or packed [1, N, H] -> [B, 1, H]."""
+    """The layer's ``forward``: hidden states [B, T, H], or packed [1, N, H] -> the first tokens' [B, 1, H]."""
     own = layer.attention.self
     first = hidden[:, :1] if packing is None else hidden[0, packing.first].unsqueeze(1)  # [B, 1, H]
     query = own.query(first).unflatten(-1, (-1, own.attention_head_size)).transpose(1, 2)  # [B, heads, 1, d]
@@ -49,7 +49,7 @@ def _first_token(
 
 
 def _added(mask: Tensor, dtype: torch.dtype) -> Tensor:
-    """What is added to attention's logits, from that or from True for a token."""
+    """Additive mask: a float mask as it is; a boolean one (True = token) as 0 and the lowest float."""
     if mask.dtype != torch.bool:
         return mask
     return torch.zeros_like(mask, dtype=dtype).masked_fill(~mask, torch.finfo(dtype).min)

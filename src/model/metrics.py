@@ -1,4 +1,4 @@
-"""The figures of an epoch: what the model says of every review, gathered over batches and ranks, then judged whole."""
+"""The metrics of an epoch: predictions are gathered over batches and ranks, then judged over all reviews at once."""
 
 from typing import Any
 
@@ -19,11 +19,11 @@ UNTUNED = "_untuned"
 class AspectFigures(Metric):
     """Keeps the detection logits and the predicted sentiments of each review; ``compute`` gives the figures.
 
-    A fixed threshold is blind to a model that ranks well and is not sure yet: below it every figure is 0. With
-    ``cut=True`` the detection figures are therefore those at the one threshold, for all aspects, whose ``pair_f1`` on
-    these very reviews is the highest; those at ``threshold`` stand beside them with :data:`UNTUNED`. Logits are rounded
-    as in the predictions file, and the reviews of all ranks are put together before anything is counted: the figures
-    depend neither on batches nor on ranks.
+    Early in training a model may rank well while all its probabilities are below a fixed threshold, and then every
+    figure there is 0. With ``cut=True`` the detection figures are therefore taken at the one threshold, for all
+    aspects, with the highest ``pair_f1`` on these reviews; the figures at ``threshold`` are added under names that end
+    in :data:`UNTUNED`. Logits are rounded as in the predictions file, and the reviews of all ranks are joined before
+    anything is counted, so the figures depend neither on batches nor on ranks.
     """
 
     full_state_update = False
@@ -46,7 +46,7 @@ class AspectFigures(Metric):
             state.append(values.flatten().to(self.device))  # flat: a rank without reviews adds an empty vector
 
     def compute(self) -> dict[str, float]:
-        """Figure -> value; every one 0 where there are no reviews."""
+        """Metric name -> value; every value is 0 if there are no reviews."""
         a = len(self.labels.aspects)
         logits, predicted, mentioned, sentiment = (_array(state).reshape(-1, a) for state in self._states())
         logits, mentioned = np.round(logits.astype(np.float64), DECIMALS), mentioned.astype(bool)

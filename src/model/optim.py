@@ -21,7 +21,7 @@ def adamw(
     ``precision`` is the trainer's. The number of steps is given: asking the trainer for it makes Lightning lose a
     loader's position on resume.
     """
-    # under a gradient scaler the fused step unscales by itself, after the clipping, which would then be wrong
+    # with a gradient scaler (16-mixed) the fused step unscales after the clipping, which would clip scaled gradients
     optimizer = torch.optim.AdamW(groups, betas=betas, fused=precision != "16-mixed")
     factor = learning_rate_factor(schedule, total_steps, warmup)
     scheduler = torch.optim.lr_scheduler.LambdaLR(optimizer, factor)
@@ -29,9 +29,10 @@ def adamw(
 
 
 def clip(parameters: Iterable[nn.Parameter], value: float | None, algorithm: str | None) -> None:
-    """Clip gradients as the trainer's settings say: by their norm (``norm`` or None) or each ``value``; 0, None: no.
+    """Clip gradients in place: their common norm (``algorithm`` norm or None), or each element (value), to ``value``.
 
-    For ``configure_gradient_clipping``: Lightning itself refuses to clip with a fused optimizer, scaler or not.
+    A ``value`` of 0 or None clips nothing. For ``configure_gradient_clipping``: Lightning itself refuses to clip with a
+    fused optimizer, scaler or not.
     """
     if value and str(algorithm or "norm").endswith("value"):
         torch.nn.utils.clip_grad_value_(parameters, value)

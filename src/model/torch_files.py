@@ -1,8 +1,8 @@
 """Files of ``torch.save``, looked at before torch reads them: whole, unchanged, tensors and plain values only.
 
-torch checks no checksum of a tensor's bytes, and believes what a file says of its own sizes. Here the SHA-256 of all
+torch verifies no checksum of a tensor's bytes, and trusts the sizes that a file declares. Here the SHA-256 of all
 other bytes stands at the end of the file, as the comment of the zip archive that ``torch.save`` writes, so that plain
-``torch.load`` still reads it; and what the archive claims is held against the file before anything is unpacked.
+``torch.load`` still reads it; and declared sizes are compared with the file's own before anything is unpacked.
 """
 
 import hashlib
@@ -19,15 +19,16 @@ from ..errors import UserError
 MARK = b"sha256:"
 TRAILER = len(MARK) + 64  # bytes
 END = struct.Struct("<4s4H2LH")  # the archive's last record: ..., entries, size and offset of its directory, comment
-LONG_END = struct.Struct("<4sQ2H2L4Q")  # the same with 64-bit numbers, before it and a locator
+LONG_END = struct.Struct("<4sQ2H2L4Q")  # the same with 64-bit numbers; a locator stands between it and END
 LOCATOR = 20  # bytes
-DIRECTORY = 32 * 2**20  # bytes of the archive's list of tensors; ViSoBERT's takes 50,000
-PICKLE = 64 * 2**20  # bytes of all that is not a tensor, the tokenizer among it; XLM-R's takes 17 MB
-OPERATIONS = 2_000_000  # of the pickle; ViSoBERT with its optimizer takes some 30,000
+DIRECTORY = 32 * 2**20  # bytes of the archive's list of tensors, at most; ViSoBERT's takes 50,000
+PICKLE = 64 * 2**20  # bytes of all but tensors, at most, with the tokenizer; XLM-R's takes 17 MB
+OPERATIONS = 2_000_000  # operations of the pickle, at most; ViSoBERT with its optimizer takes some 30,000
 MEMBERS = re.compile(
     r"[^/]+/(data\.pkl|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
 )
-# what a pickle may name: how torch spells tensors. torch's own list is longer, and lets a few bytes grow without end.
+# globals that a pickle may name: those that torch.save writes for tensors. torch's own list of safe globals is longer,
+# and has types with which a few bytes of a file take any amount of memory
 NAMES = re.compile(
     r"collections OrderedDict|torch Size|torch device|torch \w+Storage|torch\.storage UntypedStorage"
     r"|torch (float|bfloat|complex|u?int)\d+|torch bool|torch\.nn\.parameter Parameter"
@@ -36,11 +37,11 @@ NAMES = re.compile(
 
 
 class DamagedFile(UserError):
-    """A file that is cut short or changed, or that claims or names what no file of this kind does."""
+    """A file that is cut short or changed, declares sizes that it does not have, or names code."""
 
 
 class HashedWriter:
-    """A file to ``torch.save`` into, which then gets its SHA-256. What went wrong in writing stays in ``error``."""
+    """A file for ``torch.save`` that hashes what is written; ``error`` keeps the last error of writing."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file, self._digest = file, hashlib.sha256()
@@ -50,7 +51,7 @@ class HashedWriter:
         self._digest.update(data)
         try:
             return self._file.write(data)
-        except OSError as error:  # torch makes something else of it
+        except OSError as error:  # torch raises another error instead, without the reason
             self.error = error
             raise
 
@@ -58,7 +59,7 @@ class HashedWriter:
         self._file.flush()
 
     def seal(self) -> None:
-        """Append the hash; the two bytes that say how long the comment is count as zero in it."""
+        """Append the hash as the archive's comment; the comment's two bytes of length are hashed as zeros."""
         self._file.seek(-2, 2)
         self._file.write(struct.pack("<H", TRAILER))
         self._file.write(MARK + self._digest.hexdigest().encode())
@@ -68,8 +69,8 @@ class HashedWriter:
 def check_archive(path: Path) -> None:
     """Raise DamagedFile unless ``path`` is a whole, unchanged file of ``torch.save`` that can be loaded safely.
 
-    Time and memory are bounded by the file's own size. A file without a hash, from before there was one or of other
-    programs, is checked by the CRC-32 of its parts.
+    Time and memory are bounded by the file's own size. A file without a hash, which is older or of another program, is
+    checked by the CRC-32 of its parts.
     """
     try:
         with path.open("rb") as file:
@@ -78,7 +79,7 @@ def check_archive(path: Path) -> None:
         raise DamagedFile(f"{path}: cannot be read ({error.strerror})") from error
     except DamagedFile:
         raise
-    except Exception as error:  # zipfile's, struct's and pickletools' own, of bytes that are anything
+    except Exception as error:  # zipfile, struct and pickletools each raise their own on arbitrary bytes
         raise DamagedFile(f"{path}: is damaged ({_reason(error)})") from error
     if not sealed:
         with zipfile.ZipFile(path) as archive:
@@ -87,7 +88,7 @@ def check_archive(path: Path) -> None:
 
 
 def check_weights(path: Path) -> None:
-    """As :func:`check_archive`, for a ``.bin`` of published weights, which may be of torch's older kind: pickles."""
+    """Raise DamagedFile as :func:`check_archive`, for a ``.bin`` of published weights, in torch's older format too."""
     with path.open("rb") as file:
         if file.read(4) == b"PK\3\4":
             return check_archive(path)
@@ -102,7 +103,7 @@ def check_weights(path: Path) -> None:
 
 
 def _check_archive(file: IO[bytes], path: Path) -> bool:
-    """Everything but the CRC-32s; whether there was a hash."""
+    """Check everything but the CRC-32s; return whether the file has a hash. Raises DamagedFile."""
     found = Path(path).stat()
     if not stat.S_ISREG(found.st_mode):
         raise DamagedFile(f"{path}: is no file")
@@ -128,7 +129,7 @@ def _check_archive(file: IO[bytes], path: Path) -> bool:
 
 
 def _end_of(file: IO[bytes], path: Path, size: int) -> tuple[int, bool]:
-    """Where the archive's last record begins, and whether a hash follows it."""
+    """Where the archive's last record begins, and whether a hash follows it. Raises DamagedFile if there is none."""
     for trailer in (TRAILER, 0):
         if size >= END.size + trailer:
             file.seek(size - END.size - trailer)
@@ -157,7 +158,7 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, path: Path) -> Non
 
 
 def _check_pickle(content: IO[bytes], path: Path) -> None:
-    """Nothing is executed: the operations are only listed."""
+    """Raise DamagedFile if the pickle names code. Its operations are only listed, none is executed."""
     for count, (operation, argument, _) in enumerate(pickletools.genops(content)):
         if count > OPERATIONS:
             raise DamagedFile(f"{path}: more than {OPERATIONS:,} values that are no tensors")

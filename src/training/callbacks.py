@@ -1,4 +1,4 @@
-"""Callbacks of a training: they keep its random state and its best epoch, save it, and stop it without loss."""
+"""Callbacks of a training: keep the random state and the best epoch, save at intervals, stop without losing work."""
 
 import logging
 import math
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class RandomState(L.Callback):
     """Keeps every generator's state in the checkpoint, so a resumed run draws the dropout it would have drawn.
 
-    Of several processes each draws its own, and each one's state is kept.
+    Every process has generators of its own, and the checkpoint keeps the states of all processes.
     """
 
     def state_dict(self) -> dict[str, Any]:
@@ -44,10 +44,10 @@ class RandomState(L.Callback):
         self._state: dict[str, Any] | None = state["others"][rank() - 1] if rank() else state
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Set last, when nothing of the start-up draws any more."""
+        """Restore the state here, because building the model and the loaders draws random numbers too."""
         state = getattr(self, "_state", None)
         if state is None:
-            if rank():  # all began with one seed
+            if rank():  # all processes were seeded alike, and each should draw a dropout of its own
                 torch.manual_seed(torch.initial_seed() + rank())
             return
         random.setstate((3, tuple(state["python"]), state["python_gauss"]))
@@ -60,7 +60,7 @@ class RandomState(L.Callback):
 
 
 def better(figure: float, loss: float, than: tuple[float, float] | None, mode: str = "max") -> bool:
-    """Whether an epoch is better than another one, a pair of (figure, validation loss), or the first: None.
+    """Whether an epoch is better than another one, ``than``: a pair of (figure, validation loss), or None for none.
 
     The monitored figure decides, and of equal figures the lower loss; a NaN is better than nothing else.
     """
@@ -77,7 +77,10 @@ def validation_loss(trainer: L.Trainer) -> float:
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps the epoch that :func:`better` prefers, across folders too, where Lightning's own forgets it."""
+    """Keeps the epoch that :func:`better` prefers, also when a run goes on in another folder.
+
+    Lightning's own class drops the best score there.
+    """
 
     _loss = math.inf  # the validation loss of the best epoch
 
@@ -108,10 +111,10 @@ class BestCheckpoint(ModelCheckpoint):
 
 
 class StopEarly(EarlyStopping):
-    """Early stopping that says so, that a resume neither forgets nor outstays, and that goes by :func:`better`.
+    """Early stopping by :func:`better` that logs the stop and holds after a resume.
 
-    Lightning's own counts an equal figure as no better, trains one epoch more after a run that had stopped, and lets a
-    checkpoint's patience replace the one that is set now.
+    Lightning's own counts an equal figure with a lower loss as no better, trains a stopped run for one more epoch when
+    it is resumed, and lets the checkpoint's patience replace the configured one.
     """
 
     _loss = math.inf  # the validation loss of the best epoch
@@ -129,7 +132,7 @@ class StopEarly(EarlyStopping):
             self._say()
 
     def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
-        """Where the figure equals the best one and the loss is lower, forget the best: any figure is better then."""
+        """If the figure equals the best and the loss is lower, reset the best, so that Lightning takes the epoch."""
         figure, loss = trainer.callback_metrics.get(self.monitor), validation_loss(trainer)
         if figure is not None and float(figure) == float(self.best_score) and loss < self._loss:
             self.best_score = torch.tensor(-math.inf if self.mode == "max" else math.inf)
@@ -148,9 +151,10 @@ class StopEarly(EarlyStopping):
 
 
 class SaveEvery(L.Callback):
-    """Saves ``path`` every so many ``minutes``, within an epoch too; None: at the ends of epochs alone.
+    """Saves ``path`` every ``minutes`` minutes, within an epoch too; None leaves it to the ends of epochs.
 
-    By a clock that nobody sets. Between optimizer steps, and not after an epoch's last batch: see :class:`StopSafely`.
+    The clock is monotonic: setting the system's time does not move it. Saves between optimizer steps, and not after an
+    epoch's last batch: :class:`StopSafely` says why.
     """
 
     def __init__(self, minutes: float | None, path: str) -> None:
@@ -165,7 +169,7 @@ class SaveEvery(L.Callback):
         if self.minutes is None or done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
             return
         due = time.monotonic() - self._saved >= 60 * self.minutes
-        if trainer.strategy.reduce_boolean_decision(due, all=False):  # saving is a matter for all ranks
+        if trainer.strategy.reduce_boolean_decision(due, all=False):  # all ranks must save together
             trainer.save_checkpoint(self.path, weights_only=False)
             self._saved = time.monotonic()
 
@@ -178,7 +182,7 @@ class StopSafely(L.Callback):
     """Turns SIGINT and SIGTERM into a save of ``path`` after the batch under way, then :class:`TrainingStopped`.
 
     After an epoch's last batch it waits for the validation, and for the checkpoint that the epoch's end writes there.
-    A second signal stops at once, the usual way. Of several processes all stop after the batch in which one was asked.
+    A second signal stops at once, the usual way. Several processes all stop after the batch in which one got a signal.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -187,7 +191,7 @@ class StopSafely(L.Callback):
         self._before: dict[int, Any] = {}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Not before: Lightning has noted by now which handlers there were, and puts those back in the end."""
+        """Install the handlers only now: Lightning has by now noted the handlers that it restores at the end."""
         for number in stop_signals():
             self._before[number] = signal.signal(number, self._on_signal)
 
@@ -207,11 +211,11 @@ class StopSafely(L.Callback):
             raise TrainingStopped
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        if self._agreed(trainer):  # came at the end of the epoch before, which was validated and is in a checkpoint
+        if self._agreed(trainer):  # the signal came at the end of the epoch before, which is in a checkpoint
             raise TrainingStopped
 
     def _agreed(self, trainer: L.Trainer) -> bool:
-        """Whether any of the processes was asked: a checkpoint is written by all of them together."""
+        """Whether any process got a signal: a checkpoint is written by all of them together."""
         self._asked = total(int(self._asked), trainer.strategy.root_device) > 0
         return self._asked
 

@@ -11,20 +11,20 @@ from ..model.torch_files import DamagedFile, HashedWriter, check_archive
 from ..runs.machine import free_space, link, replace, write_whole
 from ..spelling import override, pasted
 
-PREVIOUS = {"last.ckpt": "previous.ckpt"}  # what becomes of a file that is written again
+PREVIOUS = {"last.ckpt": "previous.ckpt"}  # the name that keeps a file's earlier version
 
 
 class AtomicCheckpointIO(TorchCheckpointIO):
     """Writes beside the target, flushes to the disk, then renames: a kill leaves the old file or the new one.
 
-    Lightning's own stages the file in ``$TMPDIR`` and moves it, which is not atomic across file systems, and never
-    flushes. ``last.ckpt`` of before stays as ``previous.ckpt``: the same file under another name, so it costs no
-    writing. Every file ends in a hash of itself, and loading checks it; tensors and plain values are all that is
-    loaded (``weights_only``), so a file cannot run code.
+    Lightning's own class stages the file in ``$TMPDIR`` and moves it, which is not atomic across file systems, and
+    never flushes. The earlier ``last.ckpt`` stays as ``previous.ckpt``, a hard link, which costs no writing. Every file
+    ends in a hash of itself, which loading checks; only tensors and plain values are loaded (``weights_only``), so a
+    file cannot run code.
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
-        """Raises NoRoom if the disk is full; what was there is untouched then."""
+        """Raises NoRoom if the file cannot be written, as on a full disk; the earlier file is untouched then."""
         target = Path(path)
         writer: HashedWriter | None = None
 
@@ -36,7 +36,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             if target.name in PREVIOUS and target.exists():
                 earlier = target.with_name(PREVIOUS[target.name])
                 if not link(target, earlier):
-                    replace(target, earlier)  # without second names there is only ``earlier`` for a moment
+                    replace(target, earlier)  # no hard links here: for a moment only ``earlier`` exists
 
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -48,11 +48,11 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             raise
 
     def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
-        """Raises :class:`src.model.torch_files.DamagedFile` for what is not whole, or not tensors and plain values."""
+        """Raises DamagedFile if the file is not whole, or holds anything but tensors and plain values."""
         check_archive(Path(path))
         try:
             return torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:  # torch has a dozen kinds of them for tensors that are not as they are declared
+        except Exception as error:  # torch raises a dozen kinds for tensors that are not as declared
             raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
 
 
@@ -65,6 +65,6 @@ def _not_written(target: Path, error: OSError) -> str:
 
 
 def amend_checkpoint(path: Path, values: dict[str, Any]) -> None:
-    """Add plain values, such as the detection thresholds, to a checkpoint. Raises as saving and loading do."""
+    """Add plain values, such as the detection thresholds, to a checkpoint. Raises NoRoom and DamagedFile."""
     io = AtomicCheckpointIO()
     io.save_checkpoint(io.load_checkpoint(path) | values, path)

@@ -27,9 +27,9 @@ from .schema import fits, hints, shown, words
 from .targets import find_class, target_faults
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
-# of the model group, read by src.model.encoder
+# keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
-SIZE_KEYS = {  # of model.size -> of config.json
+SIZE_KEYS = {  # key of model.size -> key of config.json
     "vocab_size": "vocab_size",
     "hidden_size": "hidden_size",
     "layers": "num_hidden_layers",
@@ -97,10 +97,10 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
 
 
 def faults_of_calls(config: dict[str, Any]) -> list[str]:
-    """What is wrong with everything that will be called: whether it may be, and with these arguments."""
+    """Faults of every call in a configuration: targets that may not be named, arguments that do not fit."""
     faults = target_faults({key: value for key, value in config.items() if key != "trainer"})
     faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
-    # values that may say "auto" and become what the signatures ask for later, or that this project reads itself
+    # not checked against signatures: settings that may be "auto" until later, and those that this project reads itself
     apart = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
     for group in ("data", "loss", "trainer"):
         if settings := config.get(group):
@@ -118,7 +118,7 @@ def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
     """Faults of one ``_target_`` and its arguments against the signature of what it names."""
     made = find_class(settings.get("_target_"))
     if isinstance(made, str):
-        return []  # told with all other names of the configuration
+        return []  # target_faults has told it already
     given = {k: v for k, v in settings.items() if k != "_target_"}
     return _check_arguments(group, given, inspect.signature(made).parameters, hints(made))
 
@@ -141,7 +141,7 @@ def _check_model(settings: dict[str, Any]) -> list[str]:
 
 
 def _check_mini(size: dict[str, Any]) -> list[str]:
-    """That nobody asks for another size of the small encoder than the one that was pre-trained."""
+    """Faults of ``model.size`` that asks for another size than the pre-trained small encoder has."""
     try:
         config = json.loads((MINI / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -248,5 +248,5 @@ def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
 
 
 def refused(trainer: dict[str, Any], keys: Iterable[str] = tuple(REFUSED)) -> list[str]:
-    """The settings of the Trainer among ``keys`` that are given and would break what is promised."""
+    """Faults of the Trainer's settings among ``keys`` that are given; :data:`REFUSED` has the reasons."""
     return [f"trainer.{key}={trainer[key]}: {REFUSED[key]}" for key in keys if trainer.get(key)]

@@ -1,4 +1,4 @@
-"""Several devices, one process each: how many, which is whose, and what is refused."""
+"""Several devices, one process each: the number of processes, each one's device, and the settings that are refused."""
 
 import os
 from typing import Any
@@ -15,9 +15,10 @@ KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(FUNCTIONS, "ddp
 
 
 def ddp() -> DDPStrategy:
-    """Every device holds the whole model; gradients are averaged.
+    """The strategy for several devices: every device holds the whole model, and gradients are averaged.
 
-    No buffer changes in training, so none is broadcast; every parameter has a part in every loss: none is looked for.
+    Training changes no buffer, so none is broadcast; every parameter gets a gradient in every step, so unused
+    parameters are not searched for.
     """
     return DDPStrategy(broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True)
 
@@ -31,7 +32,7 @@ def processes(trainer: dict[str, Any]) -> int:
 
 
 def take_part(data: Any, trainer: dict[str, Any]) -> None:
-    """Tell the data module whose batches to make, and where."""
+    """Set the data module's rank, number of processes and device, so that it makes this process's batches."""
     kind = device_of(trainer["accelerator"])
     data.rank, data.world_size = rank(), processes(trainer)
     data.device = f"cuda:{data.rank}" if kind == "cuda" and data.world_size > 1 else kind

@@ -1,8 +1,8 @@
-"""A program's job called from Python, as a notebook does, in place of its command line.
+"""Run a program's job from Python, as in a notebook, instead of from the command line.
 
-The job finds everything as if it had been typed: Hydra's configuration, the run's folder with ``.hydra/`` and the log,
-and the words in ``sys.argv``, from which commands are printed and the other processes of ddp started. Afterwards all of
-it is as it was before, so that the next call in the same process begins anew.
+The job finds the same as on the command line: Hydra's configuration, the run's folder with ``.hydra/`` and the log, and
+the overrides in ``sys.argv``, from which resume commands are printed and the other processes of ddp are started.
+Afterwards all of it is restored, so that the next call in the same process starts clean.
 """
 
 import gc
@@ -29,24 +29,24 @@ STOPPED = 130  # the exit status of a job that was interrupted, or ended by SIGT
 
 
 class Stopped(KeyboardInterrupt):
-    """A job that was interrupted and has saved where it was. Its words say how to go on."""
+    """A job was interrupted and has saved a checkpoint. The message is the call that goes on from it."""
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]  # IPython shows this in place of a traceback
 
 
 def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Path) -> Path:
-    """Run ``job``, that of ``program``, with ``overrides`` as typed behind its name; the run's folder.
+    """Run the ``job`` of ``program`` with ``overrides`` as on its command line; return the run's folder.
 
-    Raises UserError for a user's mistake, :class:`Stopped` where an interrupt or SIGTERM left a checkpoint to go on
-    from, and what else the job raises.
+    Raises UserError for a user's mistake, :class:`Stopped` if an interrupt or SIGTERM left a checkpoint to go on from,
+    and whatever else the job raises.
     """
     if isinstance(overrides, str) or not all(isinstance(o, str) for o in overrides):
         raise UserError(f"expected a list of overrides, such as ['loss=focal', 'seed=1'], got {overrides!r}")
     if options := [o for o in overrides if o.startswith("-")]:
         raise UserError(f"{' '.join(options)}: only the command line has options; a call from Python takes key=value")
     overrides = as_typed(overrides)
-    folders: list[Path] = []  # of the job, once it has begun
+    folders: list[Path] = []  # holds the job's folder once the job has begun
 
     def told(config: DictConfig) -> UserError | None:
         folders.append(Path(HydraConfig.get().runtime.output_dir))
@@ -54,7 +54,7 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
             with alone_in(folders[0], config):
                 job(config)
         except UserError as error:
-            return type(error)(error.faults)  # a new one, as a notebook keeps the last error and all in its traceback
+            return type(error)(error.faults)  # a new error: a notebook keeps the objects in the last traceback
         return None
 
     conf = str(program.parent / "conf")
@@ -68,14 +68,14 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
             if folders:
                 raise
             wrong = UserError(explained(error, "config"))
-    gc.collect()  # the trainer and its bar, which are circles of objects
+    gc.collect()  # the trainer and its progress bar, which are reference cycles
     if wrong is not None:
         raise wrong
     return folders[0]
 
 
 def _reason(end: Any, overrides: Sequence[str], folders: Sequence[Path]) -> BaseException:
-    """What a notebook is told where the command line ends with a status: a mistake, or how to go on."""
+    """The exception to raise where the command line would end with a status: a mistake, or how to go on."""
     why = end.__context__ if isinstance(end, SystemExit) else end
     if isinstance(why, UserError):
         return type(why)(why.faults)
@@ -100,7 +100,7 @@ def _typed(program: Path, overrides: Sequence[str]) -> Iterator[None]:
 
 @contextmanager
 def _logging() -> Iterator[None]:
-    """Take Hydra's handlers away again: what others log later is not to stand in the run's ``train.log``."""
+    """Remove Hydra's log handlers afterwards, so that later lines do not go into the run's ``train.log``."""
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     try:

@@ -1,4 +1,4 @@
-"""What the machine does well: the precision and the kind of attention that are fastest on it."""
+"""The precision and the kind of attention that are fastest on the machine, and whether it can compile."""
 
 import os
 import shutil

@@ -10,9 +10,9 @@ from lightning.pytorch.loggers import CSVLogger, Logger, TensorBoardLogger, Wand
 from ..errors import UserError
 from ..runs.summary import Judged
 
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else it reports its use to its makers
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else MLflow sends usage data to its vendor
 
-PACKAGES = {  # what a logger of Lightning's imports, and the extra of this project that brings it
+PACKAGES = {  # Lightning's logger -> the extra of this project that installs its modules, and these modules
     "TensorBoardLogger": ("tensorboard", ("tensorboard",)),
     "WandbLogger": ("wandb", ("wandb",)),
     "MLFlowLogger": ("mlflow", ("mlflow", "sqlalchemy", "alembic")),
@@ -33,7 +33,7 @@ def logger_faults(loggers: dict[str, Any] | None) -> list[str]:
 
 
 def beside_the_csv(loggers: list[Logger]) -> list[Logger]:
-    """The loggers that are told what ``summary.json`` holds too."""
+    """All loggers but the CSV: they also get the settings and final figures, which the run has in ``summary.json``."""
     return [logger for logger in loggers if not isinstance(logger, CSVLogger)]
 
 
@@ -43,12 +43,12 @@ def begin(loggers: list[Logger], settings: dict[str, Any]) -> None:
     Raises UserError where one cannot be opened: no account, no server. Better now than after the first epoch.
     """
     if "wandb" in sys.modules and (before := sys.modules["wandb"].run):
-        before.finish()  # of another job in this process that did not get that far
+        before.finish()  # an earlier job of this process ended without closing its own
     for logger in beside_the_csv(loggers):
         try:
             _ = logger.experiment  # type: ignore[attr-defined]
             logger.log_hyperparams(settings)
-        except Exception as error:  # each library has its own
+        except Exception as error:  # each library raises its own kinds
             name = type(logger).__name__.removesuffix("Logger")
             hint = "; `wandb login`, or WANDB_MODE=offline for none" if name == "Wandb" else ""
             reason = str(error).strip().split("\n")[0]
@@ -67,4 +67,4 @@ def log_outcome(loggers: list[Logger], judged: Judged, step: int) -> None:
         if isinstance(logger, TensorBoardLogger):
             logger.experiment.close()
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish()  # else the next job of this process would go on in it
+            logger.experiment.finish()  # else the next job of this process would log into this run

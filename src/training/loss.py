@@ -17,13 +17,13 @@ log = logging.getLogger(__name__)
 
 
 def loss_faults(settings: Mapping[str, Any]) -> list[str]:
-    """What is wrong with the group ``loss`` beside its arguments: what is no module, weights that cannot be read."""
+    """Faults of the group ``loss`` beside its arguments: a class that is no torch module, weights not readable."""
     made, alpha = find_class(settings.get("_target_")), settings.get("alpha")
     faults = []
     if not isinstance(made, str) and not (inspect.isclass(made) and issubclass(made, nn.Module)):
         faults.append(f"loss._target_={settings['_target_']}: expected a class of torch.nn.Module")
     rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
-    try:  # the data's own counts come later; these let everything pass that is well formed
+    try:  # the data's counts are not known yet; counts of 1 check the form alone
         alpha_of(settings, [[1] * C] * rows)
     except UserError as error:
         faults += error.faults
@@ -37,7 +37,7 @@ def takes_alpha(settings: Mapping[str, Any]) -> bool:
 
 
 def is_focal(settings: Mapping[str, Any]) -> bool:
-    """Whether it is this project's focal loss or cross entropy, whose settings have known ranges."""
+    """Whether ``settings`` name this project's focal loss or cross entropy, whose settings have known ranges."""
     made = find_class(settings.get("_target_"))
     return inspect.isclass(made) and issubclass(made, FocalLoss)
 
@@ -45,8 +45,8 @@ def is_focal(settings: Mapping[str, Any]) -> bool:
 def alpha_of(settings: Mapping[str, Any], class_counts: Any) -> Any:
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
-    None too for a loss that takes no alpha. A single number is left to a loss of another making, as torchvision's focal
-    loss takes one. Raises UserError as :func:`resolve_alpha` does.
+    None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because
+    torchvision's focal loss takes one. Raises UserError as :func:`resolve_alpha` does.
     """
     alpha = settings.get("alpha")
     if not takes_alpha(settings):
@@ -63,7 +63,7 @@ def with_alpha(settings: Mapping[str, Any], alpha: Any) -> dict[str, Any]:
 
 
 def make_loss(settings: Mapping[str, Any], alpha: Any) -> nn.Module:
-    """The loss of checked ``settings``, with class weights ``alpha`` of :func:`alpha_of`; warns where it takes none."""
+    """The loss of checked ``settings``, with class weights ``alpha`` of :func:`alpha_of`; warns if it ignores them."""
     if not takes_alpha(settings) and settings.get("alpha") not in (None, "null", "equal"):
         name = settings["_target_"].rpartition(".")[2]
         log.warning(f"{name} takes no class weights: loss.alpha={settings['alpha']} is ignored")

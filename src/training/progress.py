@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class EpochLine(Callback):
-    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far (``mode``), seconds."""
+    """Logs one line per epoch: losses, the monitored figure, whether it is the best so far (``mode``), seconds.
+
+    Raises UserError at the end of an epoch whose training loss is not finite.
+    """
 
     def __init__(self, monitor: str, mode: Literal["max", "min"] = "max") -> None:
         self.monitor, self.mode = monitor, mode
@@ -25,7 +28,7 @@ class EpochLine(Callback):
         self._start = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self._start = time.monotonic()  # resumed within an epoch, that does not start again
+        self._start = time.monotonic()  # a run resumed within an epoch has no on_train_epoch_start
 
     def on_train_epoch_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._start = time.monotonic()
@@ -52,7 +55,7 @@ class EpochLine(Callback):
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         best = state["best"]
-        self._best = (best, math.inf) if isinstance(best, float) else best  # a figure alone: checkpoints of before
+        self._best = (best, math.inf) if isinstance(best, float) else best  # older checkpoints hold the figure alone
 
 
 def watched() -> bool:
@@ -61,7 +64,7 @@ def watched() -> bool:
 
 
 def progress_bar() -> list[Callback]:
-    """tqdm, where someone watches. With rich installed Lightning would take a bar that swallows the log's lines."""
+    """A tqdm bar if someone watches. Named, because Lightning prefers rich's bar, which swallows lines of the log."""
     return [TQDMProgressBar(leave=False)] if watched() else []
 
 
@@ -78,7 +81,7 @@ def quiet() -> None:
     logging.getLogger("lightning.pytorch.loggers.mlflow").setLevel(logging.ERROR)  # "not found. Creating it."
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
-        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the run's own
+        ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the files are this run's own
         ".*callbacks used to create the checkpoint need to be provided.*",  # judging needs none of them
         ".*The dirpath has changed from.*",  # a run that goes on in another folder keeps its own files there
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval

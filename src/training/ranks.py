@@ -1,8 +1,8 @@
-"""The processes of one training: who this one is, what they agree on, and that all of them end together.
+"""The processes of one training: the rank of this one, sums over all of them, and one end for all.
 
 Lightning starts them when the training begins: the command that was typed once more for every further device, with
-``LOCAL_RANK`` in its environment and Hydra's folder of the first. What takes seconds to import is imported where it is
-needed: the script asks who it is before anything else.
+``LOCAL_RANK`` in its environment and Hydra's folder of the first. torch is imported inside the functions that need it,
+because a program asks for its rank before its slow imports.
 """
 
 import logging
@@ -15,17 +15,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 2.0  # seconds in which the others show whether one of them failed first
+PATIENCE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
 QUIET = ["hydra/job_logging=none"]  # no train.log of its own
 
 
 def rank() -> int:
-    """The number of this process; 0 is the one that was typed, which alone prints and writes."""
+    """The number of this process; 0 is the one that the user started, which alone prints and writes."""
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
 def follow() -> list[str]:
-    """For every process but the first: say nothing, and end when the first does. Returns words for Hydra."""
+    """In every process but the first: silence its logs, end it when the first ends, return overrides for Hydra."""
     logging.disable(logging.CRITICAL)
     warnings.simplefilter("ignore")
     first = os.getppid()
@@ -33,7 +33,7 @@ def follow() -> list[str]:
     def watch() -> None:
         while os.getppid() == first:
             time.sleep(0.5)
-        os._exit(1)  # killed; a collective that this process waits in would never end
+        os._exit(1)  # the first was killed; a collective that this one waits in would never end
 
     threading.Thread(target=watch, daemon=True).start()
     return QUIET
@@ -43,8 +43,8 @@ def follow() -> list[str]:
 def together(trainer: Any) -> Iterator[None]:
     """Around a training: an error in one process ends all of them within seconds, with that process's exit status.
 
-    Without it an error of the first leaves the others waiting for it in a collective for half an hour, and that of
-    another reaches the first as a lost connection, or as SIGKILL.
+    Otherwise, after an error in the first process, the others wait for it in a collective for half an hour; and an
+    error in another process reaches the first only as a lost connection or as SIGKILL.
     """
     launcher = getattr(trainer.strategy, "launcher", None)
     if launcher is None or not hasattr(launcher, "procs") or rank():
@@ -70,7 +70,7 @@ def together(trainer: Any) -> Iterator[None]:
             time.sleep(0.1)
         _kill(launcher.procs)
         if status := _failure(launcher.procs):
-            raise SystemExit(status) from None  # it has said what went wrong; here it was a lost connection
+            raise SystemExit(status) from None  # that process has printed the cause; here it is a lost connection
         raise
     finally:
         over.set()
@@ -91,23 +91,23 @@ def _failure(processes: list[Any]) -> int:
 
 
 def leave() -> bool:
-    """The end of what the processes do together. True for the first, which goes on alone."""
+    """Close the process group; True in the first process, which goes on alone."""
     from torch import distributed
 
     if distributed.is_available() and distributed.is_initialized():
-        distributed.destroy_process_group()  # else a figure that it computes would wait for the others
+        distributed.destroy_process_group()  # else metrics of the first would wait for the other processes
     return rank() == 0
 
 
 def several() -> bool:
-    """Whether this process has others beside it now."""
+    """Whether a group of several processes is open."""
     from torch import distributed
 
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
 def total(number: int, device: Any) -> int:
-    """The sum of a number over the processes; to be called by all of them."""
+    """The sum of ``number`` over the processes; all of them must call this."""
     if not several():
         return number
     import torch
@@ -119,7 +119,7 @@ def total(number: int, device: Any) -> int:
 
 
 def gathered(value: Any) -> list[Any]:
-    """A value of every process, in their order; to be called by all of them."""
+    """The ``value`` of every process, in the order of ranks; all of them must call this."""
     if not several():
         return [value]
     from torch import distributed

@@ -24,7 +24,10 @@ log = logging.getLogger(__name__)
 
 
 def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path | None:
-    """The file that ``ckpt_path`` (``asked``) means for a run that writes into ``folder``; None for a new run."""
+    """The file that ``ckpt_path`` (``asked``) means for a run that writes into ``folder``; None for a new run.
+
+    Raises UserError as :func:`find_last`.
+    """
     if asked != "last":
         return None if asked is None else Path(asked)
     mode = "sweep" if HydraConfig.get().mode == RunMode.MULTIRUN else "run"
@@ -33,9 +36,10 @@ def find_checkpoint(asked: str | None, config: DictConfig, folder: Path) -> Path
 
 
 def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
-    """Check that ``module`` can go on from ``path``, and bring to ``folder`` what belongs to it; where it does go on.
+    """Check that ``module`` can go on from ``path``, bring its files to ``folder``, return the checkpoint to load.
 
-    That is the checkpoint before ``path`` where ``path`` is damaged. Raises UserError.
+    If ``path`` is damaged, that is the checkpoint before it. Raises UserError if neither is whole, and if the whole one
+    has other settings or more epochs.
     """
     path, checkpoint = open_checkpoint(path)
     check_resume(path, checkpoint, module, epochs)
@@ -45,10 +49,10 @@ def go_on_from(path: Path, module: Any, folder: Path, epochs: int) -> Path:
 
 
 def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
-    """The checkpoint that ``ckpt_path=last`` means: that of ``folder``, the run's own, if it has been begun already.
+    """The checkpoint that ``ckpt_path=last`` means: that of ``folder``, the run's own, if it has one.
 
-    Else that of the newest run below ``root`` whose checkpoint was begun with the settings of ``config``, as they are
-    before anything in them is resolved. Raises UserError if there is none, saying in what the newest run differs.
+    Else that of the newest run below ``root`` that has the settings of ``config``, compared before they are resolved.
+    Raises UserError if there is none; the message names the settings in which the newest run differs.
     """
     if (own := _checkpoint_in(folder)) is not None:
         return own
@@ -59,7 +63,7 @@ def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
     for newer, (written, run, checkpoint) in enumerate(runs):
         try:
             told.append(differences(_settings_of(run, checkpoint), now))
-        except Exception as error:  # a file that is anything: no YAML, no text, other keys
+        except Exception as error:  # the file may hold anything: no YAML, no text, other keys
             told.append([f"its .hydra/config.yaml cannot be read ({short(error)})"])
         if not told[-1]:
             besides = f"; {newer} newer have other settings" if newer else ""
@@ -81,15 +85,15 @@ def shared_settings(config: Any) -> dict[str, Any]:
 
 
 def outputs_below(pattern: str) -> Path:
-    """The folder that ``outputs/${now:...}/...`` has in common for all runs; a pattern that never differs is itself."""
+    """The folder that all runs of a pattern such as ``outputs/${now:...}/...`` share; without ``${``, the pattern."""
     same, differs, _ = pattern.partition("${")
     return Path(same).parent if differs and not same.endswith("/") else Path(same)
 
 
 def open_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
-    """A checkpoint that is whole, and where it was: ``path``, or the one before it if ``path`` is damaged or missing.
+    """The path and content of a whole checkpoint: ``path``, or the one before it if ``path`` is damaged or missing.
 
-    Says so in a warning. Raises UserError if neither is whole.
+    Logs a warning if it takes the one before. Raises UserError if neither is whole.
     """
     faults: list[str] = []
     before = [path.with_name(PREVIOUS[path.name])] if path.name in PREVIOUS else []
@@ -101,7 +105,7 @@ def open_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
                 raise TypeError("its step and epoch are no numbers")
         except UserError as error:
             faults += error.faults
-        except Exception as error:  # a file that is anything may raise anything
+        except Exception as error:  # a file of unknown content may raise anything
             faults.append(f"{candidate}: not a checkpoint of this project ({type(error).__name__}: {short(error)})")
         else:
             if faults:
@@ -111,7 +115,7 @@ def open_checkpoint(path: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: int | None = None) -> None:
-    """Raise UserError if the checkpoint is of a run that differs in what may not change, or ran ``epochs`` and more.
+    """Raise UserError if the checkpoint differs in a setting that a run must keep, or has more than ``epochs`` epochs.
 
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
@@ -141,9 +145,9 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
 def take_over(checkpoint: Path, folder: Path) -> None:
     """Bring ``checkpoint``, as ``last.ckpt``, and the ``best.ckpt`` beside it to ``folder``, where the run goes on.
 
-    So a run that has nothing left to train, or is killed before its first save, has both like any other.
-    Where ``folder`` is that of the checkpoint itself, damaged files in it are put out of the way: the next save must
-    not put one in the place of the checkpoint that is whole.
+    A run that has nothing left to train, or is killed before its first save, then has both files too.
+    If ``folder`` is the checkpoint's own, damaged files in it are renamed to ``*.damaged``: otherwise the next save
+    would keep a damaged ``last.ckpt`` as ``previous.ckpt``, in place of the whole one.
     """
     here = checkpoint.resolve().parent
     for name in ("best.ckpt", *(PREVIOUS if here == folder.resolve() else ())):
@@ -163,7 +167,7 @@ def take_over(checkpoint: Path, folder: Path) -> None:
 
 
 def _epochs(checkpoint: dict[str, Any]) -> int:
-    """Epochs that are done."""
+    """The number of epochs that are done."""
     done: int = checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]
     return done
 
@@ -175,16 +179,16 @@ def _checkpoint_in(run: Path) -> Path | None:
 
 
 def _settings_of(run: Path, checkpoint: Path) -> dict[str, Any]:
-    """What the run was set to, by its checkpoint; for a damaged or an older one without settings, by ``.hydra/``."""
+    """The run's settings: from its checkpoint, or from ``.hydra/`` if that is damaged or too old to hold them."""
     try:
         origin = torch.load(checkpoint, map_location="cpu", weights_only=True, mmap=True)["origin"]
         return dict(origin["settings"])
-    except Exception:  # what is wrong with the file is told when it is opened to go on
+    except Exception:  # open_checkpoint tells the file's fault if the run goes on from it
         return shared_settings(OmegaConf.load(run / ".hydra" / "config.yaml"))
 
 
 def _link_or_copy(source: Path, target: Path) -> None:
-    """Checkpoints are never written into, only replaced, so two names of one file are as good as two files."""
+    """Make ``target`` a link to ``source``, or a copy. A link is safe: checkpoints are replaced, never written into."""
     target.parent.mkdir(parents=True, exist_ok=True)
     if not link(source, target):
         with source.open("rb") as file:

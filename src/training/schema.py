@@ -1,4 +1,4 @@
-"""Plain values against annotations: what a signature accepts, and how to say that something is not it."""
+"""Check plain values against type annotations, and word the annotations for messages."""
 
 import inspect
 import typing

@@ -1,4 +1,4 @@
-"""How the scripts that Hydra starts begin and end."""
+"""Start and end of the programs that Hydra runs: overrides as typed, exit status 2 for a user's mistake."""
 
 import os
 import sys
@@ -11,7 +11,7 @@ from ..errors import UserError, refuse
 from ..runs.machine import is_full, write_any_letter
 from ..runs.overrides import as_typed, explained
 
-RAISE = "HYDRA_FULL_ERROR"  # else Hydra prints what was raised, as a traceback or in several lines, and exits with 1
+RAISE = "HYDRA_FULL_ERROR"  # set, Hydra raises errors on; else it prints them itself and exits with 1
 
 
 def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None:

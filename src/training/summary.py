@@ -25,7 +25,7 @@ Figures = Mapping[str, Mapping[str, float]]
 
 
 def pairs_line(class_counts: np.ndarray) -> str:
-    """int64 [A, C] -> ``29,041: positive 9,880 (34.02 %), negative ...``."""
+    """Class counts int64 [A, C] in words: ``29,041: positive 9,880 (34.02 %), negative ...``."""
     totals = class_counts.sum(0)
     total = max(1, int(totals.sum()))
     shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
@@ -33,14 +33,14 @@ def pairs_line(class_counts: np.ndarray) -> str:
 
 
 def epochs_line(epochs: int, configured: int | None) -> str:
-    """``configured`` is what the config says where the command line says otherwise, else None."""
+    """The epochs and where they were set; ``configured``: the config's number if the command line changes it."""
     if configured is None:
         return f"{epochs} (from the config)"
     return f"{epochs} (from the command line; the config says {configured})"
 
 
 def configured_epochs(overrides: list[str]) -> int | None:
-    """What the configuration says of the epochs where the command line says otherwise, else None."""
+    """The configuration's number of epochs if ``overrides`` change it, else None."""
     rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
     return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
 
@@ -54,7 +54,7 @@ def start_up(
     configured_epochs: int | None,
     folder: Path,
 ) -> str:
-    """Everything one wants to have seen before a training that takes hours."""
+    """What a run is about to train, as lines for the log: a wrong setting is seen before hours are spent."""
     aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
@@ -75,7 +75,7 @@ def start_up(
 
 
 def nothing_learned(monitor: str, best: float, constant: float) -> str:
-    """The warning that the best epoch answers hardly better than a constant one does, and what to change."""
+    """The warning that the best epoch is hardly better than a constant answer, and what to change."""
     return (
         f"WARNING: the model has learned next to nothing: {monitor} is {best:.4f}, one answer for every review has "
         f"{constant:.4f}.\nTry higher rates (model.encoder_lr, model.head_lr), more steps (trainer.max_epochs, a "
@@ -90,9 +90,9 @@ def _devices(name: str, trainer: L.Trainer) -> str:
 
 
 def not_visobert(encoder: Encoder, chosen: bool, why: str) -> str | None:
-    """The warning that what is trained is not pre-trained ViSoBERT; None where it is, or where another was ``chosen``.
+    """The warning that the encoder is not pre-trained ViSoBERT; None if it is, or a pre-trained one is ``chosen``.
 
-    ``why`` this encoder is taken.
+    ``why`` is the reason why this encoder was taken.
     """
     if not encoder.pretrained:
         what = f"The encoder starts from random weights: {why}."
@@ -116,9 +116,9 @@ def summary(
     tokens: int,
     overrides: list[str],
 ) -> Summary:
-    """``summary.json``: the figures, and all that is needed to understand and to repeat the run.
+    """The content of ``summary.json``: the figures, and all that is needed to understand and to repeat the run.
 
-    ``seconds`` has ``start_up`` and ``fit``; ``tokens`` are those of the texts that were trained on, padding aside.
+    ``seconds`` has ``start_up`` and ``fit``; ``tokens`` is the number of tokens trained on, without padding.
     """
     return {
         **judged,
@@ -154,7 +154,7 @@ def facts(lines: Mapping[str, str]) -> str:
 
 
 def banner(text: str) -> str:
-    """A warning that cannot be missed in a page of log."""
+    """``text`` in a frame, so that a warning stands out in a page of log."""
     lines = text.split("\n")
     rule = "!" * (max(map(len, lines)) + 6)
     return "\n".join([rule, *(f"!! {line}" for line in lines), rule])
@@ -170,7 +170,7 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 
 def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
-    """split -> figure -> value, one row a figure; a column a split, for task ``absa`` with ``threshold`` beside."""
+    """A table of split -> figure -> value: a row a figure, a column a split; for ``absa`` also at ``threshold``."""
     columns = dict(tuned)
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
@@ -181,6 +181,6 @@ def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str)
 
 
 def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
-    """The settings with alpha in numbers and as it was set, where the loss takes one, and the loss's own words."""
+    """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
     asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
     return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

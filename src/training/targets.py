@@ -1,10 +1,11 @@
-"""Which classes a configuration may name: this project's, torch's and Lightning's own, and nothing they import.
+"""Which classes a configuration may name: those that this project, torch and Lightning define, not what they import.
 
-A configuration may come from elsewhere, and what it names is called with the arguments that it gives. Of torch and
-Lightning it is the parts that trainings are made of: elsewhere in them are classes that start programs.
+A configuration may come from a stranger, and Hydra calls the classes that it names with the arguments that it gives.
+Only the parts of torch and Lightning that a training is made of are allowed: other parts have classes that start
+programs.
 
-A user's own modules are let in by the environment variable ABSA_TARGETS, names with commas between. No file can say
-so: whoever starts the program does.
+The environment variable ABSA_TARGETS lets in modules of the user's own, names with commas between. No file can set it,
+because only the user can decide to trust a module.
 """
 
 import importlib
@@ -26,7 +27,10 @@ TARGET = "_target_"
 
 
 def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
-    """What is wrong with the names anywhere in a configuration: one line for each that may not be called."""
+    """Faults of the targets anywhere in a configuration, one line for each that may not be called.
+
+    Raises UserError as :func:`own_modules` does.
+    """
     return [
         f"{place}={name}: {found}"
         for place, name in _targets(config, key)
@@ -35,7 +39,7 @@ def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED
 
 
 def own_modules() -> tuple[str, ...]:
-    """The modules that the user lets in. Raises UserError where a file has: Hydra's job.env_set sets variables."""
+    """The modules in ABSA_TARGETS. Raises UserError if a file set the variable, which Hydra's job.env_set can do."""
     names = tuple(name for part in os.environ.get(OWN, "").split(",") if (name := part.strip()))
     if names and HydraConfig.initialized() and OWN in HydraConfig.get().job.env_set:
         raise UserError(
@@ -45,10 +49,10 @@ def own_modules() -> tuple[str, ...]:
 
 
 def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
-    """The class of that full name, or why not, as str. What is not allowed is not imported to find out.
+    """The class of the full name ``name``, or a str that says why not. A name that is not allowed is never imported.
 
-    ``torch.os.system`` begins with torch and is not torch's: a class must have been defined where it is allowed too.
-    Modules of the user's own are looked for in the working directory too. Raises UserError as own_modules does.
+    The class must also be defined in an allowed package: ``torch.os.system`` begins with torch but is os's. The user's
+    own modules are looked for in the working directory too. Raises UserError as :func:`own_modules` does.
     """
     if not isinstance(name, str) or not all(part.isidentifier() for part in name.split(".")) or "." not in name:
         return "expected the full name of a class"
@@ -58,7 +62,7 @@ def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
         known = f"{', '.join(allowed[:-1])} and {allowed[-1]}"
         return f"refused: a configuration may name classes of {known} alone{_how_to_let_in(name)}"
     if _within(name, own) and str(Path.cwd()) not in sys.path:
-        sys.path.append(str(Path.cwd()))  # behind everything else, so that no file here takes another's place
+        sys.path.append(str(Path.cwd()))  # last, so that no file here shadows an installed module
     module, _, last = name.rpartition(".")
     try:
         made = getattr(importlib.import_module(module), last)
@@ -70,7 +74,7 @@ def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
 
 
 def _how_to_let_in(name: str) -> str:
-    """What to type for a module that lies where the user works, or beside the programs."""
+    """What to type to let in a module that lies in the working directory or beside the programs; else empty."""
     module, here = name.split(".")[0], Path.cwd()
     if not any((place / f"{module}.py").is_file() for place in (here, Path(__file__).parents[2])):
         return ""
