@@ -69,7 +69,8 @@ class AspectSentimentModule(L.LightningModule):
         # the checkpoint stores these two under keys of their own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
-        self.train_loss = MeanMetric(nan_strategy="disable")  # EpochLine finds a NaN, without waiting here
+        # EpochLine reports a NaN; a check by the metric would wait for the GPU at every step
+        self.train_loss = MeanMetric(nan_strategy="disable")
         for stage in ("val", "test"):
             # validation is also measured at its best threshold; on test no threshold may be chosen
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task, threshold, cut=stage == "val"))

@@ -180,9 +180,9 @@ class Batches:
             yield batch
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The reviews at ``rows`` (int [B]), padded on the right. Only indices are copied: the split is on the device."""
+        """The reviews at ``rows`` (int [B]), padded on the right. Only indices go to the device."""
         starts, lengths = self.split.offsets[rows], self.split.lengths[rows]
-        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # whole steps, so that few shapes occur
+        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # so that few shapes occur
         real = np.arange(width) < lengths[:, None]
         places = np.where(real, starts[:, None] + np.arange(width), 0)
         at, mask, row = (self._copy(torch.from_numpy(x)) for x in (places, real, rows.astype(np.int64)))

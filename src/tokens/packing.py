@@ -65,11 +65,11 @@ class Packing(NamedTuple):
 def pack(lengths: np.ndarray, width: int, tiled: bool = False) -> Packing:
     """The packing of reviews with ``lengths`` int [B] tokens in a batch of ``width`` columns.
 
-    ``tiled``: also cut it into tiles where the lengths differ enough (:func:`tile_bounds`); the longest must come first.
+    ``tiled``: also cut it into tiles where the lengths differ enough (see :func:`tile_bounds`).
     """
     lengths = lengths.astype(np.int64)
     cells, tokens = len(lengths) * width, int(lengths.sum())
-    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step if the tokens fill theirs: cells need a padding position
+    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step if the tokens fill theirs: tiles need one
     places = np.arange(1, tokens + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     positions = np.concatenate([places, np.zeros(rest, np.int64)])
     pieces = [*lengths, rest] if rest else lengths
