@@ -39,12 +39,12 @@ class Annotations:
         self.path, self.header, self.faults = source.name, source.header, faults
         self.label, self.others, self.declared = label, others, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
-        self.ignored = ignored  # as the user gave it, for messages
+        self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
-        self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> its first bad cells
+        self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
         self.bad_counts: Counter[str] = Counter()
-        self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of each row; then of each pair
+        self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of a row; then pair by pair
 
     def read(self, line: int, cells: Mapping[str, object]) -> dict[str, int]:
         """What a row says: aspect -> sentiment or MENTIONED; empty, and a fault, if any of it is wrong."""

@@ -52,7 +52,10 @@ class ParquetSource:
 
 
 def open_parquet(given: Given) -> ParquetSource | None:
-    """A source over a Parquet file on the disk. None, and a fault, for a stream, which cannot be read from its end."""
+    """A source over a Parquet file on the disk. None, and a fault, for a stream or a file of another format.
+
+    A stream will not do because Parquet is read from the end of the file.
+    """
     if given.size is None:
         given.faults.add(given.name, "Parquet cannot be read from a stream; give a file")
         return None

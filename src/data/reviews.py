@@ -125,7 +125,8 @@ def read_reviews(
 def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Reviews, tuple[str, ...]] | None:
     """:func:`read_reviews` of one file among several: its faults go to ``faults``, the other rows are returned.
 
-    None for a file that gives no rows. Raises UserError only for ``columns.aspects`` that are empty or listed twice.
+    None where the file cannot be read or its columns cannot be told apart. Raises UserError only for
+    ``columns.aspects`` that are empty or listed twice.
     """
     path, before = str(path), len(faults)
     declared = None if columns.aspects is None else _declared(columns.aspects)

@@ -98,7 +98,7 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
 
 
 def labels_of(aspects: tuple[str, ...], train: Reviews) -> Labels:
-    """Labels over ``aspects``; those that training mentions, but never with a sentiment, never carry one."""
+    """Labels over ``aspects``; those that training mentions, but never with a sentiment, are ``without_sentiment``."""
     silent = (train.mention_counts > 0) & (train.class_counts.sum(axis=1) == 0)
     return Labels(aspects, tuple(name for name, is_silent in zip(aspects, silent, strict=True) if is_silent))
 
