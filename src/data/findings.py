@@ -14,7 +14,7 @@ from ..errors import listed
 from ..labels import SENTIMENTS, Labels
 from .reviews import Reviews
 
-EXAMPLES = 5  # lines told of each finding
+EXAMPLES = 5  # first lines that are given for each finding
 TOLD = {
     "without_text": "rows without text, left out",
     "without_label": "rows without any label, left out",
