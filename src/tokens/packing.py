@@ -33,7 +33,7 @@ class Grid(NamedTuple):
     shapes: tuple[tuple[int, int], ...]  # Bi, Ti
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Grid":
-        """The same grid, with every tensor as ``move`` returns it, on another device for one."""
+        """The same grid, with every tensor as ``move`` returns it, such as a copy on a GPU."""
         return Grid(move(self.cells), move(self.back), tuple(map(move, self.masks)), self.shapes)
 
 
@@ -69,7 +69,7 @@ def pack(lengths: np.ndarray, width: int, tiled: bool = False) -> Packing:
     """
     lengths = lengths.astype(np.int64)
     cells, tokens = len(lengths) * width, int(lengths.sum())
-    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step if the tokens fill theirs: tiles need one
+    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step where the tokens fill theirs: one must exist
     places = np.arange(1, tokens + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     positions = np.concatenate([places, np.zeros(rest, np.int64)])
     pieces = [*lengths, rest] if rest else lengths
