@@ -1,4 +1,4 @@
-"""Reviews in files -> batches of token ids, and what the loss and the schedule need to know of them."""
+"""From files of reviews to batches of token ids, with the counts that the loss and the schedule are made from."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -23,9 +23,9 @@ class AspectDataModule(L.LightningDataModule):
     ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
-    original scripts did; figures and class counts never do. ``packed`` leaves the padding out of training where the
-    encoder allows it. ``batch_size="auto"`` goes by how many reviews there are. Raises UserError with every fault of
-    the files at once.
+    original scripts did; metrics and class counts never count them so. ``packed`` leaves the padding out of training
+    where the encoder allows it. ``batch_size="auto"`` follows from the number of training reviews. The files are read
+    on first use, which raises UserError with every fault of the files at once.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class AspectDataModule(L.LightningDataModule):
         self.packed = packed
         self.tokenizer, self.pad_id = tokenizer, pad_id
         self.device = "cpu"  # where the batches are made
-        self.rank, self.world_size = 0, 1  # of several processes, which take turns with the batches
+        self.rank, self.world_size = 0, 1  # of the processes, which take the batches in turn
         self._files = {
             "train": locate(train, dir),
             "val": locate(val, dir),
@@ -79,7 +79,7 @@ class AspectDataModule(L.LightningDataModule):
 
     @property
     def splits(self) -> Splits:
-        """The reviews, read on first use."""
+        """The reviews, read on first use. Raises UserError as :func:`src.data.splits.read_splits` does."""
         if self._splits is None:
             self._splits = read_splits(**self._files)  # type: ignore[arg-type]
         return self._splits
@@ -95,7 +95,7 @@ class AspectDataModule(L.LightningDataModule):
 
     @property
     def class_counts(self) -> np.ndarray:
-        """Labelled pairs of the training split, int64 [A, C]; unmentioned aspects are in none of them."""
+        """Labelled pairs per aspect and sentiment in training, int64 [A, C]; unmentioned aspects do not count."""
         return self.splits.train.class_counts
 
     @property
@@ -105,7 +105,7 @@ class AspectDataModule(L.LightningDataModule):
 
     @property
     def batch_size(self) -> int:
-        """Reviews of a training batch; ``auto`` goes by how many there are."""
+        """Reviews of a training batch; ``auto`` follows from the number of training reviews."""
         return batch_size_for(len(self.splits.train)) if self._batch_size == "auto" else self._batch_size
 
     def reviews(self, split: str) -> Reviews | None:
@@ -116,8 +116,8 @@ class AspectDataModule(L.LightningDataModule):
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
         """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
 
-        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches of an epoch, a float a share. As with
-        Lightning, the last batches of an epoch make a step of their own where they do not fill one.
+        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
+        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
         """
         batches = len(self._plan("train"))
         batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
@@ -130,7 +130,7 @@ class AspectDataModule(L.LightningDataModule):
             self.tokenised(name)
 
     def tokenised(self, split: str) -> TokenisedSplit | None:
-        """The token ids of a split, made on first use. Needs a tokenizer."""
+        """The token ids of a split, made on first use; None without such a split. RuntimeError without a tokenizer."""
         reviews = self.reviews(split)
         if reviews is None:
             return None
@@ -154,12 +154,15 @@ class AspectDataModule(L.LightningDataModule):
         return self._loader("test") if self.reviews("test") is not None else []
 
     def predict_loader(self, split: str) -> Batches:
-        """Every review of a split once, in evaluation order; ``row`` says which is which."""
+        """Batches that hold every review of a split once, the longest first; ``row`` gives a review's position.
+
+        Raises RuntimeError where there is no such split.
+        """
         plan = BatchPlan(self._need(split).lengths, batch_size=self.eval_batch_size, mode="sequential")
         return Batches(self._need(split), plan, self.device)
 
     def _loader(self, split: str) -> Batches:
-        packed = self.packed and split == "train"  # figures are taken on padded batches, wherever they are taken
+        packed = self.packed and split == "train"  # metrics come from padded batches on every device
         return Batches(self._need(split), self._plan(split), self.device, packed)
 
     def _plan(self, split: str) -> BatchPlan:
@@ -177,5 +180,5 @@ class AspectDataModule(L.LightningDataModule):
 
 
 def locate(file: str | float | None, folder: str | None) -> str | float | None:
-    """A file below ``folder``, if one is given and the file is not an absolute path; fractions and None pass."""
+    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file

@@ -1,4 +1,4 @@
-"""What a user did wrong, said once, without a traceback."""
+"""A user's mistakes: the exceptions for them, and how messages print values, lists of names and suggestions."""
 
 import difflib
 import json
@@ -24,7 +24,7 @@ class UserError(Exception):
 
 
 class NoRoom(UserError):
-    """A disk that is full or cannot be written: what runs next would most likely fail as well."""
+    """The disk is full or cannot be written. A sweep stops there, because its next run would most likely fail too."""
 
 
 def tell(error: object) -> None:
@@ -39,7 +39,7 @@ def refuse(error: object) -> NoReturn:
 
 
 class Faults:
-    """What is wrong with the files of one read, gathered so that all of it is told at once."""
+    """The faults of all files that one command reads, gathered so that one message names them all."""
 
     SHOWN = 20
 
@@ -51,15 +51,15 @@ class Faults:
         return len(self._found) + self._untold
 
     def add(self, path: str, message: str, line: int = 0) -> None:
-        """A fault at a line of a file, or of the whole file (line 0)."""
+        """Record a fault at a line of a file, or of the whole file (line 0)."""
         self._found.append((path, line, message))
 
     def add_untold(self, count: int) -> None:
-        """More of the same, not worth their words: there are SHOWN of them already."""
+        """Count further faults without their messages: SHOWN like them are recorded, and no more are printed."""
         self._untold += count
 
     def raise_if_any(self) -> None:
-        """Raise UserError: whole files first, then in the order of files and lines, the first SHOWN in words."""
+        """Raise UserError if there are faults: those of whole files first, then by file and line, SHOWN at most."""
         if not self._found:
             return
         order = {path: i for i, path in enumerate(dict.fromkeys(path for path, _, _ in self._found))}
@@ -83,12 +83,12 @@ def listed(names: Sequence[str], limit: int = 15) -> str:
 
 @lru_cache(maxsize=1024)
 def did_you_mean(word: str, names: tuple[str, ...]) -> str:
-    """``; did you mean "Positive"?`` where one of the names is close to the word, else nothing."""
+    """``; did you mean "Positive"?`` where one of the names is close to the word, else an empty text."""
     lower = {name.lower(): name for name in names}
     close = difflib.get_close_matches(word.strip().lower()[:100], lower, 1)
     return f"; did you mean {quoted(lower[close[0]])}?" if close else ""
 
 
 def kind_of(value: object) -> str:
-    """What a cell holds, as an error message names it: its type, or the number or truth value itself."""
+    """A cell that is not a text, as an error message names it: a list, dict or bytes by type, others by value."""
     return f"a {type(value).__name__}" if isinstance(value, list | dict | bytes) else str(value)

@@ -25,12 +25,12 @@ def focal_loss(
     """Focal loss ``-alpha_t (1 - p_t)^gamma log p_t`` over the softmax of the last dimension (eq. 5).
 
     ``logits`` float [..., C], ``targets`` int64 [...], ``alpha`` float [C], or [A, C] for logits [..., A, C]. Returns a
-    scalar, or [...] with 0 where ignored for ``none``; halves are computed, and returned, in float32. The mean divides
-    by the number of targets not ignored (``valid``) or by the sum of their alpha_t (``weight``, as torch does); all
-    ignored is 0 with zero gradients. Ignored logits change nothing, NaN and inf included. gamma 0 without alpha is
-    ``F.cross_entropy`` to the last bit. Label smoothing eps is the soft-target form
+    scalar, or [...] with 0 where ignored for ``none``; 16-bit logits are computed, and returned, in float32. The mean
+    divides by the number of targets not ignored (``valid``) or by the sum of their alpha_t (``weight``, as torch does);
+    where all are ignored it is 0 with zero gradients. Ignored logits, NaN and inf too, change nothing. gamma 0 without
+    alpha is ``F.cross_entropy`` to the last bit. Label smoothing eps is the soft-target form
     ``sum_c y_c alpha_c (1 - p_c)^gamma (-log p_c)`` with ``y = (1 - eps) onehot + eps / C``. Raises ValueError for
-    shapes, dtypes and settings; values are not looked at, so that no step waits for the device.
+    shapes, dtypes and settings; tensor values are not checked, because every step would wait for the GPU to read them.
     """
     _check_settings(gamma, label_smoothing, normalization, reduction)
     _check_tensors(logits, targets, alpha)
@@ -57,7 +57,10 @@ def focal_loss(
 
 
 def mean_over(targets: Tensor, alpha: Tensor | None = None, ignore_index: int = IGNORE) -> Tensor:
-    """What a mean divides by: how many ``targets`` (int64 [...]) are not ignored, or the sum of their ``alpha``."""
+    """The divisor of a mean, a scalar: how many ``targets`` (int64 [...]) are not ignored, or their sum of weights.
+
+    ``alpha`` float [C], or [A, C] for targets [..., A]; without it the count is int64.
+    """
     valid = targets != ignore_index
     if alpha is None:
         return valid.sum()
@@ -66,7 +69,7 @@ def mean_over(targets: Tensor, alpha: Tensor | None = None, ignore_index: int = 
 
 
 def focal_term(margin: Tensor, gamma: float) -> Tensor:
-    """``(1 - p)^gamma (-log p)`` with ``p = sigmoid(margin)``, elementwise; float in, the same dtype out."""
+    """``(1 - p)^gamma (-log p)`` with ``p = sigmoid(margin)``: float of any shape -> the same shape and dtype."""
     # in logarithms: 1 - p rounds to 0 for a confident p, and there x ** gamma has an infinite slope for gamma < 1
     return -torch.exp(gamma * F.logsigmoid(-margin)) * F.logsigmoid(margin)
 
@@ -78,7 +81,7 @@ def _of_targets(z: Tensor, t: Tensor, gamma: float, weights: Tensor | None) -> T
     else:
         others = z.scatter(-1, t, -math.inf).logsumexp(-1, keepdim=True)
         loss = focal_term(z.gather(-1, t) - others, gamma)  # p_t = sigmoid(z_t - others)
-    return loss if weights is None else loss * weights.gather(-1, t)  # out here: alpha is no part of p_t
+    return loss if weights is None else loss * weights.gather(-1, t)  # alpha multiplies the loss, not p_t
 
 
 def _check_tensors(logits: Tensor, targets: Tensor, alpha: Tensor | None) -> None:
@@ -140,14 +143,14 @@ class FocalLoss(nn.Module):
         )
 
     def weight(self, targets: Tensor) -> Tensor:
-        """How much the mean over ``targets`` counts in a mean over several batches, a scalar."""
+        """The weight of the mean over ``targets`` (int64 [...]) in a mean over several batches, a scalar."""
         return mean_over(targets, self.alpha if self.normalization == "weight" else None, self.ignore_index)
 
     def extra_repr(self) -> str:
         return ", ".join([f"gamma={self.gamma:g}", *self._beside_gamma()])
 
     def _beside_gamma(self) -> list[str]:
-        """Class weights, those per aspect as their range; the other settings where they are not the default ones."""
+        """The settings but gamma, in words: weights per aspect as their range, the others only where not default."""
         if self.alpha is None or self.alpha.ndim == 1:
             told = ["alpha=" + ("None" if self.alpha is None else f"[{', '.join(f'{w:.4f}' for w in self.alpha)}]")]
         else:
@@ -163,7 +166,7 @@ def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
     Per aspect, N and n_c are the aspect's own. A sentiment it lacks gets its weight over all aspects: no training
     target reads that cell (label smoothing and validation do), and unlike additive smoothing this stays bounded and
     leaves the other cells exact. An aspect without any sentiment gets 1.0. ``counts`` is an array, a tensor or lists.
-    Raises UserError for a sentiment that the whole split lacks.
+    Raises UserError for a sentiment that the whole split lacks, ValueError for counts of another shape.
     """
     table = torch.as_tensor(counts)
     if table.ndim not in (1, 2) or table.shape[-1] != C:
@@ -208,7 +211,7 @@ def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[floa
 
 
 def _as_weights(alpha: Any) -> Tensor:
-    """C numbers or A lists of them as float64 [C] or [A, C]; a ValueError says what is wrong with them."""
+    """C numbers or A lists of them as float64 [C] or [A, C]. Raises ValueError for others, negative or all 0."""
     try:
         weights = torch.tensor(alpha, dtype=torch.float64)
     except (TypeError, ValueError):

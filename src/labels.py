@@ -25,16 +25,17 @@ class Batch(TypedDict):
     mentioned: "Tensor"  # float32 [B, A], 1.0 = the review talks about the aspect
     sentiment: "Tensor"  # int64 [B, A], 0..C-1 or IGNORE
     row: "Tensor"  # int64 [B], the review's position in its split
-    packing: NotRequired[Any]  # a src.tokens.packing.Packing, where the padding is to be left out
-    repeated: NotRequired[bool]  # another rank counts this batch; here it only makes up the number of steps
+    packing: NotRequired[Any]  # a src.tokens.packing.Packing; the key is absent in padded batches
+    repeated: NotRequired[bool]  # another rank counts this batch; it only evens out the steps
 
 
 @dataclass(frozen=True)
 class Labels:
-    """What a data set talks about.
+    """The aspects of a data set.
 
     ``aspects`` in their fixed order; ``without_sentiment`` names those that are mentioned but never carry a sentiment
-    (UIT-ViSFD's OTHERS): they are detected, and left out of every figure over sentiments.
+    (UIT-ViSFD's OTHERS): they are detected, and left out of every figure (metric) over sentiments. Raises ValueError
+    for no aspect, for one listed twice, and for a name in ``without_sentiment`` that is not an aspect.
     """
 
     aspects: tuple[str, ...]
@@ -50,5 +51,5 @@ class Labels:
 
     @property
     def carries_sentiment(self) -> list[bool]:
-        """Per aspect, in order: does it carry sentiments in this data set?"""
+        """A bool per aspect, in order: whether the aspect ever carries a sentiment in this data set."""
         return [a not in self.without_sentiment for a in self.aspects]

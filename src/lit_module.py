@@ -20,13 +20,13 @@ class AspectSentimentModule(L.LightningModule):
     """Aspect detection and sentiment classification over one encoder.
 
     ``task="absa"``: two heads, loss = sentiment loss + ``detection_weight`` x detection loss; ``task="sentiment"``: the
-    sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``: what
-    loading a checkpoint does: offline, without data, with plain hyper-parameters only. ``loss`` maps (logits
-    [B, A, C], targets [B, A]) to a scalar; a module that only predicts needs none. Where it has a method
-    ``weight(targets)``, that is how much a batch's mean counts; else the number of labelled pairs. ``r_drop`` > 0 asks
-    every review twice, under other dropout, and adds that much of the two answers' :func:`src.losses.divergence`.
-    Learning rates are per optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then
-    ``schedule`` down to 0.
+    sentiment head alone. ``encoder`` is the loaded encoder; without it one is initialised from ``encoder_config``, so
+    that a checkpoint loads offline, without data, from plain hyper-parameters alone. ``loss`` maps (logits [B, A, C],
+    targets [B, A]) to a scalar; a module that only predicts needs none. The losses of several batches are averaged with
+    the weight ``loss.weight(targets)`` if the loss has such a method, else with the number of labelled pairs. With
+    ``r_drop`` > 0 every review runs twice, under two dropout masks, and ``r_drop`` times the
+    :func:`src.losses.divergence` of the two outputs is added. Learning rates are per optimizer step: linear warm-up
+    over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
 
     def __init__(
@@ -66,12 +66,13 @@ class AspectSentimentModule(L.LightningModule):
         self.loss = loss
         self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
         self.detection_weight, self.r_drop = detection_weight, r_drop
-        # what travels in the checkpoint under keys of its own
+        # the checkpoint stores these two under keys of their own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
-        self.train_loss = MeanMetric(nan_strategy="disable")  # a NaN is for EpochLine to find; no wait for a GPU
+        # EpochLine reports a NaN; a check by the metric would wait for the GPU at every step
+        self.train_loss = MeanMetric(nan_strategy="disable")
         for stage in ("val", "test"):
-            # on validation at the best cut, too: nothing may be chosen on test
+            # validation is also measured at its best threshold; on test no threshold may be chosen
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task, threshold, cut=stage == "val"))
             for head in self.heads:
                 setattr(self, f"{stage}_{head}_loss", MeanMetric())
@@ -136,15 +137,15 @@ class AspectSentimentModule(L.LightningModule):
         }
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
-        if not self.trainer.is_last_batch:  # of an epoch that a resumed run goes on with
+        if not self.trainer.is_last_batch:  # within an epoch: a resumed run goes on with its mean loss
             checkpoint["train_loss"] = {k: float(getattr(self.train_loss, k)) for k in ("mean_value", "weight")}
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         self.tokenizer_json = checkpoint["tokenizer"]
-        self.origin = checkpoint["origin"] | self.origin  # of a run that goes on: what it has itself, as was checked
+        self.origin = checkpoint["origin"] | self.origin  # a resumed run's own values win: they were checked
         for name, value in checkpoint.get("train_loss", {}).items():
             getattr(self.train_loss, name).fill_(value)
-        if self.loss is None:  # as when it predicts: the buffers that a loss may have are none of the model's
+        if self.loss is None:  # a module that only predicts has no place for the buffers of the loss
             for name in [name for name in checkpoint["state_dict"] if name.startswith("loss.")]:
                 del checkpoint["state_dict"][name]
 
@@ -173,13 +174,13 @@ class AspectSentimentModule(L.LightningModule):
         if self.loss is None:
             return
         for head, loss in self._losses(logits, batch).items():
-            weight = self._loss_weight(head, batch)  # a batch counts as much as what its mean was taken over
+            weight = self._loss_weight(head, batch)  # each batch's mean counts by the targets it averages
             getattr(self, f"{stage}_{head}_loss").update(loss, weight)
 
     def _loss_weight(self, head: str, batch: Batch) -> Tensor:
         if head == "mentioned":
             return batch["mentioned"].new_tensor(batch["mentioned"].numel())
-        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)  # of another making a tensor
+        weigh: Callable[[Tensor], Tensor] | None = getattr(self.loss, "weight", None)  # in torch's own losses a tensor
         return weigh(batch["sentiment"]) if callable(weigh) else (batch["sentiment"] != IGNORE).sum()
 
     def _log_figures(self, stage: str) -> None:

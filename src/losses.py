@@ -50,7 +50,7 @@ class CrossEntropyLoss(FocalLoss):
 def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
     """Mean of ``-log p_t``, p the sigmoid of the logit: logits float [B, A], targets 0 or 1 [B, A] -> scalar.
 
-    Halves are computed, and returned, in float32. Raises ValueError for shapes that differ.
+    16-bit logits are computed, and returned, in float32. Raises ValueError for shapes that differ or integer logits.
     """
     return F.binary_cross_entropy_with_logits(*_prepared(logits, targets))
 
@@ -59,7 +59,7 @@ def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, al
     """Mean of ``-alpha_t (1 - p_t)^gamma log p_t``, p the sigmoid of the logit (Lin et al. 2017, eq. 5).
 
     Shapes, dtypes and errors as in ``binary_cross_entropy``. alpha_t is ``alpha`` for a 1 and ``1 - alpha`` for a 0, as
-    in torchvision's ``sigmoid_focal_loss``; None is no weights.
+    in torchvision's ``sigmoid_focal_loss``; None means no weights. Raises ValueError for gamma or alpha out of range.
     """
     _check_range(math.inf, gamma=gamma)
     z, y = _prepared(logits, targets)
@@ -103,7 +103,7 @@ DETECTION_LOSSES: dict[str, Callable[..., Tensor]] = {
 
 
 def _prepared(logits: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Both in the dtype to compute in: halves as float32, float64 as it is."""
+    """Both tensors in the dtype of the computation: 16-bit floats as float32, float64 as it is."""
     if not logits.is_floating_point() or logits.shape != targets.shape:
         given = f"logits are {logits.dtype} {tuple(logits.shape)}, targets have shape {tuple(targets.shape)}"
         raise ValueError(f"{given}: expected floats and equal shapes")
@@ -118,16 +118,16 @@ def _check_range(end: float, **settings: float) -> None:
 
 
 def divergence(one: dict[str, Tensor], other: dict[str, Tensor], labelled: Tensor) -> Tensor:
-    """How far two answers to the same reviews differ: R-Drop's symmetric Kullback-Leibler divergence, in nats.
+    """R-Drop's symmetric Kullback-Leibler divergence of two outputs for the same reviews: a float32 scalar, in nats.
 
-    ``one`` and ``other``: logits ``sentiment`` [B, A, C], averaged over the ``labelled`` pairs (bool [B, A]), plus,
-    where they are there, ``mentioned`` [B, A], averaged over all. (KL(p, q) + KL(q, p)) / 2 is half the sum of
-    (p - q)(log p - log q). Liang et al. 2021, equation 2.
+    ``one`` and ``other`` hold float logits: ``sentiment`` [B, A, C], averaged over the ``labelled`` pairs (bool
+    [B, A]), plus, where the key is there, ``mentioned`` [B, A], averaged over all. (KL(p, q) + KL(q, p)) / 2 is half
+    the sum of (p - q)(log p - log q). Liang et al. 2021, equation 2.
     """
     p, q = (x["sentiment"].float().log_softmax(-1) for x in (one, other))
     apart = ((p.exp() - q.exp()) * (p - q)).sum(-1) / 2
     total = torch.where(labelled, apart, 0.0).sum() / labelled.sum().clamp(min=1)
     if "mentioned" in one:
         a, b = one["mentioned"].float(), other["mentioned"].float()
-        total = total + ((a.sigmoid() - b.sigmoid()) * (a - b)).mean() / 2  # log-odds: both classes in one product
+        total = total + ((a.sigmoid() - b.sigmoid()) * (a - b)).mean() / 2  # a - b sums both classes
     return total

@@ -15,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 POWERSHELL = os.name == "nt"  # the shell that commands are written for; else a POSIX shell
-# What Hydra's grammar reads as itself. A backslash is itself only where it escapes nothing.
+# Texts that Hydra's grammar takes without quotes. A backslash needs none only where it escapes nothing.
 BARE = re.compile(r"(?:[A-Za-z0-9_/.%@?|+*:-]|\\(?=[A-Za-z0-9_.]))+")
-# What it reads as a number, a truth value or null.
+# Texts that it reads as a number, a truth value or null; such a text needs quotes to stay a text.
 TYPED = re.compile(
     r"[+-]?(?:(?:\d[\d_]*\.?[\d_]*|\.\d[\d_]*)(?:e[+-]?\d[\d_]*)?|inf|nan)|true|false|null", re.IGNORECASE
 )
-SHELL_BARE = re.compile(r"[\w/.:\\=+%-]+")  # of PowerShell
+SHELL_BARE = re.compile(r"[\w/.:\\=+%-]+")  # words that PowerShell takes without quotes
 SHELL_QUOTES = re.compile("(['‘’‚‛])")  # PowerShell ends a quoted word at any of them
 _as_options: ContextVar[bool] = ContextVar("as_options", default=False)
 
@@ -29,17 +29,17 @@ _as_options: ContextVar[bool] = ContextVar("as_options", default=False)
 def quoted_value(text: str) -> str:
     """A text between quotes, as Hydra's grammar reads it back.
 
-    In PowerShell by single quotes where that is possible: Windows PowerShell 5 loses double quotes on the way to a
-    program.
+    For PowerShell the quotes are single ones where possible, because Windows PowerShell 5 drops double quotes when it
+    starts a program.
     """
     first, other = ("'", '"') if POWERSHELL else ('"', "'")
     quote = other if first in text and other not in text else first
-    # only those backslashes that precede a quote are read as escapes
+    # Hydra reads backslashes as escapes only before a quote, so only those are doubled
     return quote + re.sub(rf"(\\*)({quote}|\Z)", lambda m: m[1] * 2 + (f"\\{quote}" if m[2] else ""), text) + quote
 
 
 def value(given: Any) -> str:
-    """A plain value as Hydra's grammar reads it back; a text stays a text, and means itself where it holds ``${``."""
+    """A plain value as Hydra's grammar reads it back: a text stays a text, and ``${`` in it is no interpolation."""
     if given is None or isinstance(given, bool):
         return {None: "null", True: "true", False: "false"}[given]
     if isinstance(given, int | float):
@@ -58,19 +58,19 @@ def override(key: str, given: Any) -> str:
 
 
 def pasted(words: Sequence[str]) -> str:
-    """Words as a line that a shell takes apart into them again: of PowerShell on Windows, else of a POSIX shell."""
+    """One line that a shell splits into ``words`` again: PowerShell on Windows, else a POSIX shell."""
     return " ".join(map(_for_powershell, words)) if POWERSHELL else shlex.join(words)
 
 
 def _for_powershell(word: str) -> str:
-    dashed = word.startswith("-") and ("." in word or ":" in word)  # it would be taken apart there
+    dashed = word.startswith("-") and ("." in word or ":" in word)  # PowerShell splits such a word there
     if SHELL_BARE.fullmatch(word) and not dashed:
         return word
     return "'" + SHELL_QUOTES.sub(r"\1\1", word) + "'"
 
 
 def command(program: str, words: Sequence[str] = ()) -> str:
-    """The line that starts ``program`` (train.py) with these words; it is named as this process was started with it."""
+    """The line that starts ``program`` (train.py) with these words; this process's own program keeps its path."""
     started = sys.argv[0]
     return pasted(["python", started if Path(started).name == program else program, *words])
 
@@ -79,10 +79,10 @@ def command(program: str, words: Sequence[str] = ()) -> str:
 
 
 def table(rows: Sequence[Sequence[str]], left: int = 1, widest: int = 40) -> str:
-    """Rows of cells, that of the heads first, as columns: the first ``left`` ones to the left, numbers to the right.
+    """Rows of cells, the first row the headings, as columns: the first ``left`` aligned left, the others right.
 
-    A cell on the left has at most ``widest`` letters. Names come from data files: letters that a terminal would act on,
-    such as escape sequences, are shown and not sent.
+    A cell on the left has at most ``widest`` letters. Names come from data files, so letters that a terminal would act
+    on, such as escape sequences, are printed as their escaped form.
     """
     told = [[_cut(visible(c), widest) if i < left else visible(c) for i, c in enumerate(row)] for row in rows]
     widths = [max(map(len, column)) for column in zip(*told, strict=True)]
@@ -95,14 +95,14 @@ def table(rows: Sequence[Sequence[str]], left: int = 1, widest: int = 40) -> str
 
 
 def cell(value: str | float | None, digits: int = 3) -> str:
-    """A value as a table shows it: ``-`` for None, whole numbers with their thousands apart."""
+    """A value as a table shows it: ``-`` for None, floats with ``digits`` decimals, integers as ``1,234``."""
     if value is None or isinstance(value, str):
         return value or "-"
     return f"{value:.{digits}f}" if isinstance(value, float) else f"{value:,}"
 
 
 def visible(text: str) -> str:
-    """A text with every letter that cannot be printed, an escape or a line break, as Python writes it: ``\\x1b``."""
+    """A text whose unprintable letters (escapes, line breaks) are written as in Python source: ``\\x1b``."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
@@ -115,7 +115,7 @@ def _cut(text: str, widest: int) -> str:
 
 @contextmanager
 def as_options() -> Iterator[None]:
-    """Meanwhile :func:`setting` speaks of the options of ``absa check``, where there are no settings."""
+    """Within this context :func:`setting` names the options of ``absa check``, which has no Hydra settings."""
     before = _as_options.set(True)
     try:
         yield
@@ -124,7 +124,7 @@ def as_options() -> Iterator[None]:
 
 
 def setting(name: str) -> str:
-    """A setting of the data as whoever reads the message knows it: ``data.text_column`` or ``--text-column``."""
+    """A data setting under the name that the reader of the message types: ``data.text_column`` or ``--text-column``."""
     return "--" + name.replace("_", "-") if _as_options.get() else f"data.{name}"
 
 
@@ -136,5 +136,5 @@ def set_to(name: str, text: str) -> str:
 
 
 def added_to(name: str, text: str, there: Sequence[str]) -> str:
-    """What one types to add to a list that holds ``there``: an option adds to it, an override takes its place."""
+    """What one types to add to a list that holds ``there``: an option adds to the list, an override replaces it."""
     return set_to(name, text) if _as_options.get() else pasted([override(setting(name), [*there, text])])

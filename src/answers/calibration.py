@@ -1,4 +1,4 @@
-"""How far probabilities can be trusted: temperatures fitted on validation predictions, and what they mend."""
+"""Calibration: temperatures fitted on validation predictions, and how well probabilities match what is right."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,8 +19,8 @@ class Calibration:
     """Temperatures that logits are divided by before they become probabilities (Guo et al. 2017, section 4.2).
 
     Below 1 they sharpen (focal loss leaves models under-confident), above 1 they soften. ``mentioned`` is None for task
-    ``sentiment``. They decide nothing: the largest sentiment stays the largest, and detection compares uncalibrated
-    probabilities with its thresholds; :meth:`threshold` says where such a threshold lies among calibrated ones.
+    ``sentiment``. They change no decision: the most probable sentiment stays the same, and detection compares
+    uncalibrated probabilities with its thresholds; :meth:`threshold` converts such a threshold to a calibrated one.
     """
 
     sentiment: float = 1.0
@@ -50,7 +50,8 @@ class Calibration:
 def fit_calibration(predictions: Predictions, labels: Labels) -> Calibration:
     """The temperatures of least negative log-likelihood on the predictions of a **validation** split.
 
-    Of the sentiments on gold pairs, of the mentions on every review and aspect; 1 where there is nothing to fit to.
+    The sentiment temperature is fitted on gold pairs, the detection temperature on every review and aspect; each is 1
+    where the split has no gold to fit to.
     """
     logits, gold = _gold_pairs(predictions, labels)
     target = np.take_along_axis(logits, gold[:, None], -1)[:, 0]
@@ -71,8 +72,8 @@ def fit_calibration(predictions: Predictions, labels: Labels) -> Calibration:
 def reliability(predictions: Predictions, labels: Labels, calibration: Calibration) -> dict[str, dict[str, Any]]:
     """Per head ``ece``, ``brier`` and ``bins``, with the temperatures of ``calibration`` (``Calibration()`` for none).
 
-    ``sentiment``: confidence in the sentiment said against its being right, on gold pairs. ``mentioned``: probability
-    of a mention against its being one, on every review and aspect.
+    ``sentiment``: probability of the predicted sentiment against whether it is right, on gold pairs. ``mentioned``:
+    probability of a mention against whether gold has it, on every review and aspect.
     """
     mentioned, _ = calibration.probabilities(predictions)
     logits, gold = _gold_pairs(predictions, labels)
@@ -86,7 +87,7 @@ def reliability(predictions: Predictions, labels: Labels, calibration: Calibrati
 
 
 def ece(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Expected calibration error (Guo et al. 2017, equation 3): mean over bins of \\|confidence - share right\\|.
+    """Expected calibration error (Guo et al. 2017, equation 3): mean over bins of \\|confidence - accuracy\\|.
 
     ``confidence`` float [M] in [0, 1], ``right`` bool [M]; bins of equal width, weighted by their size; 0 for M = 0.
     """
@@ -104,9 +105,10 @@ def brier(probabilities: np.ndarray, gold: np.ndarray) -> float:
 
 
 def reliability_bins(confidence: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[dict[str, Any]]:
-    """The bins that hold anything, for a diagram: ``low``, ``high``, ``n``, mean ``confidence``, share ``right``.
+    """The bins that are not empty, for a diagram: ``low``, ``high``, ``n``, mean ``confidence``, share ``right``.
 
-    Each is open below and closed above, as in Guo et al. 2017; the first holds 0 too.
+    ``confidence`` float [M] in [0, 1], ``right`` bool [M]. A bin excludes ``low`` and includes ``high``, as in Guo et
+    al. 2017; the first includes 0 too.
     """
     index = np.clip(np.ceil(confidence * bins).astype(int) - 1, 0, bins - 1)
     n = np.bincount(index, minlength=bins)
@@ -124,14 +126,14 @@ def reliability_bins(confidence: np.ndarray, right: np.ndarray, bins: int = BINS
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Over the last dimension, without overflow."""
+    """Softmax over the last dimension, without overflow: float [..., C] -> the same shape and dtype."""
     exponentials = np.exp(logits - logits.max(-1, keepdims=True))
     normalised: np.ndarray = exponentials / exponentials.sum(-1, keepdims=True)
     return normalised
 
 
 def _gold_pairs(predictions: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """Logits [M, C] and gold sentiment [M] of the pairs that figures over sentiments count."""
+    """Logits float64 [M, C] and gold sentiment int64 [M] of the pairs that sentiment metrics count."""
     known = (predictions.sentiment != IGNORE) & np.array(labels.carries_sentiment)
     return predictions.sentiment_logits[known], predictions.sentiment[known]
 

@@ -1,4 +1,4 @@
-"""From logits to what is said of a review: decisions and calibrated probabilities, in numpy."""
+"""From logits to the answer for a review: decisions and calibrated probabilities, in numpy."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -14,10 +14,10 @@ DECIMALS = 4  # of a probability in an answer
 
 @dataclass(frozen=True)
 class Decisions:
-    """What logits mean: the labels, the detection thresholds float64 [A] and the temperatures chosen on validation.
+    """What turns logits into answers: labels, detection thresholds float64 [A], temperatures chosen on validation.
 
-    The logits pass through :class:`src.answers.predictions.Predictions`, as training's do, so that a bundle, a run
-    and the files in a run's folder decide alike.
+    The logits pass through :class:`src.answers.predictions.Predictions`, as the logits of training do, so that a
+    bundle, a run and the files in a run's folder decide alike.
     """
 
     labels: Labels
@@ -65,7 +65,7 @@ class Decisions:
     def log_confidence(
         self, mentioned_logits: np.ndarray | None, sentiment_logits: np.ndarray, said: np.ndarray
     ) -> np.ndarray:
-        """Log-probability, float64 [N, A], of the pairs that ``said`` int64 [A] or [N, A] makes with the aspects."""
+        """Log-probability, float64 [N, A], of each aspect with its sentiment in ``said``, int64 [A] or [N, A]."""
         logits = self.predictions(mentioned_logits, sentiment_logits)
         confidence = self._confidence(*self.calibration.probabilities(logits), said)
         log: np.ndarray = np.log(np.maximum(confidence, np.finfo(float).tiny))

@@ -1,4 +1,4 @@
-"""The figures, in numpy, from counts of predictions and gold labels: no torch, so that a run is judged without it.
+"""The figures (metrics) from counts of predictions and gold labels, in numpy, so that a run is judged without torch.
 
 Counts are sums over reviews, so the figures depend neither on batches, padding and order nor on the number of ranks;
 no figure is an average of batch values. The absent class is never counted as a class.
@@ -22,12 +22,12 @@ FIGURES = {"absa": DETECTION + SENTIMENT, "sentiment": SENTIMENT}
 class Counts:
     """Sums over reviews; leading dimensions (bootstrap draws) broadcast through :func:`figures`."""
 
-    mentioned_hit: Any  # [A] aspects mentioned and detected
-    mentioned_said: Any  # [A] detected
-    mentioned_gold: Any  # [A] mentioned
+    mentioned_hit: Any  # [A] reviews that mention the aspect and in which it is detected
+    mentioned_said: Any  # [A] reviews in which it is detected
+    mentioned_gold: Any  # [A] reviews that mention it
     confusion: Any  # [A, C, C] gold sentiment x predicted sentiment, gold aspects given
     pair_said: Any  # [A, C] (aspect, sentiment) pairs predicted end to end, with detected aspects
-    pair_hit: Any  # [A, C] of them right
+    pair_hit: Any  # [A, C] those of the predicted pairs that are right
 
 
 def tally(mentioned_said: Any, sentiment_said: Any, mentioned: Any, sentiment: Any, classes: Any) -> Counts:
@@ -50,7 +50,7 @@ def tally(mentioned_said: Any, sentiment_said: Any, mentioned: Any, sentiment: A
 
 
 def total(counts: Counts) -> Counts:
-    """The sum over the first dimension, that of the reviews: int64."""
+    """The sum over the first dimension, the reviews: bool [N, ...] -> int64 [...]."""
     return Counts(**{f.name: getattr(counts, f.name).sum(0) for f in fields(Counts)})
 
 
@@ -61,12 +61,12 @@ def per_review(predictions: Predictions, threshold: float | np.ndarray = 0.5) ->
 
 
 def evaluate(predictions: Predictions, threshold: float | np.ndarray = 0.5) -> Counts:
-    """Counts of predictions at a detection threshold (one, or [A]), as int64 numpy arrays."""
+    """Counts of predictions at a detection threshold (one, or float [A]), as int64 numpy arrays."""
     return total(per_review(predictions, threshold))
 
 
 def figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of :data:`FIGURES` for ``task``, each float or [draws], from numpy counts.
+    """The figures of :data:`FIGURES` for ``task`` from numpy counts: float64 scalars, or [draws] for [draws, ...] ones.
 
     ``pair_f1`` and the sentiment figures leave out aspects that carry no sentiment in the data set. An F1 with no gold
     and no prediction is 0, as in scikit-learn with ``zero_division=0``.
@@ -96,7 +96,11 @@ def figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
 
 
 def per_aspect(counts: Counts, labels: Labels, task: str) -> list[dict[str, Any]]:
-    """One row per aspect: support, detection precision, recall and F1, pair F1, sentiment accuracy and F1."""
+    """One row per aspect: support, detection precision, recall and F1, pair F1, sentiment accuracy and F1.
+
+    ``counts`` come without draws. Pair F1 is None for an aspect that carries no sentiment; sentiment accuracy and F1
+    are None where gold has no sentiment for it.
+    """
     rows = []
     for a, (aspect, carries) in enumerate(zip(labels.aspects, labels.carries_sentiment, strict=True)):
         confusion = counts.confusion[a]
@@ -118,16 +122,16 @@ def per_aspect(counts: Counts, labels: Labels, task: str) -> list[dict[str, Any]
 
 
 def f1(hit: Any, said: Any, gold: Any) -> Any:
-    """F1 = 2 hit / (said + gold); 0 where nothing was said and nothing was there."""
+    """F1 = 2 hit / (predicted + gold), float64, elementwise over counts that broadcast; 0 where both are 0."""
     return ratio(2 * np.asarray(hit), np.asarray(said) + np.asarray(gold))
 
 
 def diagonal(matrix: Any) -> Any:
-    """The diagonal of the last two dimensions."""
+    """The diagonal of the last two dimensions: [..., C, C] -> [..., C]."""
     return np.diagonal(matrix, axis1=-2, axis2=-1)
 
 
 def ratio(part: Any, whole: Any) -> Any:
-    """part / whole; 0 where whole is 0."""
+    """part / whole, float64, elementwise over arrays that broadcast; 0 where whole is 0."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     return np.divide(part, whole, out=np.zeros(np.broadcast_shapes(part.shape, whole.shape)), where=whole != 0)

@@ -26,7 +26,7 @@ DECIMALS = 5  # of a logit, in the file and in every figure: both are computed f
 
 
 class Detection(TypedDict, total=False):
-    """What a line has besides for task ``absa``."""
+    """The further key of a line for task ``absa``."""
 
     mentioned_logits: list[float]  # [A]
 
@@ -65,7 +65,7 @@ class Predictions:
         return said
 
     def sentiment_said(self) -> np.ndarray:
-        """int64 [N, A]: the sentiment of every aspect, mentioned or not."""
+        """int64 [N, A]: the predicted sentiment of every aspect, mentioned or not."""
         said: np.ndarray = self.sentiment_logits.argmax(-1)
         return said
 
@@ -73,7 +73,10 @@ class Predictions:
 def write_predictions(
     path: Path, predictions: Predictions, labels: Labels, threshold: float | np.ndarray = 0.5
 ) -> None:
-    """Write the file whole: a reader never sees half of it."""
+    """Write the file in one step, so that a reader never sees half of it. ``threshold``: one, or float [A].
+
+    Raises OSError.
+    """
     found, said = predictions.detected(threshold), predictions.sentiment_said()
     carries = np.array(labels.carries_sentiment)
 
@@ -137,7 +140,7 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
 
 
 def sigmoid(x: np.ndarray) -> np.ndarray:
-    """1 / (1 + exp(-x)), without overflow."""
+    """1 / (1 + exp(-x)) without overflow: float of any shape -> the same shape and dtype."""
     positive: np.ndarray = 0.5 * (1 + np.tanh(0.5 * x))
     return positive
 

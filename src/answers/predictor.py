@@ -1,7 +1,7 @@
 """Texts in, answers out, over whatever computes the logits: a bundle's ONNX model, or a run's checkpoint in torch.
 
 Every call of the model gets one review: nothing is padded (a fifth faster than batches of mixed lengths), and the same
-text gets the same bits whatever it comes with. int8 needs it too: it scales the activations of a call together. Every
+text gets the same bits whatever it comes with. int8 depends on it, as all activations of a call share one scale. Every
 thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads at one short review.
 """
 
@@ -53,7 +53,10 @@ class Predictor:
         return self.decisions.answers(*self.logits(texts), all_aspects=all_aspects)
 
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
-        """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order."""
+        """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order.
+
+        Raises UserError as :meth:`predict`.
+        """
         check_texts(texts)
         ids, offsets = encode(self._tokenizer, texts, compact=False)
         a = len(self.labels.aspects)
@@ -68,7 +71,7 @@ class Predictor:
                 if mentioned is not None:
                     mentioned[i] = out["mentioned"][0]
 
-        rows = iter(range(len(texts)))  # which the threads share: each takes the next one when it has done its last
+        rows = iter(range(len(texts)))  # all threads share it: each takes the next row when it is done with its last
         if self._threads == 1 or len(texts) < 2:
             fill(rows)
         else:
@@ -76,14 +79,17 @@ class Predictor:
         return mentioned, sentiment
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
-        """Where each token but the special ones begins and ends, in characters of the text's NFC form."""
+        """Where each token but the special ones begins and ends, in characters of the text's NFC form.
+
+        Raises UserError for what is no valid Unicode text.
+        """
         return spans(self._tokenizer, text)
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What each word contributes to each answer, as :class:`src.answers.explanation.Explanation` describes it."""
+        """What each word contributes to each answer: see :meth:`src.answers.explanation.Explanation.answer`."""
         asked = self.explanation(text)
         return asked.answer(*self.logits(asked.texts))
 
     def explanation(self, text: str) -> Explanation:
-        """What has to be asked to explain ``text``: for who asks it bit by bit."""
+        """The explanation of ``text``, for callers that run its ``texts`` through the model themselves."""
         return Explanation(composed(text), self.tokens(text), self.decisions)

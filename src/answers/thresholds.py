@@ -23,7 +23,7 @@ RANGE = 10.0  # largest |logit| of a threshold: probabilities 0.00005 to 0.99995
 class Thresholds:
     """An aspect is detected where its **uncalibrated** probability, ``sigmoid(logit)``, exceeds its threshold.
 
-    ``global_`` is the one for all aspects, before each of ``per_aspect`` (in the order of the labels) was let go.
+    ``global_`` is the best single threshold for all aspects; ``per_aspect`` has one for each, in the labels' order.
     """
 
     global_: float
@@ -53,9 +53,9 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
 
     The global one maximises ``pair_f1`` over every cut between two logits. That of an aspect maximises its detection
     F1, then is shrunk towards the global one, in logits, by the weight n / (n + ``prior_positives``) for n mentions.
-    It is kept only where it lowers neither the aspect's F1 nor, beside the global one elsewhere, ``pair_f1``; so on
-    this split ``pair_f1(per aspect) >= pair_f1(global) >= pair_f1(0.5)``, and ``aspect_f1_macro`` is never below that
-    of the global threshold. Equal cuts: the one nearest to 0.5.
+    It is kept only where it lowers neither the aspect's F1 nor, with the global one at all other aspects, ``pair_f1``;
+    so on this split ``pair_f1(per aspect) >= pair_f1(global) >= pair_f1(0.5)``, and ``aspect_f1_macro`` is never below
+    that of the global threshold. Of equally good cuts the one nearest to 0.5 is taken.
     """
     a = len(labels.aspects)
     logits = predictions.mentioned_logits
@@ -76,7 +76,7 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
         weight = mentions / (mentions + prior_positives)
         cut = weight * detection.best(mentions) + (1 - weight) * global_
         lower_f1 = detection.f1(cut, mentions) < detection.f1(global_, mentions)
-        # F = 2 hit / (said + gold) does not fall if 2 more_hit >= F more_said; and sums of such changes keep it up too
+        # F = 2 hit / (said + gold) does not fall if 2 more_hit >= F more_said, nor under the sum of such changes
         more_hit, more_said = np.subtract(pairs.at(cut), pairs.at(global_))
         if not lower_f1 and (not carries[i] or 2 * more_hit >= pair_f1 * more_said):
             chosen[i] = cut
@@ -84,17 +84,17 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
 
 
 def best_cut(logits: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels) -> float:
-    """The logit that cuts all aspects alike with the highest ``pair_f1``; of equal ones the one nearest to 0.
+    """The one logit for all aspects whose cut gives the highest ``pair_f1``; of equal cuts the one nearest to 0.
 
     Detection ``logits`` float [N, A]; ``right`` bool [N, A], whether the predicted sentiment is the gold one, False
-    where there is none; gold ``sentiment`` int [N, A] with IGNORE. Aspects that carry no sentiment have no part in it.
+    where there is no gold; gold ``sentiment`` int [N, A] with IGNORE. Aspects that carry no sentiment do not count.
     """
     carries = np.array(labels.carries_sentiment)
     return _Cuts(logits[:, carries], right[:, carries]).best(int((sentiment[:, carries] >= 0).sum()))
 
 
 class _Cuts:
-    """Every way to cut some scores in two, with what lies above: thresholds as logits."""
+    """Detection at any cut of ``scores`` (logits, any shape), with ``positive`` (bool, same shape) as the gold."""
 
     def __init__(self, scores: np.ndarray, positive: np.ndarray) -> None:
         order = np.argsort(scores, axis=None, kind="stable")
@@ -102,7 +102,7 @@ class _Cuts:
         self.above = np.append(np.cumsum(positive.ravel()[order][::-1])[::-1], 0)  # positives from a position on
 
     def at(self, cut: Any) -> tuple[Any, Any]:
-        """Positives above the cut, and all above it."""
+        """How many positives and how many scores lie above ``cut``, a number or an array."""
         position = np.searchsorted(self.scores, cut, side="right")
         return self.above[position], len(self.scores) - position
 
@@ -110,7 +110,7 @@ class _Cuts:
         return f1(*self.at(cut), gold)
 
     def best(self, gold: int) -> float:
-        """The cut of the highest F1; of equal ones that nearest to 0, which is a probability of 0.5."""
+        """The cut with the highest F1; of equal cuts the one nearest to 0, which is a probability of 0.5."""
         distinct = np.unique(self.scores)
         if not len(distinct):
             return 0.0

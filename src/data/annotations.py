@@ -1,4 +1,4 @@
-"""What the labels of a table say of its aspects: cells and columns judged one by one, gathered into arrays."""
+"""The labels of a table: cells and columns are checked one by one and gathered into arrays over aspects."""
 
 import re
 from array import array
@@ -17,12 +17,12 @@ from .rows import Source, clean_name
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
 SPOKEN = tuple(name.capitalize() for name in SENTIMENTS)
 CODES = {name: code for code, name in enumerate(SENTIMENTS)} | {"mentioned": MENTIONED, "": BLANK}
-AT_ONCE = 1 << 16  # rows turned into arrays at once: what indexes them takes many times their own memory
+AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
 
 
 class Annotations:
-    """What the rows of one file say of the aspects: judged one by one, gathered into arrays.
+    """The labels in the rows of one file: checked row by row, gathered into arrays.
 
     ``label`` is the column of braces; None is the wide layout, where all columns but ``others`` are aspects.
     """
@@ -39,15 +39,15 @@ class Annotations:
         self.path, self.header, self.faults = source.name, source.header, faults
         self.label, self.others, self.declared = label, others, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
-        self.ignored = ignored  # as it was asked for, for messages
+        self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
-        self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> its first bad cells
+        self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
         self.bad_counts: Counter[str] = Counter()
         self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of a row; then pair by pair
 
     def read(self, line: int, cells: Mapping[str, object]) -> dict[str, int]:
-        """What a row says: aspect -> sentiment or MENTIONED; nothing if some of it is wrong, which is then a fault."""
+        """What a row says: aspect -> sentiment or MENTIONED; empty, and a fault, if any of it is wrong."""
         wide, declared = self.label is None, self.declared
         if not self.header and not cells.keys() <= self.seen.keys():
             self.seen.update(dict.fromkeys(cells))
@@ -68,7 +68,7 @@ class Annotations:
                 continue
             if declared is not None and aspect not in self.place:
                 right = False
-                if not wide:  # in the wide layout it is told once, of the column
+                if not wide:  # in the wide layout it is one fault of the column
                     unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
                     self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
             elif code >= BLANK:
@@ -84,14 +84,14 @@ class Annotations:
         return said if right else {}
 
     def keep(self, said: Mapping[str, int]) -> None:
-        """Make what was read the next row of the arrays."""
+        """Append what :meth:`read` returned as the next row of the arrays."""
         place = self.place
         self.pairs.append(len(said))
         self.columns.extend([place.setdefault(aspect, len(place)) for aspect in said])
         self.codes.extend(said.values())
 
     def finish(self) -> tuple[tuple[str, ...], np.ndarray, np.ndarray]:
-        """The aspects, ``mentioned`` bool [N, A] and ``sentiment`` int8 [N, A]; faults of whole columns are told."""
+        """The aspects, ``mentioned`` bool [N, A] and ``sentiment`` int8 [N, A]; records faults of whole columns."""
         aspects = self._aspects()
         self._tell_bad_cells()
         order = np.array([aspects.index(name) for name in self.place], dtype=np.int64)

@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 
 
 class Corpus(NamedTuple):
-    """Texts to learn from and texts held out, every text once; ``digest`` names them all, in their order."""
+    """Texts to learn from and texts held out, every text once; ``digest`` is a hash of all of them in their order."""
 
     train: Texts
     val: Texts
@@ -25,10 +25,10 @@ class Corpus(NamedTuple):
 def read_corpus(
     files: str | Sequence[str], text_column: str | None = None, separator: str | None = None, val: float = 0.01
 ) -> Corpus:
-    """Read all ``files``; the share ``val`` of the texts is held out, chosen by text, whatever their order.
+    """Read all ``files``; the fraction ``val`` of the texts is held out, chosen by text, whatever their order.
 
-    Repeated texts count once: what is held out is not in training. Rows without text, or that cannot be read, are left
-    out with one warning a file. Raises UserError with every fault of the files.
+    Repeated texts count once, so that no text is both held out and in training. Rows without text, and rows that cannot
+    be read, are left out with one warning a file. Raises UserError with every fault of the files.
     """
     faults, train, held = Faults(), Texts(), Texts()
     digest, seen = hashlib.sha256(), set[bytes]()

@@ -1,4 +1,4 @@
-"""Rows of CSV and TSV files of any length, a record at a time; one that cannot be read is a row with a fault."""
+"""Rows of CSV and TSV files of any length, a record at a time; a bad record is a row with a fault."""
 
 import csv
 import re
@@ -14,7 +14,10 @@ from .text_rows import TOO_LONG, TextSource, damaged, not_utf8
 
 
 def open_csv(given: Given) -> TextSource | None:
-    """A header, then a row for every record that is not blank."""
+    """A source whose first record is the header and every later record that is not blank a row.
+
+    None, and a fault, for a file without a header.
+    """
     lines = Lines(given.file)
     line, names = next(_records(lines, given.separator), (0, []))
     if isinstance(names, Row):
@@ -50,7 +53,7 @@ def _csv(lines: Lines, separator: str, columns: list[str]) -> Iterator[Row]:
 
 
 class _Failed(NamedTuple):
-    """A record that went wrong in line ``last``, in or behind the cell that begins in line ``cell``."""
+    """A record whose reading failed in line ``last``, in or after the cell that begins in line ``cell``."""
 
     error: Exception
     cell: int
@@ -60,9 +63,9 @@ class _Failed(NamedTuple):
 def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Row]]:
     """Records that are not blank, or the row that says what is wrong, each with the line where it begins.
 
-    After a record that is wrong, reading goes on with the line after its first: a stray quote swallows no good rows.
-    Its lines end within quotes, so a record that begins in one of them and leaves a cell open goes wrong where it did.
-    That is known without reading them once more, or the time would grow with the square of the lines.
+    After a wrong record, reading goes on with the line after its first line, so that a stray quote swallows no good
+    rows. A record that begins in a line of the wrong one and leaves a cell open would read to the same place and fail
+    there too. So each of these lines is parsed alone: reading on from each would take time quadratic in their number.
     """
     csv.field_size_limit(max(csv.field_size_limit(), LIMIT))
     parse = partial(csv.reader, delimiter=separator, strict=True)
@@ -92,7 +95,7 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Ro
         else:
             if lines.bad is not None:
                 yield line, not_utf8(line, lines) or cells
-            elif len(cells) > 1 or (cells and not lines.blank):  # "" in quotes is a row, if an empty one
+            elif len(cells) > 1 or (cells and not lines.blank):  # a line of two quotes is a row with an empty cell
                 yield line, cells
 
 

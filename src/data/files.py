@@ -1,4 +1,4 @@
-"""Files on the disk: whether they are there, the formats that their names tell, their bytes and their hashes."""
+"""Files on the disk: whether they exist, the formats that their names give, their bytes and their hashes."""
 
 import gzip
 from contextlib import ExitStack
@@ -22,7 +22,7 @@ OTHER_FORMATS = {  # first bytes -> what they mean, and what to do
 
 
 def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
-    """Whether there is such a file, or such a pipe where ``pipes`` will do; if not, that is a fault."""
+    """Whether the file exists; records a fault if not. A pipe or a device is accepted only with ``pipes``."""
     file = Path(path).expanduser()
     if file.is_dir():
         faults.add(path, "this is a folder, a file is expected")
@@ -39,14 +39,14 @@ def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
 
 
 def named_format(path: str) -> tuple[str, bool]:
-    """The format that a file's name tells, and whether it is packed: ``("csv", True)`` for ``a.CSV.gz``."""
+    """The format that a file's name gives, and whether it is packed with gzip: ``("csv", True)`` for ``a.CSV.gz``."""
     name = Path(path.lower())
     zipped = name.suffix == ".gz" and name.with_suffix("").suffix[1:] in TEXT_FORMATS
     return (name.with_suffix("") if zipped else name).suffix[1:], zipped
 
 
 def unknown_format(path: str) -> str:
-    """That the name tells no format which is read."""
+    """The fault of a file whose name gives no format that can be read."""
     form, _ = named_format(path)
     known = ", ".join(f".{known}" for known in FORMATS)
     found = f".{form} is none of {known} (all but .parquet also with .gz)" if form else ""
@@ -55,7 +55,7 @@ def unknown_format(path: str) -> str:
 
 
 def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> BufferedReader | None:
-    """A file's bytes, unpacked if it is ``zipped``, for as long as ``opened``; None if that is a fault."""
+    """A file's bytes, unpacked if it is ``zipped``, open as long as ``opened``; None, and a fault, if unreadable."""
     try:
         file = opened.enter_context(Path(path).expanduser().open("rb"))
         if zipped:
@@ -71,7 +71,7 @@ def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> Bu
 
 
 def other_format(file: BinaryIO) -> str | None:
-    """What a buffered file is, if its first bytes say that it is no text in UTF-8, and what to do."""
+    """What a buffered file is and what to do, if its first bytes show that it is no UTF-8 text; else None."""
     head: bytes = file.peek(64)  # type: ignore[attr-defined]  # of a buffered reader
     return next((said for start, said in OTHER_FORMATS.items() if head.startswith(start)), None)
 

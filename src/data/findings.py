@@ -1,4 +1,4 @@
-"""What is odd in the splits of a data set: repeats, contradictions, leaks from one to another; as data and in words."""
+"""Oddities in the splits of a data set: repeats, contradictions, leaks between splits; as data and in words."""
 
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,7 +14,7 @@ from ..errors import listed
 from ..labels import SENTIMENTS, Labels
 from .reviews import Reviews
 
-EXAMPLES = 5  # lines told of each finding
+EXAMPLES = 5  # first lines that are given for each finding
 TOLD = {
     "without_text": "rows without text, left out",
     "without_label": "rows without any label, left out",
@@ -27,12 +27,12 @@ TOLD = {
 
 @dataclass
 class SplitFindings:
-    """What was seen in one split. Numbers of rows or texts; ``first_lines`` says where the first few of each are."""
+    """What was found in one split: numbers of rows or texts; ``first_lines`` gives the first few lines of each kind."""
 
     path: str
     sha256: str
     rows: int
-    reviews: int  # that are left
+    reviews: int  # kept
     without_text: int = 0
     without_label: int = 0
     repeated: int = 0  # rows whose text an earlier row of the split has
@@ -44,7 +44,7 @@ class SplitFindings:
 
 @dataclass
 class Leak:
-    """Rows of a split whose text an earlier split has; ``first_lines`` are (line there, line here) of the first few."""
+    """Rows of a split whose text an earlier split has; ``first_lines``: (line in the earlier split, line in this)."""
 
     rows: int
     first_lines: list[tuple[int, int]]
@@ -54,8 +54,8 @@ class Leak:
 class Findings:
     """What the check of all splits found, as plain data. ``leaks`` has keys such as ``train->test``.
 
-    Texts are equal if they are so in NFC with blanks collapsed; case counts. Counted before ``leaks=drop`` acts, but
-    for ``reviews`` and ``removed``.
+    Texts are equal if their NFC forms with blanks collapsed are; case counts. All numbers but ``reviews`` and
+    ``removed`` are counted before ``leaks=drop`` removes rows.
     """
 
     splits: dict[str, SplitFindings]
@@ -67,7 +67,7 @@ class Findings:
         return asdict(self)
 
     def lines(self) -> list[str]:
-        """The report, line by line; what there is none of is not mentioned."""
+        """The report, line by line; findings with the count 0 are left out."""
         lines = []
         for name, split in self.splits.items():
             reviews = f"{split.reviews:,} review{'s' * (split.reviews != 1)}"
@@ -98,7 +98,10 @@ def _where(lines: Sequence[object], count: int) -> str:
 
 
 def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Findings:
-    """Everything but the notes; ``keys`` are the :func:`text_keys` of each split, in whose order leaks are sought."""
+    """All findings but the notes. ``keys`` are the :func:`text_keys` of each split, uint64 [N].
+
+    A leak is counted from each split to every later one, in the order of ``splits``.
+    """
     leaks = {}
     for source, target in combinations(splits, 2):
         there, here = shared(keys[source], keys[target])
@@ -134,7 +137,7 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
 
 
 def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
-    """What training lacks, and what that leaves out of the other splits."""
+    """Sentences on what the first split, training, lacks, and on the pairs that metrics leave out for that reason."""
     name, train = next(iter(splits.items()))
     unseen = [aspect for aspect, n in zip(labels.aspects, train.mention_counts, strict=True) if not n]
     notes = [f"{name} never mentions {listed(unseen)}"] if unseen else []
@@ -151,7 +154,10 @@ def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
 
 
 def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The positions of the keys that both have, int [M] each: their first in ``source``, all of them in ``target``."""
+    """Where keys of ``target`` (uint64 [N]) are also in ``source`` (uint64 [K], K > 0): two arrays int64 [M].
+
+    The second holds every such position in ``target``, the first the key's first position in ``source``.
+    """
     known, first = np.unique(source, return_index=True)
     place = np.minimum(np.searchsorted(known, target), len(known) - 1)
     here = np.flatnonzero(known[place] == target)
@@ -161,7 +167,7 @@ def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def text_keys(texts: Iterable[str]) -> np.ndarray:
     """A number for each text, uint64 [N], equal for equal texts: NFC, blanks collapsed, case kept.
 
-    The same on every machine. That any two of a million different texts get one number has a probability of 3e-8.
+    The same on every machine. The probability that any two of a million different texts share a number is 3e-8.
     """
     plain = (" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
     return digests(text.encode() for text in plain)

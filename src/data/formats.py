@@ -49,11 +49,11 @@ def open_rows(
     stream: BufferedReader | None = None,
     pipes: bool = False,
 ) -> Source | None:
-    """The rows of a file, which stays open as long as ``opened``; None if there are none, which is then a fault.
+    """The rows of a file, which stays open as long as ``opened``; None, and a fault, where it has no rows.
 
     ``separator``: of CSV, by default a comma, a tab in a file called .tsv. ``clean``: what becomes of the names of
-    columns. ``form``: the format, by default told from the name. ``stream``: the bytes, if they are open already;
-    ``path`` is then what messages call it. ``pipes``: whether a file that can be read once only will do.
+    columns. ``form``: the format, by default the one that the name gives. ``stream``: the bytes, if they are open
+    already; ``path`` is then what messages call it. ``pipes``: whether a file that can be read only once is accepted.
     """
     zipped = False
     if stream is None:

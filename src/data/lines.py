@@ -5,7 +5,7 @@ from collections import deque
 from typing import BinaryIO
 
 LIMIT = 16 * 2**20  # bytes of a line or of a record, so that no file can fill the memory
-LINES = 2**16  # of a record: a short line takes a hundred times its bytes
+LINES = 2**16  # of a record, as a short line takes a hundred times its bytes in memory
 BOM = b"\xef\xbb\xbf"
 
 
@@ -21,8 +21,8 @@ class Lines:
     """Iterates over decoded lines, ends included. ``offset`` (bytes) and ``number`` are those of the next line.
 
     A line ends with a line feed. Bytes that are not UTF-8 come as lone surrogates (``surrogateescape``), and the first
-    of them since the mark is kept in ``bad``: so the row that holds them can be refused, and no other. A line that is
-    too long is passed over, and raises TooLong. Raises Damaged where the stream breaks off.
+    of them since the mark is kept in ``bad``, so that only the row that holds them is refused. A line that is too long
+    is skipped, and raises TooLong. Raises Damaged where the stream breaks off.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -65,7 +65,7 @@ class Lines:
 
     @property
     def taken(self) -> str:
-        """The lines since the mark, those that are too long left out."""
+        """The lines since the mark, without the lines that are too long."""
         return b"".join(raw for raw, _ in self._taken if raw is not None).decode(errors="surrogateescape")
 
     def mark(self) -> None:
@@ -74,7 +74,7 @@ class Lines:
         self._held, self.bad = 0, None
 
     def back(self, keep: int = 0) -> None:
-        """Read the lines since the mark again, but for the first ``keep``."""
+        """Make the lines since the mark be read again, except the first ``keep``."""
         again = self._taken[keep:]
         self._ahead.extendleft(reversed(again))
         self.offset -= sum(size for _, size in again)
@@ -82,7 +82,7 @@ class Lines:
         self.mark()
 
     def seek(self, offset: int, number: int) -> None:
-        """Go on at a place that ``offset`` and ``number`` told earlier."""
+        """Go on at a place that the attributes ``offset`` and ``number`` gave earlier."""
         self._file.seek(offset)
         self.offset, self.number = offset, number
         self._ahead.clear()
@@ -99,7 +99,7 @@ class Lines:
             while raw and not raw.endswith(b"\n"):
                 raw = self._file.readline(LIMIT)
                 size += len(raw)
-        except (OSError, EOFError, zlib.error) as error:  # gzip tells a damaged file by any of them
+        except (OSError, EOFError, zlib.error) as error:  # gzip raises any of them for a damaged file
             self._broken = Damaged(str(error))
             raise self._broken from error
         return None, size

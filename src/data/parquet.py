@@ -11,13 +11,13 @@ from pyarrow import parquet
 from ..errors import quoted
 from .rows import Given, Place, Row, tell_repeated
 
-ROWS = 1024  # that are read at a time, fewer where they are large
-BYTES = 16 * 2**20  # that they may take
-BUFFER = 2**20  # bytes that are read ahead of a column, not all of its chunk
+ROWS = 1024  # rows read at a time, fewer where they are large
+BYTES = 16 * 2**20  # of the rows that are read at a time
+BUFFER = 2**20  # bytes of a column that are read ahead, in place of its whole chunk
 
 
 class ParquetSource:
-    """A :class:`src.data.rows.Source` over a Parquet file. What JSON lacks comes as text (dates: ISO 8601)."""
+    """A :class:`src.data.rows.Source` over a Parquet file. Values that JSON lacks come as text (dates: ISO 8601)."""
 
     header = True
     binary: Collection[str]
@@ -52,7 +52,10 @@ class ParquetSource:
 
 
 def open_parquet(given: Given) -> ParquetSource | None:
-    """The rows of a file that can be read anywhere (no stream)."""
+    """A source over a Parquet file on the disk. None, and a fault, for a stream or a file of another format.
+
+    A stream will not do because Parquet is read from the end of the file.
+    """
     if given.size is None:
         given.faults.add(given.name, "Parquet cannot be read from a stream; give a file")
         return None
@@ -67,7 +70,7 @@ def open_parquet(given: Given) -> ParquetSource | None:
 
 
 def opened(path: str) -> parquet.ParquetFile:
-    """A file of which the columns are read piece by piece, however large its row groups are."""
+    """A file whose columns are read piece by piece, however large its row groups are. Raises what pyarrow raises."""
     return parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
 
 
@@ -88,26 +91,29 @@ def batches(file: parquet.ParquetFile, start: int = 0) -> Iterator[pa.RecordBatc
 
 @dataclass(frozen=True)
 class Unreadable:
-    """In place of a value that Python cannot hold."""
+    """Stands in place of a value that Python cannot hold."""
 
     reason: str
 
 
 def plain(values: pa.Array) -> list[Any]:
-    """A column as values that JSON has, however nested: times and decimals as text, bytes in hexadecimal."""
+    """A column as values that JSON has, at any depth: times and decimals as text, bytes in hexadecimal.
+
+    A value that Python cannot hold comes as :class:`Unreadable`.
+    """
     try:
         if _is_simple(values.type):
             return list(values.to_pylist())
     except UnicodeDecodeError:
-        pass  # value by value, to tell which one it is
+        pass  # value by value below, to say which one is wrong
     try:
         values = values.cast(_readable(values.type))
-    except pa.ArrowInvalid as error:  # such as a moment that no calendar has: tell which row it is in
+    except pa.ArrowInvalid as error:  # such as a time outside every calendar: find its row
         if len(values) == 1:
             return [Unreadable(str(error).splitlines()[0])]
         return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
     except pa.ArrowNotImplementedError:
-        pass  # str() writes it
+        pass  # _jsonable turns each value into text
     return [_plain(value) for value in values]
 
 
@@ -135,14 +141,14 @@ def _is_binary(kind: pa.DataType) -> bool:
 
 
 def _is_simple(kind: pa.DataType) -> bool:
-    """Whether JSON has all its values, so that they need no second look."""
+    """Whether JSON has all values of this type, so that none has to be converted."""
     kinds = pa.types
     texts = kinds.is_string(kind) or kinds.is_large_string(kind)
     return bool(texts or kinds.is_integer(kind) or kinds.is_floating(kind) or kinds.is_boolean(kind))
 
 
 def _readable(kind: pa.DataType) -> pa.DataType:
-    """The type in which what JSON lacks is text; Arrow writes it as nanoseconds need it, which Python's types lack."""
+    """``kind`` with text for times and decimals, at any depth. Arrow writes them: Python's times lack nanoseconds."""
     if pa.types.is_temporal(kind) or pa.types.is_decimal(kind):
         return pa.string()
     if pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):

@@ -1,4 +1,4 @@
-"""Reviews out of a file: texts, and for every aspect whether it is mentioned and with which sentiment.
+"""Reviews read from a file: texts, and for every aspect whether it is mentioned and with which sentiment.
 
 Two layouts, told apart by the columns. Braces: a column ``label`` or ``labels`` holds ``{CAMERA#Positive};{OTHERS};``
 (in JSONL also an object, ``{"Camera": "positive", "Others": null}``). Wide: every column that is not the text, an id or
@@ -33,9 +33,10 @@ IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
 class Reviews:
     """One split in plain arrays: ``N`` reviews that have a text and at least one label, in the order of the file.
 
-    ``lines`` are those where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the file's ids,
-    if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE. ``without_text`` and
-    ``without_label`` are the lines of rows that were left out; a row that lacks both is in both. All lines are int64.
+    ``lines`` [N] are the lines where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the ids
+    in the file, if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE.
+    ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both.
+    All lines are int64.
     """
 
     path: str
@@ -68,16 +69,16 @@ class Reviews:
 
     @property
     def class_counts(self) -> np.ndarray:
-        """Pairs of every aspect and sentiment, int64 [A, C]."""
+        """The number of pairs of every aspect and sentiment, int64 [A, C]."""
         return np.stack([(self.sentiment == c).sum(axis=0, dtype=np.int64) for c in range(C)], axis=1)
 
     @property
     def mention_counts(self) -> np.ndarray:
-        """Reviews that mention each aspect, int64 [A]."""
+        """The number of reviews that mention each aspect, int64 [A]."""
         return np.asarray(self.mentioned.sum(axis=0, dtype=np.int64))
 
     def take(self, rows: np.ndarray) -> "Reviews":
-        """The reviews at the positions ``rows``, int [M]. What was left out at reading stays behind."""
+        """The reviews at the positions ``rows``, int [M]; its ``without_text`` and ``without_label`` are empty."""
         return Reviews(
             self.path,
             self.sha256,
@@ -90,7 +91,7 @@ class Reviews:
 
 
 class Columns(NamedTuple):
-    """What the user says of a file's columns; None is "told from their names"."""
+    """What the user says of a file's columns; what is None follows from the names of the columns."""
 
     aspects: Sequence[str] | None = None
     text_column: str | None = None
@@ -111,7 +112,7 @@ def read_reviews(
     """Read one file; returns its reviews and its aspects, in the order of the arrays' columns.
 
     Without ``aspects`` they are those of the file: in the order of its header, or sorted where no header names them
-    (braces, JSONL). Raises UserError with every fault of the file.
+    (braces, JSONL). Raises UserError with every fault of the file, or for ``aspects`` that are empty or listed twice.
     """
     faults = Faults()
     columns = Columns(aspects, text_column, label_column, ignore_columns, separator)
@@ -122,7 +123,11 @@ def read_reviews(
 
 
 def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Reviews, tuple[str, ...]] | None:
-    """:func:`read_reviews` of one file among several: what is wrong goes to ``faults``, the rest is returned."""
+    """:func:`read_reviews` of one file among several: its faults go to ``faults``, the other rows are returned.
+
+    None where the file cannot be read or its columns cannot be told apart. Raises UserError only for
+    ``columns.aspects`` that are empty or listed twice.
+    """
     path, before = str(path), len(faults)
     declared = None if columns.aspects is None else _declared(columns.aspects)
     sha256 = hash_of(path, faults) if is_there(path, faults) else None
@@ -132,7 +137,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         source = open_rows(path, opened, faults, separator=columns.separator, clean=clean_name)
         rows = good(source, faults) if source else iter(())
         if source and not source.columns:
-            deque(rows, maxlen=0)  # there is none, and that has been told
+            deque(rows, maxlen=0)  # no row can be read: this records why
         layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
         if source is None or layout is None:
             return None
@@ -158,7 +163,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
     found, mentioned, sentiment = labels.finish()
     left_out = np.asarray(without_text), np.asarray(without_label)
     reviews = Reviews(path, sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
-    if hash_of(path, faults) != sha256:  # what was read is always what the hash names
+    if hash_of(path, faults) != sha256:  # the hash must name the bytes that were read
         faults.add(path, CHANGED)
     elif not texts and len(faults) == before:
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
@@ -167,7 +172,10 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
 
 
 def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
-    """The rows without a fault, and their lines; behind a stray quote, or in another encoding, none can be trusted."""
+    """Line and cells of the rows without a fault; the faults are recorded.
+
+    Stops after a stray quote or bytes of another encoding, because the rows that follow cannot be trusted.
+    """
     for row in source.rows():
         if not row.fault:
             yield row.line, row.cells

@@ -27,18 +27,18 @@ class Row(NamedTuple):
     """
 
     line: int
-    cells: dict[str, Any] = {}  # shared by rows with a fault, which nobody writes to
+    cells: dict[str, Any] = {}  # all rows with a fault share this one, so nobody may write to it
     text: str = ""
     fault: str = ""
     rest: Literal["good", "doubtful", "lost"] = "good"
 
 
 class Source(Protocol):
-    """A file that is being read. ``rows`` can be walked once; ``place`` is that after the row it gave last.
+    """A file that is being read. ``rows`` can be walked once; ``place`` is where the row after the last one begins.
 
-    ``columns`` are those of the ``header``; where there is none (JSONL), they are the keys of the first rows. In the
-    columns ``binary`` cells hold bytes, which come in hexadecimal. ``size`` is in the unit of the place's offset, None
-    if it is not known (a stream, a packed file).
+    ``columns`` are the names in the header; where ``header`` is false (JSONL), they are the keys of the first rows. The
+    columns in ``binary`` hold bytes, whose cells come as hexadecimal text. ``size`` is in the unit of the place's
+    offset, None if it is not known (a stream, a packed file).
     """
 
     name: str  # of the file, as messages call it
@@ -51,16 +51,16 @@ class Source(Protocol):
     def place(self) -> Place: ...
 
     def rows(self) -> Iterator[Row]:
-        """Every row from the place on, faults included."""
+        """Every row from the place on, rows with a fault included."""
         ...
 
     def seek(self, place: Place) -> None:
-        """Go on at a place that was told earlier, before any row was taken."""
+        """Go on at a place that ``place`` gave earlier; to be called before any row is taken."""
         ...
 
 
 class Given(NamedTuple):
-    """What a format's opener gets. It returns a Source, or None if it has told the faults of a file without rows."""
+    """What a format's opener gets. It returns a Source, or None for a file without rows, whose faults it records."""
 
     name: str  # the file's path, or what messages call a stream
     file: BufferedReader  # its bytes, unpacked
@@ -77,7 +77,7 @@ def clean_name(name: str) -> str:
 
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
-    """A fault for every column that an earlier one is called like."""
+    """Record a fault for every column that has the name of an earlier one."""
     for i, column in enumerate(columns):
         if column in columns[:i]:
             faults.add(name, f"columns {columns.index(column) + 1} and {i + 1} are both called {quoted(column)}", line)
@@ -119,7 +119,7 @@ def is_blank(cell: object) -> bool:
 
 
 def no_text(cell: object, column: str) -> str:
-    """Why a cell is no text, or nothing if it is one (blank, perhaps)."""
+    """Why a cell is no text; an empty text if it is one, even a blank one."""
     return "" if isinstance(cell, str) else f"{quoted(column)} holds {kind_of(cell)}, a text is expected"
 
 

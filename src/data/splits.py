@@ -78,7 +78,10 @@ def read_splits(
 
 
 def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[str, Reviews], tuple[str, ...]]:
-    """The reviews of all files; the first gives the aspects, unless they are declared."""
+    """The reviews of all files and their aspects, which the first file gives unless ``columns`` declares them.
+
+    Raises UserError with every fault of every file.
+    """
     faults = Faults()
     splits = {}
     aspects: tuple[str, ...] = ()
@@ -95,7 +98,7 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
 
 
 def labels_of(aspects: tuple[str, ...], train: Reviews) -> Labels:
-    """The aspects; those that training mentions and never with a sentiment are the ones without sentiment."""
+    """Labels over ``aspects``; those that training mentions, but never with a sentiment, are ``without_sentiment``."""
     silent = (train.mention_counts > 0) & (train.class_counts.sum(axis=1) == 0)
     return Labels(aspects, tuple(name for name, is_silent in zip(aspects, silent, strict=True) if is_silent))
 
@@ -127,12 +130,15 @@ def _without_leaks(train: Reviews, keys: Mapping[str, np.ndarray], findings: Fin
 
 
 def _training(whole: Reviews, rows: np.ndarray) -> Reviews:
-    """The training split taken from a file: the rows that were left out at reading are told of it."""
+    """The training split taken from a file: rows that were left out at reading stay in its counts."""
     return replace(whole.take(rows), without_text=whole.without_text, without_label=whole.without_label)
 
 
 def _parts(reviews: Reviews, keys: np.ndarray, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:
-    """The rows of training and of each fraction, int [M]. Test is chosen first: the size of val does not change it."""
+    """The rows of training and of each fraction, int64 [M]. Raises UserError for a part that would be empty.
+
+    Test is chosen first, so that the size of val does not change it.
+    """
     asked = " and ".join(f"data.{name}={share}" for name, share in fractions.items())
     room = {name: round(fractions[name] * len(reviews)) for name in ("test", "val") if name in fractions}
     for name, size in room.items():

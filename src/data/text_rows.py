@@ -1,4 +1,4 @@
-"""Rows of JSONL and plain text files of any length, a line at a time; one that cannot be read is a row with a fault."""
+"""Rows of JSONL and plain text files of any length, a line at a time; a bad line is a row with a fault."""
 
 import json
 import re
@@ -11,8 +11,8 @@ from ..errors import quoted
 from .lines import LIMIT, Damaged, Lines, TooLong
 from .rows import Given, Place, Row
 
-DEPTH = 100  # of the values of a JSONL row: what is deeper may fail when it is written again, whoever calls
-HEAD = 100  # rows of a JSONL file whose keys are its columns
+DEPTH = 100  # deepest nesting of a JSONL row: writing a deeper one again could exceed Python's recursion limit
+HEAD = 100  # the keys of so many first rows are the columns of a JSONL file
 TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
 
 
@@ -46,7 +46,7 @@ def sniff(file: BufferedReader) -> str:
 
 
 def not_utf8(line: int, lines: Lines) -> Row | None:
-    """The row in place of lines that hold bytes which are not UTF-8."""
+    """The row in place of lines that hold bytes which are not UTF-8; None if all bytes since the mark are."""
     if lines.bad is None:
         return None
     bad = f"first bad byte: 0x{lines.bad:02x}"
@@ -54,24 +54,27 @@ def not_utf8(line: int, lines: Lines) -> Row | None:
 
 
 def damaged(line: int, error: Damaged) -> Row:
-    """The row in place of all that can no longer be read."""
+    """The row that stands for this row and all later ones, which can no longer be read."""
     return Row(line, fault=f"damaged from this row on: {error}", rest="lost")
 
 
 def open_plain(given: Given) -> TextSource:
-    """Every line a row with the one column ``text``."""
+    """A source in which every line is a row with the one column ``text``."""
     lines = Lines(given.file)
     return TextSource(given, lines, ["text"], partial(_plain, lines))
 
 
 def open_jsonl(given: Given) -> TextSource | None:
-    """Every line a row, blank ones left out; names are cleaned at every depth."""
+    """A source in which every line that is not blank is a row; names are cleaned at every depth.
+
+    None, and a fault, for an empty file.
+    """
     lines = Lines(given.file)
     decode = json.JSONDecoder(object_pairs_hook=partial(_unique, given.clean)).decode
     columns: dict[str, None] = {}
     rows = 0
     lines.mark()
-    for _ in range(HEAD):  # which are then read again
+    for _ in range(HEAD):  # back() makes these lines be read again
         try:
             text = next(lines)
         except StopIteration:
@@ -131,7 +134,7 @@ def _object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str:
         row = decode(text)
         if text.count("[") + text.count("{") > DEPTH and _deeper(row, DEPTH):
             return f"objects and lists stand in each other more than {DEPTH} deep"
-        if "\\ud" in text or "\\uD" in text:  # only an escape can smuggle half a character into UTF-8
+        if "\\ud" in text or "\\uD" in text:  # in valid UTF-8 only an escape can hold half a character
             json.dumps(row, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         return "the text holds half of a character (a lone surrogate); was an emoji cut?"

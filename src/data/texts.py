@@ -8,10 +8,10 @@ import numpy as np
 
 
 class Texts(Sequence[str]):
-    """A sequence of strings that keeps them as UTF-8, one behind the other: 12 bytes each beside their letters.
+    """A sequence of strings that keeps them as UTF-8, one after the other: 12 bytes a string on top of its letters.
 
-    A list of ``str`` takes 60 to 80 bytes each, and two to four a letter outside Latin-1. Equal to any sequence of
-    equal strings; grows by ``append``; :meth:`take` shares the block, so that a selection copies no letter.
+    A list of ``str`` takes 60 to 80 bytes a string, and two to four a letter outside Latin-1. Equal to any list, tuple
+    or Texts of equal strings; grows by ``append``; :meth:`take` shares the block, so that a selection copies no letter.
     """
 
     def __init__(self, texts: Iterable[str] = ()) -> None:

@@ -1,4 +1,4 @@
-"""Data read from a file, held against the TypedDict that says what it holds."""
+"""Checks data read from a file against the TypedDict that declares its contents."""
 
 from collections.abc import Mapping
 from types import NoneType, UnionType
@@ -8,10 +8,10 @@ WORDS = {str: "a text", int: "an integer", float: "a number", bool: "true or fal
 
 
 def faults_of(value: object, kind: Any, at: str = "") -> list[str]:
-    """What of ``value``, read from JSON, is missing or of another type than ``kind`` says; nothing if all is well.
+    """A message for each part of ``value``, read from JSON, that is missing or of another type than ``kind`` says.
 
-    ``kind`` is a TypedDict, or what one may hold: list, dict, a union, Literal, a plain type, Any. Further keys are
-    allowed. A NaN is a number. ``at`` is the path to ``value``.
+    ``kind`` is a TypedDict, or a type within one: list, dict, a union, Literal, a plain type, Any. Further keys are
+    allowed. A NaN is a number. ``at`` is the path to ``value``. An empty list means that ``value`` fits.
     """
     args = get_args(kind)
     if kind is Any:

@@ -21,13 +21,13 @@ KINDS = {  # by the setting that names a folder: what it is for, and what shows 
     "hydra.sweep.dir": ("a sweep", ("multirun.yaml",)),
     "sweep.dir": ("a search", ("study.db",)),
 }
-BESIDE = 20_000_000  # bytes; predictions, figures and the log
-LEAST = 1_000_000  # bytes; settings, a lock, a study: what is written before a run is known well enough for check_room
+BESIDE = 20_000_000  # bytes for predictions, metrics and the log
+LEAST = 1_000_000  # bytes for settings, a lock and a study, which are written before check_room knows the model
 _held: dict[Path, Lock] = {}  # locks of this process
 
 
 class OneRunAFolder(Callback):
-    """Hydra's hook before it makes the folder: a run that may not write there must not leave its settings there."""
+    """Hydra's hook before it makes the folder, so that a run that may not write there leaves no settings there."""
 
     def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Ends the process with status 2 and one message where the folder is another run's or cannot be written."""
@@ -36,11 +36,11 @@ class OneRunAFolder(Callback):
             if is_first_process():
                 claim(folder, fresh=not goes_on(config.ckpt_path, folder))
         except UserError as error:
-            refuse(error)  # by SystemExit: Hydra makes a warning of anything else
+            refuse(error)  # by SystemExit: Hydra turns any other exception into a warning
 
 
 def goes_on(checkpoint: str | None, folder: Path) -> bool:
-    """Whether a run with this ``ckpt_path`` goes on with what is in ``folder``: one of another folder would not."""
+    """Whether a run with this ``ckpt_path`` resumes the run in ``folder``: "last", or a checkpoint of that folder."""
     if checkpoint in (None, "last"):
         return checkpoint == "last"
     return Path(str(checkpoint)).resolve().parent == (folder / "checkpoints").resolve()
@@ -48,15 +48,15 @@ def goes_on(checkpoint: str | None, folder: Path) -> bool:
 
 @contextmanager
 def alone_in(folder: str | Path, config: DictConfig | None = None, fresh: bool = False) -> Iterator[None]:
-    """Hold a folder's lock while a run writes there, and write the settings of a run that has not begun before.
+    """Hold a folder's lock while a run writes there; write the settings ``config`` if no run has begun there.
 
-    Those of one that has begun stay until it is known to go on with these: see :meth:`Run.begin`. Raises UserError for
-    what :func:`claim` does, and NoRoom.
+    The settings of a run that has begun stay until this one is known to resume it: see :meth:`Run.begin`. Raises
+    UserError as :func:`claim` does, and NoRoom when the disk fills up meanwhile.
     """
     path = Path(folder)
     try:
         if is_first_process():
-            claim(path, fresh)  # of a single run it was, before Hydra wrote there
+            claim(path, fresh)  # for a single run OneRunAFolder has done it already
             begun = (path / SETTINGS).is_dir() and any((path / name).exists() for name in RUN_FILES)
             if config is not None and not begun:
                 write_settings(path, config)
@@ -72,7 +72,7 @@ def alone_in(folder: str | Path, config: DictConfig | None = None, fresh: bool =
 
 
 def write_settings(folder: Path, config: DictConfig) -> None:
-    """Write ``.hydra/`` as Hydra does, which cannot wait until a run is accepted: ``hydra.output_subdir`` is null."""
+    """Write ``.hydra/`` as Hydra would. Hydra writes before a run is accepted, so ``hydra.output_subdir`` is null."""
     hydra = HydraConfig.instance().cfg
     (folder / SETTINGS).mkdir(parents=True, exist_ok=True)
     for name, part in {"config": config, "hydra": hydra, "overrides": HydraConfig.get().overrides.task}.items():
@@ -87,7 +87,8 @@ def is_first_process() -> bool:
 def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None:
     """Make ``folder``, which ``key`` names, and lock it until :func:`release` or the process's end, a kill included.
 
-    Raises UserError if it cannot be written, if another process holds it, or if it is to be ``fresh`` and holds a run.
+    Raises UserError if the folder cannot be written, if another process holds it, if it is to be ``fresh`` and holds a
+    run, or as :func:`make` does.
     """
     folder = folder.resolve()
     if folder in _held:
@@ -113,7 +114,7 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
 def make(folder: Path, key: str) -> None:
     """Make ``folder``, which ``key`` names.
 
-    Raises UserError if that cannot be or it is of another kind, NoRoom on a disk without any room.
+    Raises UserError if it cannot be made or is already used for another of :data:`KINDS`, NoRoom on a full disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -127,15 +128,15 @@ def make(folder: Path, key: str) -> None:
 
 
 def release(folder: Path) -> None:
-    """Let others write there. What was never claimed is left alone."""
+    """Free the folder's lock, so that others may write there. Does nothing for a folder that was not claimed."""
     if (lock := _held.pop(folder.resolve(), None)) is not None:
         lock.free()
 
 
 def check_room(folder: Path, module: Any) -> None:
-    """Raise NoRoom unless the checkpoints of a LightningModule and all else can be written below a run's ``folder``.
+    """Raise NoRoom, with all faults at once, unless the run's checkpoints and other files fit below ``folder``.
 
-    All that is wrong comes together. Files of an earlier part of the run count as room: they are replaced.
+    ``module`` is the LightningModule. Checkpoints of an earlier part of the run count as room: they are replaced.
     """
     checkpoint, checkpoints = checkpoint_size(module), folder / "checkpoints"
     faults = [fault for place in (folder, checkpoints, folder / "predictions") for fault in _not_writable(place)]

@@ -1,7 +1,7 @@
 """What differs between Linux, macOS and Windows: whole files, locks, cores, room on the disk. Brings no torch.
 
-Windows opens no folder, replaces and removes no file that anybody has open, and lets nobody read a locked one; what
-Unix alone has (``fcntl``, ``resource``, affinity, control groups) is asked for here, and its absence is no error.
+Windows opens no folder, replaces and removes no file that anybody has open, and lets nobody read a locked one. Only
+Unix has ``fcntl``, ``resource``, affinity and control groups: this module uses them, and their absence is no error.
 """
 
 import errno
@@ -27,12 +27,12 @@ GROUPS, OWN_GROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 
 def write_whole(path: Path, content: str | bytes | Callable[[BinaryIO], object], temporary: Path | None = None) -> None:
-    """Write a file so that a reader, even after a kill or a loss of power, finds all of it or the file of before.
+    """Write a file so that a reader, even after a kill or a loss of power, finds all of it or the earlier file.
 
     ``content`` is text (written as UTF-8; half a surrogate pair becomes "?"), bytes, or a function that writes into the
-    opened file. ``temporary`` is the name until the file is whole, by default one of this process's own; a fixed name
-    is for large files with one writer: what a kill leaves is then written over. Raises OSError and whatever
-    ``content`` raises; the temporary file is gone then.
+    opened file. ``temporary`` is the name until the file is whole, by default one of this process's own; give a fixed
+    name for large files with one writer, so that the next write replaces what a kill left. Raises OSError and whatever
+    ``content`` raises; the temporary file is removed then.
     """
     temporary = temporary or path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
@@ -54,7 +54,8 @@ def write_whole(path: Path, content: str | bytes | Callable[[BinaryIO], object],
 def replace(source: Path, target: Path) -> None:
     """Rename ``source``, over ``target`` if that exists. Raises OSError.
 
-    Windows refuses while another program, such as a virus scanner, has either open; that is tried again for a moment.
+    Windows refuses while another program, such as a virus scanner, has either open, so the rename is tried again for
+    half a second.
     """
     for wait in WAITS:
         try:
@@ -65,7 +66,7 @@ def replace(source: Path, target: Path) -> None:
 
 
 def link(file: Path, name: Path) -> bool:
-    """Give ``file`` the second name ``name``, whatever had it before; False where the file system has no such names."""
+    """Give ``file`` the second name ``name``, replacing a file of that name; False if hard links do not work here."""
     new = name.with_name(f".{name.name}.link")
     try:
         new.unlink(missing_ok=True)
@@ -78,13 +79,13 @@ def link(file: Path, name: Path) -> bool:
 
 
 def flush(path: Path) -> None:
-    """Wait until a file's content is on disk; of a folder, the names in it (a rename is not sure before that).
+    """Wait until a file's content is on disk; for a folder, its names, as a loss of power may undo a rename until then.
 
-    Does nothing for a folder where the system cannot do that. Raises OSError.
+    Does nothing for a folder where the system cannot flush one. Raises OSError.
     """
     folder = path.is_dir()
     try:
-        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows flushes what is open for writing alone
+        handle = os.open(path, os.O_RDONLY if folder else os.O_RDWR)  # Windows flushes only files open for writing
         try:
             os.fsync(handle)
         finally:
@@ -107,12 +108,12 @@ class Taken(Exception):
 class Lock:
     """A locked file, from construction until :meth:`free` or the end of the process, kill -9 included.
 
-    The holder's name stands in ``FILE.holder``, as Windows lets nobody read a locked file. A file system without locks
-    locks nothing and ends no command: one writer at a time is the user's care there.
+    The holder's name stands in ``FILE.holder``, because Windows lets nobody read a locked file. On a file system
+    without locks nothing is locked and no error is raised: there the user must keep to one writer at a time.
     """
 
     def __init__(self, path: Path, wait: bool = False) -> None:
-        """Raises Taken unless it is to ``wait``, and OSError where the file cannot be written."""
+        """Raises Taken if another process holds the lock, unless ``wait``; OSError if the file cannot be written."""
         self._path, self._holder = path, path.with_name(f"{path.name}.holder")
         self._lock = FileLock(path, thread_local=False, fallback_to_soft=False)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -126,10 +127,10 @@ class Lock:
             self._holder.write_text(f"process {os.getpid()} on {socket.gethostname()}\n", encoding="utf-8")
 
     def free(self, remove: bool = False) -> None:
-        """Let others have it. ``remove`` deletes the file: unless another process has it by then."""
+        """Release the lock. ``remove`` also deletes the file, unless another process has locked it by then."""
         with suppress(OSError):
             self._holder.unlink()
-        removed = remove and self._removed()  # on Unix while it is held: nobody else's is taken away
+        removed = remove and self._removed()  # on Unix while it is held, so it is nobody else's
         self._lock.release()
         if remove and not removed:
             self._removed()  # Windows removes no open file, so not another holder's either
@@ -164,7 +165,7 @@ def cores() -> int:
 
 
 def _granted() -> float:
-    """Cores' worth of time that the control groups of this process and those above them grant; infinite if any."""
+    """Cores' worth of time that this process's control groups and their parents grant; infinite without a limit."""
     least = math.inf
     for line in _read(OWN_GROUPS).splitlines():
         _, controllers, group = line.split(":", 2)
@@ -203,7 +204,7 @@ def largest_file() -> int | None:
 
 
 def is_full(error: BaseException | None) -> bool:
-    """Whether an exception, or one that it came of, says that a disk takes no more; SQLite's has words."""
+    """Whether an exception, or its cause, says that a disk is full; SQLite's error has no number, only a message."""
     if error is None:
         return False
     said = error.errno in FULL if isinstance(error, OSError) else "database or disk is full" in str(error)

@@ -1,4 +1,4 @@
-"""Overrides as people type them: quoted where Hydra's grammar needs it, and each mistake told in one line."""
+"""Overrides as people type them: quoted where Hydra's grammar needs it, with a one-line message for each mistake."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -11,7 +11,7 @@ from ..errors import UserError, did_you_mean, quoted
 from ..spelling import override, pasted, quoted_value
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
-# Hydra's own flags that are followed by a word which is no override
+# Hydra's own flags whose next word is their argument and no override
 WITH_A_WORD = {"--cfg", "-c", "--package", "-p", "--config-path", "-cp", "--config-name", "-cn", "--config-dir", "-cd"}
 WITH_A_WORD |= {"--info", "-i", "--experimental-rerun"}
 FUNCTIONS = re.compile(r"(?:int|str|bool|float|choice|range|interval|tag|sort|shuffle|glob)\s*\(.*\)", re.DOTALL)
@@ -24,10 +24,10 @@ CLOSING = {"[": "]", "{": "}", "(": ")"}
 def as_typed(words: Sequence[str], several: bool = False) -> list[str]:
     """A command line for Hydra: overrides that its grammar refuses are quoted where that makes them plain values.
 
-    So are the elements of a list, and in a sweep (``-m``, or ``several``) those of ``a,b``. Whatever Hydra accepts
-    stays as it is. Raises UserError with a line for each word that is wrong however it is quoted.
+    Elements of a list are quoted the same way, and in a sweep (``-m``, or ``several``) the values of ``a,b``. Words
+    that Hydra accepts stay as they are. Raises UserError with a line for each word that no quoting mends.
     """
-    # Hydra refuses null as the choice of a group; what it says of null is what `equal` means
+    # Hydra refuses null as the choice of a group; `equal` is the choice with the same meaning
     words = [re.sub(r"\bnull\b", "equal", w) if w.startswith("loss/alpha=") else w for w in words]
     several = several or any(w == "-m" or w.startswith("--multi") or w == "hydra.mode=MULTIRUN" for w in words)
     typed, faults = [], []
@@ -67,7 +67,7 @@ def _mended(word: str, several: bool) -> str | None:
 
 
 def _quoted(given: str, several: bool) -> str | None:
-    """A refused value with quotes; None where it is meant to be something else than a plain value or a list of them."""
+    """A refused value with quotes; None if it looks like another form than a plain value or a list of them."""
     parts = _parts(given)
     if several and len(parts) > 1 and all(parts):
         mended = [part if accepted(f"x={part}") else _quoted(part, False) for part in parts]
@@ -82,7 +82,7 @@ def _quoted(given: str, several: bool) -> str | None:
 
 
 def _parts(text: str) -> list[str]:
-    """What stands between commas; one in quotes or brackets that are closed again is none of those."""
+    """The parts of ``text`` between commas; a comma in closed quotes or brackets separates nothing."""
     parts, begin, i = [], 0, 0
     while i < len(text):
         letter = text[i]
@@ -129,14 +129,14 @@ def _fault(word: str) -> str:
 def no_such_setting(key: str, more: Iterable[str] = (), config: str = "config") -> str:
     """``trainer.epochs: no such setting; did you mean trainer.max_epochs?``
 
-    By the settings of ``conf/{config}.yaml`` with every choice of its groups, and ``more``.
+    The names suggested are settings of ``conf/{config}.yaml``, of every choice of its groups, and ``more``.
     """
     near = nearest(key, dict.fromkeys([*settings_of(config), *more]))
     return f"{key}: no such setting" + (f"; did you mean {' or '.join(near)}?" if near else "")
 
 
 def nearest(key: str, names: Iterable[str]) -> list[str]:
-    """The names most like ``key``, 3 at most: the last part is the same, or has its words, or few other letters."""
+    """The names most like ``key``, 3 at most: their last part equals its own, has its words, or is spelt like it."""
     group, _, last = key.replace("/", ".").replace("learning_rate", "lr").rpartition(".")
     words = set(last.split("_"))
 
@@ -182,7 +182,7 @@ def _names(settings: Any, prefix: str = "") -> list[str]:
 
 
 def explained(error: Exception, config: str = "config") -> str:
-    """What Hydra or OmegaConf says of the command line, in one line."""
+    """An error of Hydra or OmegaConf about the command line, in one line."""
     said = str(error).strip()
     if match := re.match(r"Could not (?:override|delete from config\.) '(.+?)'", said):
         return no_such_setting(match[1], config=config)

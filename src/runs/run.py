@@ -42,25 +42,25 @@ class Run:
         return self.folder / "checkpoints" / "last.ckpt"
 
     def predictions(self, split: str) -> Path:
-        """Raises UserError if the file is not the one that the run wrote."""
+        """The predictions file of ``split``. Raises UserError if the file is not the one that the run wrote."""
         path = self.folder / "predictions" / f"{split}.jsonl"
         self.check(path)
         return path
 
     def begin(self, config: "DictConfig | None" = None) -> None:
-        """Make room for what a run that goes on in this folder writes, and write its settings, ``config``.
+        """Prepare the folder for a run that starts or resumes in it, and write the run's settings, ``config``.
 
-        To be called once the run is known to go on. ``metrics.csv`` of before is moved aside: the logger would delete
-        it. The hashes of before hold no longer.
+        Call it once nothing can refuse the run. An earlier ``metrics.csv`` is renamed, because the logger would delete
+        it; earlier hashes are deleted, because the files will change. Raises OSError.
         """
-        from .folder import is_first_process, write_settings  # bring Hydra, which reading a run does not need
+        from .folder import is_first_process, write_settings  # imported here: reading a run needs no Hydra
 
         if not is_first_process():
             return
         if config is not None:
             write_settings(self.folder, config)
         (self.folder / SUMS).unlink(missing_ok=True)
-        summary = self.folder / "summary.json"  # of what was trained so far, until the run is finished again
+        summary = self.folder / "summary.json"  # it tells of the earlier part only, until the run ends again
         if summary.exists():
             summary.replace(self.folder / "summary.earlier.json")
         current = self.folder / "metrics.csv"
@@ -69,9 +69,9 @@ class Run:
             current.rename(self.folder / f"metrics.{count + 1}.csv")
 
     def seal(self) -> None:
-        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds what becomes of them later.
+        """Write the SHA-256 of every file of a finished run, so that :meth:`check` finds a later change.
 
-        But of the log: a sweep that meets the run again says so there.
+        Checkpoints hold their own hash. Logs are left out: a sweep that skips the finished run adds a line there.
         """
         files = [path for path in self.folder.rglob("*") if path.is_file() and path.suffix not in (".ckpt", ".log")]
         names = sorted(path.relative_to(self.folder).as_posix() for path in files if path.name not in UNLISTED)
@@ -79,7 +79,10 @@ class Run:
         write_whole(self.folder / SUMS, text)
 
     def check(self, *paths: Path) -> None:
-        """Raise UserError if files, or all that are listed, are not those that :meth:`seal` saw; without it all are."""
+        """Raise UserError if ``paths``, or without any all listed files, differ from those that :meth:`seal` hashed.
+
+        A run without hashes passes.
+        """
         sums = self.folder / SUMS
         if not sums.exists():
             return
@@ -102,8 +105,8 @@ class Run:
     def read_summary(self) -> Summary:
         """The summary of a training.
 
-        Raises UserError when the folder is not that of a finished one, or the file is damaged: with all that is missing
-        or of another type.
+        Raises UserError when the folder holds no finished training, or when the file is damaged, with all keys that are
+        missing or of another type.
         """
         path = self.folder / "summary.json"
         self.check(path)

@@ -1,4 +1,4 @@
-"""What runs were set to, and in what they differ: every comparison of settings is made here.
+"""The settings of runs and how they differ: every comparison of settings is made here.
 
 A checkpoint holds the settings that its run began with (:func:`shared`), ``summary.json`` those of a finished run.
 """
@@ -9,11 +9,11 @@ from reprlib import Repr
 from typing import Any
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
-# going on from a checkpoint or in other batches is no other model; runs of before 0.2 have data.cache
+# these change no model: where a run resumes, how it is evaluated; data.cache is in runs of before 0.2 only
 HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
 MOVED = re.compile(r"(callbacks\..+|trainer\.strategy)\._target_")  # classes move from one version to the next
 OURS = re.compile(r"(?:src|visobert_absa)\..*\.(\w+)")  # a class of this project, whichever module holds it
-# what two runs share if one can go on from the other, and what of it may still differ
+# a run can go on from another one only if both share SHARED; below these keys, FREE may still differ
 SHARED = (
     "data",
     "task",
@@ -33,7 +33,7 @@ SHOWN = 10  # differences in words
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     """A run's configuration as ``{"loss.gamma": 2.0, ...}``, with the hashes of its training and validation files.
 
-    The run's own folder is written RUN, so that it is no difference.
+    The run's own folder is replaced by RUN, so that two runs do not differ in it.
     """
     config = summary["config"]
     folder = str(config.get("trainer", {}).get("default_root_dir") or "")
@@ -45,7 +45,8 @@ def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:
     """The settings of a configuration, ``{"loss.gamma": 2.0, ...}``, that a run must share to go on from another one.
 
-    Plain values, as a checkpoint may hold them; ``${...}`` is best left unresolved, so that it is no difference.
+    Plain values, as a checkpoint may hold them. ``config`` should keep ``${...}`` unresolved, as what it resolves to
+    may differ between equal settings.
     """
     within = tuple(f"{name}." for name in SHARED)
     flat = {k: v for k, v in _flat(config).items() if k in SHARED or k.startswith(within)}
@@ -65,9 +66,9 @@ def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """What differs between earlier settings and those given now, in words; no more of them than can be read.
+    """The differences between earlier settings and those given now, in words: SHOWN of them, then their number.
 
-    Both are bounded, as a file from elsewhere may hold keys and lists without end.
+    Number and length are bounded, because a file from elsewhere may hold any number of keys and lists of any length.
     """
     found = [f"{short(key)} was {short(a)}, is {short(b)}" for key, (a, b) in differing([was, now]).items()]
     return found[:SHOWN] + ([f"and {len(found) - SHOWN:,} more settings differ"] if len(found) > SHOWN else [])
@@ -82,7 +83,7 @@ def short(value: Any) -> str:
 
 
 def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str, list[Any]]]:
-    """The leaves that differ; a tree is entered only where all have one, so no deeper than the least deep of them."""
+    """The leaves that differ. A key is entered only if all trees have a tree there: the shallowest sets the depth."""
     found: list[tuple[str, list[Any]]] = []
     for name in dict.fromkeys(name for tree in trees for name in tree):
         key = f"{above}{name}"
@@ -95,7 +96,7 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
 
 
 def _plain(value: Any) -> Any:
-    """A value to compare; of a class of this project its name alone."""
+    """The value to compare: a class of this project by its name alone, because classes move between modules."""
     ours = OURS.fullmatch(value) if isinstance(value, str) else None
     return ours[1] if ours else value
 

@@ -23,14 +23,14 @@ class EncoderFacts(TypedDict):
 
 
 class SplitFacts(TypedDict):
-    """Of :class:`src.data.findings.SplitFindings`, what is read again."""
+    """The fields of :class:`src.data.findings.SplitFindings` that are read from the file again."""
 
     path: str
     sha256: str
 
 
 class DataFacts(TypedDict):
-    """Of :class:`src.data.findings.Findings`, what is read again."""
+    """The fields of :class:`src.data.findings.Findings` that are read from the file again."""
 
     splits: dict[str, SplitFacts]
     leaks: NotRequired[dict[str, dict[str, Any]]]
@@ -57,7 +57,7 @@ Cuts = TypedDict("Cuts", {"global": float, "per_aspect": list[float]})  # detect
 
 
 class Judged(TypedDict):
-    """What judging the best checkpoint gives. ``best`` is the monitored figure, as it was monitored."""
+    """What judging the best checkpoint gives. ``best`` is the monitored figure as training computed it."""
 
     best: float
     figures: Figures  # at the tuned thresholds
@@ -69,7 +69,7 @@ class Judged(TypedDict):
 
 
 class Summary(TypedDict):
-    """``summary.json`` of a training. What an older version did not write is not required."""
+    """``summary.json`` of a training. Keys that an older version did not write are not required."""
 
     task: Literal["absa", "sentiment"]
     labels: LabelNames

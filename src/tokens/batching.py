@@ -18,8 +18,8 @@ from torch import Tensor
 from ..labels import Batch
 from .packing import pack
 
-STEPS = 50  # of an epoch, at least, where the reviews suffice for them
-BUCKET = 4  # tokens; lengths within one step count as equal, so that like reviews still mix from epoch to epoch
+STEPS = 50  # fewest optimizer steps of an epoch: below it the batch size is halved, to 8 at the least
+BUCKET = 4  # tokens; lengths within one step count as equal, so that reviews of like length mix from epoch to epoch
 
 
 def batch_size_for(reviews: int) -> int:
@@ -37,8 +37,8 @@ class BatchPlan:
     ``lengths`` int [N] tokens per review. Either ``batch_size`` reviews a batch, or as many as fit into
     ``tokens_per_batch`` (width x reviews, padding included). ``mode``: ``bucketed`` (like lengths together, batches
     shuffled), ``random`` (shuffled reviews), ``sequential`` (by length, never shuffled; each review once: evaluation).
-    The number of batches is the same in every epoch and on every rank: where they do not come out even, the last step
-    repeats some. Of a ``sequential`` plan the first ``own`` batches are the rank's own; only those are to be counted.
+    The number of batches is the same in every epoch and on every rank: where the ranks do not divide it, the last step
+    repeats some batches. Metrics count only the first ``own`` batches of a ``sequential`` plan: the rest are repeats.
     """
 
     lengths: np.ndarray
@@ -50,7 +50,7 @@ class BatchPlan:
     world_size: int = 1
 
     def batches(self, epoch: int) -> list[np.ndarray]:
-        """The rows of each batch of this rank, in order: int32 arrays."""
+        """The rows of each batch of this rank, in order: int32 [B] each."""
         order = np.arange(len(self.lengths), dtype=np.int32)
         if self.mode == "sequential":
             return self._deal(self._cut(_longest_first(order, self._steps)), range(self._groups))
@@ -66,7 +66,7 @@ class BatchPlan:
 
     @property
     def own(self) -> int:
-        """Batches that no other rank has: with one rank, all of them."""
+        """How many of this rank's batches no other rank has: with one rank, all of them."""
         return len(range(self.rank, len(self._bounds) - 1, self.world_size))
 
     @property
@@ -77,8 +77,9 @@ class BatchPlan:
     def _deal(self, batches: list[np.ndarray], groups: Iterable[int]) -> list[np.ndarray]:
         """This rank's batch of each group.
 
-        Neighbours go to different ranks at the same step: like lengths, so no rank waits for a longer batch. The last
-        group is filled from the start: a rank that took fewer steps would leave the others waiting for it.
+        Neighbouring batches go to different ranks at the same step: their lengths are alike, so no rank waits for a
+        longer batch. The last group is filled with the first batches, because a rank with fewer steps would leave the
+        others waiting for it.
         """
         return [batches[(g * self.world_size + self.rank) % len(batches)] for g in groups]
 
@@ -140,7 +141,7 @@ class Batches:
     """The loader: batches of a split in the plan's order, from any position on.
 
     Lightning calls ``set_epoch`` through ``sampler`` before each epoch, and saves and restores the position through
-    ``state_dict``, so a run that was stopped within an epoch goes on with the batch it had not yet seen. A plain
+    ``state_dict``, so a run that was stopped within an epoch goes on with the first batch it had not seen. A plain
     iterable, because a DataLoader's workers and per-review calls cost more than these batches do. The split lies on
     ``device``; ``packed`` adds each batch's :class:`src.tokens.packing.Packing`.
     """
@@ -148,7 +149,7 @@ class Batches:
     def __init__(self, split: TokenisedSplit, plan: BatchPlan, device: str = "cpu", packed: bool = False) -> None:
         self.split, self.plan, self.packed = split, plan, packed
         self.device = torch.device(device)
-        # torch knows uint16 in few places: its bits are kept as int16, and read as what they are batch by batch
+        # few of torch's operations take uint16: the bits are kept as int16, and each batch masks them to 0..65535
         ids = split.ids.view(np.int16) if split.ids.dtype == np.uint16 else split.ids
         self._bits = np.iinfo(split.ids.dtype).max
         arrays = (ids, split.mentioned, split.sentiment)
@@ -160,7 +161,7 @@ class Batches:
         self.tokens = 0  # real tokens handed out so far
 
     def set_epoch(self, epoch: int) -> None:
-        if epoch != self._epoch:  # a position restored from the end of another epoch is not this one's
+        if epoch != self._epoch:  # a restored position holds only in the epoch that it was saved in
             self._resume_at = 0
         self._epoch = epoch
 
@@ -179,9 +180,9 @@ class Batches:
             yield batch
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The reviews at ``rows`` (int [B]), padded on the right; only what says where they are is copied."""
+        """The reviews at ``rows`` (int [B]), padded on the right. Only indices go to the device."""
         starts, lengths = self.split.offsets[rows], self.split.lengths[rows]
-        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # whole steps: few shapes occur
+        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # so that few shapes occur
         real = np.arange(width) < lengths[:, None]
         places = np.where(real, starts[:, None] + np.arange(width), 0)
         at, mask, row = (self._copy(torch.from_numpy(x)) for x in (places, real, rows.astype(np.int64)))
@@ -197,7 +198,7 @@ class Batches:
         return batch
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        """To the device; from pinned memory, so that nobody waits for a GPU to be done with earlier work."""
+        """The tensor on the device; pinned memory lets the copy start while a GPU still does earlier work."""
         cuda = self.device.type == "cuda"
         return (tensor.pin_memory() if cuda else tensor).to(self.device, non_blocking=cuda)
 

@@ -13,33 +13,35 @@ import numpy as np
 import torch
 from torch import Tensor
 
-STEP = 64  # tokens; packed rows are whole multiples, as every length of its own costs a processor a fifth of its speed
-TILE_REVIEWS, TILE_WIDTH = 4, 8  # tiles are whole multiples of both: few shapes occur
-TILE_COST = 32_768  # cells of attention that take as long as one tile more
+STEP = 64  # tokens; rows are multiples of it, because rows of ever new lengths cost a processor a fifth of its speed
+TILE_REVIEWS, TILE_WIDTH = 4, 8  # tiles are whole multiples of both, so that few shapes occur
+TILE_COST = 32_768  # cells of attention that cost as much time as one more tile
 LEAST = np.finfo(np.float32).min
 
 
 class Grid(NamedTuple):
-    """Where the ``N`` tokens of a packed row stand in padded tiles [B1, T1], [B2, T2], ...: ``S`` cells together.
+    """Where the ``N`` positions of a packed row stand in padded tiles [B1, T1], [B2, T2], ..., of ``S`` cells in all.
 
     One tile holds all reviews padded to the longest of them, or several hold the first B1 reviews, the next B2, ...
     """
 
-    cells: Tensor  # int64 [N], cells of the tiles laid end to end; for padding, again and again where there is little
-    back: Tensor  # int64 [S], the place in the row of each cell; that of some padding for the cells left out
-    masks: tuple[Tensor, ...]  # float32 [Bi, 1, 1, Ti], added in attention: 0 for a token, the least for padding
+    # int64 [N], for each position of the packed row its index into the flattened tiles; padding positions share cells
+    # when there are too few
+    cells: Tensor
+    back: Tensor  # int64 [S], for each cell its position in the row; cells without one point at a padding position
+    masks: tuple[Tensor, ...]  # float32 [Bi, 1, 1, Ti], added to attention's logits: 0 for a token, LEAST for padding
     shapes: tuple[tuple[int, int], ...]  # Bi, Ti
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Grid":
-        """The same, with every tensor as ``move`` returns it."""
+        """The same grid, with every tensor as ``move`` returns it, such as a copy on a GPU."""
         return Grid(move(self.cells), move(self.back), tuple(map(move, self.masks)), self.shapes)
 
 
 class Packing(NamedTuple):
-    """Where the reviews of a batch [B, T] stand in its packed row, and its row in grids.
+    """Where the reviews of a batch [B, T] stand in its packed row of ``N`` positions, and the row in padded tiles.
 
-    The reviews come one after the other, then some cells of padding that make ``N`` a multiple of :data:`STEP`: at
-    least one where the batch holds any, at most as many as it holds.
+    The row holds the reviews one after the other, then padding that makes ``N`` a multiple of :data:`STEP`: at least
+    one position if the batch has padding, and no more positions than the batch has padding.
     """
 
     grid: Grid  # the batch as one tile
@@ -54,7 +56,7 @@ class Packing(NamedTuple):
         return self.bounds[: self.grid.shapes[0][0]]
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Packing":
-        """The same, with every tensor as ``move`` returns it."""
+        """The same packing, with every tensor as ``move`` returns it."""
         grid = self.grid.moved(move)
         tiles = grid if self.tiles is self.grid else self.tiles.moved(move)
         return Packing(grid, tiles, move(self.positions), move(self.bounds), self.longest)
@@ -63,11 +65,11 @@ class Packing(NamedTuple):
 def pack(lengths: np.ndarray, width: int, tiled: bool = False) -> Packing:
     """The packing of reviews with ``lengths`` int [B] tokens in a batch of ``width`` columns.
 
-    ``tiled``: in tiles too, where their lengths differ enough (:func:`tile_bounds`).
+    ``tiled``: also cut it into tiles where the lengths differ enough (see :func:`tile_bounds`).
     """
     lengths = lengths.astype(np.int64)
     cells, tokens = len(lengths) * width, int(lengths.sum())
-    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step where the tokens fill theirs: one must be there
+    rest = min(cells - tokens, STEP - tokens % STEP)  # a whole step where the tokens fill theirs: one must exist
     places = np.arange(1, tokens + 1) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     positions = np.concatenate([places, np.zeros(rest, np.int64)])
     pieces = [*lengths, rest] if rest else lengths
@@ -75,16 +77,16 @@ def pack(lengths: np.ndarray, width: int, tiled: bool = False) -> Packing:
     grid = _grid([lengths], [width], rest)
     cuts = [lengths[a:b] for a, b in pairwise(tile_bounds(lengths))] if tiled else [lengths]
     widths = [_whole(int(cut.max()), TILE_WIDTH) for cut in cuts]
-    widths[-1] = _whole(int(cuts[-1].max()) + 1, TILE_WIDTH)  # room for padding: some cell of it must be there
+    widths[-1] = _whole(int(cuts[-1].max()) + 1, TILE_WIDTH)  # + 1: the tiles need a padding cell
     tiles = _grid(cuts, widths, rest) if len(cuts) > 1 else grid
     return Packing(grid, tiles, torch.from_numpy(positions), torch.from_numpy(bounds), int(np.max(pieces)))
 
 
 def tile_bounds(lengths: np.ndarray) -> list[int]:
-    """Where to cut a batch, so that attention pads reviews to the longest of their tile, not of the batch.
+    """Where to cut a batch into tiles, so that attention pads reviews to the longest of their tile, not of the batch.
 
-    ``lengths`` int [B], the longest first (else nothing is gained). A tile ends where its padding would cost more than
-    a tile; the cost is thus at most some twice the least there is.
+    ``lengths`` int [B], the longest first (else nothing is gained). A tile ends where its padding would cost more time
+    than another tile, so the total is at most about twice the least possible. Returns each tile's first row, then B.
     """
     blocks = np.maximum.reduceat(lengths, np.arange(0, len(lengths), TILE_REVIEWS))
     squares = [_whole(int(longest), TILE_WIDTH) ** 2 for longest in blocks]
@@ -103,7 +105,7 @@ def _whole(n: int, step: int) -> int:
 
 
 def _grid(lengths: Sequence[np.ndarray], widths: Sequence[int], rest: int) -> Grid:
-    """Of a row with ``lengths`` int [Bi] tokens of the reviews of each tile, and ``rest`` cells of padding behind."""
+    """The grid of a row of reviews with ``lengths`` (int [Bi] tokens for each tile) and ``rest`` padding positions."""
     real = [np.arange(width) < n[:, None] for n, width in zip(lengths, widths, strict=True)]  # [Bi, Ti]
     flat = np.concatenate([tile.ravel() for tile in real])
     cells = np.concatenate([np.flatnonzero(flat), np.resize(np.flatnonzero(~flat), rest)])
@@ -115,14 +117,14 @@ def _grid(lengths: Sequence[np.ndarray], widths: Sequence[int], rest: int) -> Gr
 
 
 def pad(x: Tensor, grid: Grid) -> list[Tensor]:
-    """Row [N, ...] -> each tile [Bi, Ti, ...]. Cells of padding hold what some padding of the row holds."""
+    """Row [N, ...] -> each tile [Bi, Ti, ...], same dtype. Padding cells hold the values of a padding position."""
     cells: Tensor = _Gather.apply(x, grid.back, grid.cells)  # type: ignore[no-untyped-call]
     parts = torch.split(cells, [rows * width for rows, width in grid.shapes])
     return [part.view(*shape, *x.shape[1:]) for part, shape in zip(parts, grid.shapes, strict=True)]
 
 
 def unpad(tiles: Sequence[Tensor], grid: Grid) -> Tensor:
-    """Each tile [Bi, Ti, ...] -> row [N, ...]."""
+    """Each tile [Bi, Ti, ...] -> row [N, ...], same dtype."""
     parts = [tile.flatten(0, 1) for tile in tiles]
     cells = parts[0] if len(parts) == 1 else torch.cat(parts)
     row: Tensor = _Gather.apply(cells, grid.cells, grid.back)  # type: ignore[no-untyped-call]
@@ -130,10 +132,10 @@ def unpad(tiles: Sequence[Tensor], grid: Grid) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of ``x`` by ``index``; ``back`` gathers the gradient, where torch would add it up row by row.
+    """Rows of ``x`` by ``index``. The gradient is gathered by ``back``; torch would add it up row by row, more slowly.
 
-    Each row is taken once, but for padding, and no gradient reaches padding: its states are used by nothing but itself,
-    as attention masks it. So gathering is exact, as long as padding stands for padding.
+    Gathering is exact: ``index`` takes every token's row once, and padding rows, which it may repeat or leave out, get
+    no gradient, because attention masks them. ``index`` and ``back`` must therefore map padding to padding.
     """
 
     @staticmethod

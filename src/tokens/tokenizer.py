@@ -1,7 +1,7 @@
 """The encoder's tokenizer, loaded right and checked against SentencePiece.
 
 ``AutoTokenizer`` is not used: transformers 5 rebuilds ViSoBERT's BPE as a Unigram model and silently returns other ids.
-A :class:`tokenizers.Tokenizer` is the whole truth here: it normalises to NFC, parses no special token out of a review,
+A :class:`tokenizers.Tokenizer` does every step here: it normalises to NFC, parses no special token out of a review,
 truncates, never pads, and is saved as one JSON string into checkpoints and bundles, so training and prediction
 cannot differ.
 """
@@ -39,7 +39,8 @@ PROBES = (
 def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     """The tokenizer of an encoder's folder, from its ``tokenizer.json`` or else its SentencePiece ``.model``.
 
-    Where both are there they must give the same ids. Raises UserError when they do not, or when neither is there.
+    Where both are there they must give the same ids. Raises UserError when they do not, when neither is there, and for
+    a file that is no tokenizer.
     """
     spm_file = folder / SENTENCEPIECE
     json_file = folder / "tokenizer.json"
@@ -82,7 +83,8 @@ def from_json(text: str, max_length: int) -> Tokenizer:
 def from_sentencepiece(model_file: Path) -> Tokenizer:
     """Build the tokenizer of the XLM-R family from a SentencePiece model, BPE (ViSoBERT) or Unigram (XLM-R).
 
-    Ids are fairseq's: ``<s> <pad> </s> <unk>``, then SentencePiece's pieces from its fourth on, then ``<mask>``.
+    Ids are fairseq's: ``<s> <pad> </s> <unk>``, then SentencePiece's pieces from its fourth on, then ``<mask>``. Raises
+    UserError for a file that is no SentencePiece model.
     """
     from sentencepiece import sentencepiece_model_pb2
 
@@ -113,7 +115,7 @@ def from_sentencepiece(model_file: Path) -> Tokenizer:
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> Tokenizer:
-    """A BPE tokenizer of the training texts, for an encoder that starts from nothing; the same texts give the same.
+    """A BPE tokenizer of the training texts, for an encoder without pre-training; equal texts give equal tokenizers.
 
     Lower case, because a few thousand reviews are too few to learn each word twice. Characters that the texts do not
     hold fall back to bytes, so no review turns into ``<unk>``.
@@ -149,9 +151,9 @@ def encode(
     Returns (ids uint16 [sum of lengths], int32 where the vocabulary has larger ids or ``compact`` is false; offsets
     int64 [N + 1]): review ``i`` is ``ids[offsets[i]:offsets[i + 1]]``.
     """
-    # the vocabulary is copied to look at its ids: more work than a review, so nothing for who asks review by review
+    # get_vocab copies the vocabulary, slower than encoding one review: callers with single reviews pass compact=False
     small = compact and max(tokenizer.get_vocab().values()) < 2**16
-    ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place: nothing is there twice
+    ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place, without a second copy
     for start in range(0, len(texts), chunk):
         for encoding in tokenizer.encode_batch_fast(list(texts[start : start + chunk])):
             ids.fromlist(encoding.ids)
@@ -196,7 +198,7 @@ def check_texts(texts: Sequence[str]) -> None:
 
 
 def sentencepiece_ids(model_file: Path, texts: Iterable[str]) -> Iterator[list[int]]:
-    """The oracle: fairseq's ids of SentencePiece's own pieces, ``[0] + [piece + 1, with piece 0 -> 3] + [2]``."""
+    """The reference: fairseq's ids of SentencePiece's own pieces, ``[0] + [piece + 1, with piece 0 -> 3] + [2]``."""
     from sentencepiece import SentencePieceProcessor
 
     processor = SentencePieceProcessor(model_file=str(model_file))
@@ -244,5 +246,5 @@ def _add_special(tokenizer: Tokenizer) -> None:
 
 
 def _trimmed(text: str, start: int, end: int) -> tuple[int, int]:
-    """A token's span without the spaces that it begins with; empty where it is nothing else."""
+    """A token's span without the spaces that it begins with; empty where the token is only spaces."""
     return end - len(text[start:end].lstrip()), end
