@@ -92,4 +92,5 @@ class Predictor:
 
     def explanation(self, text: str) -> Explanation:
         """The explanation of ``text``, for callers that run its ``texts`` through the model themselves."""
-        return Explanation(composed(text), self.tokens(text), self.decisions)
+        tokens = self.tokens(text)  # first: it refuses what is no text
+        return Explanation(composed(text), tokens, self.decisions)
