@@ -14,12 +14,12 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 CONF, PAGE = ROOT / "conf", ROOT / "docs" / "settings.md"
-ORDER = (  # the page's sections: heading, and what stands in conf/ for it
+ORDER = (  # the page's sections: heading, and the files or folders/ of conf/ for it
     ("train.py", ("config",)),
-    ("data", ("data/table", "data/visfd", "data/sample")),
+    ("data", ("data/table", "data/visfd", "data/")),
     ("task", ("task/",)),
     ("model", ("model/visobert", "model/mini", "model/")),
-    ("loss", ("loss/focal", "loss/ce")),
+    ("loss", ("loss/focal", "loss/ce", "loss/")),
     ("loss/alpha", ("loss/alpha/",)),
     ("trainer", ("trainer/default", "trainer/")),
     ("callbacks", ("callbacks/default", "callbacks/")),
@@ -55,7 +55,7 @@ def page() -> str:
     for heading, names in ORDER:
         parts.append(f"## {heading}\n")
         for name in names:
-            for found in [n for n in left if n == name or (name.endswith("/") and n.startswith(name))]:
+            for found in [n for n in left if name in (n, n[: n.rfind("/") + 1])]:
                 parts.append(section(left.pop(found)))
     if left:
         raise ValueError(f"no section of the page takes {', '.join(left)}")
