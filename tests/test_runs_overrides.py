@@ -90,6 +90,7 @@ TYPED = {  # as a person types it, behind the shell: as it is meant
     "data.train=dữ_liệu/train.csv": "dữ_liệu/train.csv",
     "hydra.run.dir=Đồ án (1)/thử & nghiệm": "Đồ án (1)/thử & nghiệm",
     r"data.train=D:\Đồ án (1)\train.csv": r"D:\Đồ án (1)\train.csv",
+    r"data.train=\\server\share\a.csv": r"\\server\share\a.csv",
     "data.dir=D:\\dữ liệu\\": "D:\\dữ liệu\\",
     "data.train=Đồ án, bản 2/x=1;2.csv": "Đồ án, bản 2/x=1;2.csv",
     "data.train=runs (1)/x.csv": "runs (1)/x.csv",

@@ -11,6 +11,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, OmegaConf
 
 from ..errors import NoRoom, UserError, refuse
+from ..spelling import override, pasted
 from .machine import Lock, Taken, free_space, is_full, largest_file, write_whole
 
 AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
@@ -65,7 +66,8 @@ def alone_in(folder: str | Path, config: DictConfig | None = None, fresh: bool =
         if not is_full(error):
             raise
         where = f"{error.filename}: " if error.filename else ""
-        said = f"{where}cannot be written: {error.strerror}. Make room; ckpt_path=last then goes on with this run"
+        again = pasted([override("hydra.run.dir", path), "ckpt_path=last"])
+        said = f"{where}cannot be written: {error.strerror}. Make room; {again} then goes on with this run"
         raise NoRoom(said) from error
     finally:
         release(path)

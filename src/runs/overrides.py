@@ -44,8 +44,11 @@ def as_typed(words: Sequence[str], several: bool = False) -> list[str]:
 
 
 def accepted(word: str) -> bool:
-    """Whether Hydra's grammar takes a word as an override."""
-    return _refusal(word) is None
+    """Whether Hydra's grammar takes a word as an override, and reads from it what stands there.
+
+    Of a plain value that begins with two backslashes, the path of a share on Windows, it would drop one.
+    """
+    return _refusal(word) is None and not word.partition("=")[2].startswith("\\\\")
 
 
 def _refusal(word: str) -> str | None:

@@ -15,6 +15,7 @@ from lightning.pytorch.callbacks import EarlyStopping, ModelCheckpoint
 from torch import Tensor
 
 from ..runs.machine import stop_signals
+from ..spelling import override, pasted
 from .ranks import gathered, rank, total
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class StopEarly(EarlyStopping):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if self.wait_count >= self.patience:
             trainer.should_stop = True
-            self._say()
+            self._say(trainer)
 
     def _run_early_stopping_check(self, trainer: L.Trainer) -> None:
         """If the figure equals the best and the loss is lower, reset the best, so that Lightning takes the epoch."""
@@ -140,13 +141,14 @@ class StopEarly(EarlyStopping):
         if self.wait_count == 0:
             self._loss = loss
         if self.wait_count >= self.patience:
-            self._say()
+            self._say(trainer)
 
-    def _say(self) -> None:
+    def _say(self, trainer: L.Trainer) -> None:
+        more = override("callbacks.early_stopping.patience", self.wait_count + 8)
+        again = pasted([more, override("hydra.run.dir", trainer.default_root_dir), "ckpt_path=last"])
         log.info(
-            f"Early stopping ends the run: {self.wait_count} epochs brought no better {self.monitor} than "
-            f"{float(self.best_score):.4f}. With callbacks.early_stopping.patience={self.wait_count + 8} "
-            "ckpt_path=last it goes on"
+            f"Early stopping ends the run: {self.wait_count} epoch{'s' * (self.wait_count > 1)} brought no better "
+            f"{self.monitor} than {float(self.best_score):.4f}. It goes on with the same settings and {again}"
         )
 
 
