@@ -186,7 +186,7 @@ def test_what_is_complete_is_finished_by_one_command_only(answered_only, tmp_pat
     lock = machine.Lock(Target(str(tmp_path / "a.csv")).lock)
     assert predict(*answered_only, "--resume") == 2
     assert "a.csv: another absa predict is writing it" in capsys.readouterr().err
-    lock.free()
+    lock.free(remove=True)
     assert contents(tmp_path) == before
     assert predict(*answered_only, "--resume") == 1
     assert set(contents(tmp_path)) == {"in.txt", "a.csv", "a.errors.jsonl"}

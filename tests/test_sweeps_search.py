@@ -357,7 +357,7 @@ def test_a_hopeless_trial_is_pruned(data, tmp_path, capfd) -> None:
 
 def test_a_trial_that_fails_does_not_end_the_search(data, tmp_path, monkeypatch, capfd) -> None:
     seen_so_far = []
-    original = search.train
+    original = search.run_training
 
     def fail_first(*args, **kwargs) -> float:
         seen_so_far.append(1)
@@ -365,7 +365,7 @@ def test_a_trial_that_fails_does_not_end_the_search(data, tmp_path, monkeypatch,
             raise MemoryError("no more")
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(search, "train", fail_first)
+    monkeypatch.setattr(search, "run_training", fail_first)
     assert call(search.main, *data, *SPACE, "sweep.trials=2", f"sweep.dir={tmp_path}") == 0
     assert [state for _, state, *_ in results(tmp_path)] == [TrialState.FAIL, TrialState.COMPLETE]
     assert "Trial 0 failed: no more" in capfd.readouterr().out

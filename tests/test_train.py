@@ -178,7 +178,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path) -> None:
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=60)
     assert process.returncode == 130, "".join(lines) + rest
-    assert f"ckpt_path={tmp_path}/checkpoints/last.ckpt" in rest
+    assert f"hydra.run.dir={tmp_path} ckpt_path=last" in rest
     assert "Traceback" not in rest
     torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
 
@@ -265,7 +265,7 @@ def test_same_seed_same_run(trained, tmp_path) -> None:
         (["data=table", "data.train={tmp}/bad.csv", "data.val=0.5"], 'did you mean "Positive"'),
         (["data=table", "data.train={tmp}/lacks.csv", "data.val={tmp}/lacks.csv"], "no training pair is neutral"),
         (["model.size.heads=3"], "not divisible by heads=3"),
-        (["trainer.max_epochs"], "missing EQUAL"),
+        (["trainer.max_epochs"], '"trainer.max_epochs": expected KEY=VALUE'),
     ],
 )
 def test_a_users_mistake_ends_in_one_message_and_status_2(tmp_path, overrides, message) -> None:

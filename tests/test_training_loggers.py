@@ -29,7 +29,7 @@ def logged(tmp_path, monkeypatch, name: str) -> list:
     run = trainer(tmp_path, logger=made)
     run.fit(tiny_module(), loader(tiny_split(40)), loader(tiny_split(16, 1), mode="sequential"))
     log_outcome(made, JUDGED, run.global_step)
-    assert (tmp_path / "metrics.csv").read_text().count("val/pair_f1") == 1, "the CSV is there in each case"
+    assert (tmp_path / "metrics.csv").read_text().count("val/pair_f1,") == 1, "the CSV is there in each case"
     return made
 
 

@@ -314,6 +314,7 @@ def test_early_stopping_is_neither_forgotten_nor_outstayed(tmp_path, caplog) -> 
     _, resumed = fit_by_the_clock(tmp_path / "b", second, tmp_path / "b" / "last.ckpt", minutes=None, stop_early=2)
     assert first.values + second.values == whole.values and resumed.current_epoch == stopped
     caplog.set_level(logging.INFO)
+    caplog.clear()
     third = Losses()
     _, again = fit_by_the_clock(tmp_path / "b", third, tmp_path / "b" / "last.ckpt", minutes=None, stop_early=2)
     assert third.values == [] and again.current_epoch == stopped

@@ -33,6 +33,17 @@ class AspectFigures(Metric):
         self.labels, self.task, self.threshold, self.cut = labels, task, threshold, cut
         for name in ("mentioned_logits", "predicted", "mentioned", "sentiment"):
             self.add_state(name, default=[], dist_reduce_fx="cat")
+        self._begin()
+
+    def reset(self) -> None:
+        """Forget every review."""
+        super().reset()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Give each state an empty vector of its dtype, which a rank without reviews sends to the others."""
+        for state, dtype in zip(self._states(), (torch.float32, torch.int8, torch.int8, torch.int8), strict=True):
+            state.append(torch.zeros(0, dtype=dtype, device=self.device))
 
     def update(self, mentioned_logits: Tensor | None, predicted: Tensor, mentioned: Tensor, sentiment: Tensor) -> None:
         """Add reviews.
@@ -43,7 +54,7 @@ class AspectFigures(Metric):
         logits = mentioned_logits if mentioned_logits is not None else torch.zeros(mentioned.shape)
         added = (logits.float(), predicted.to(torch.int8), mentioned.to(torch.int8), sentiment.to(torch.int8))
         for state, values in zip(self._states(), added, strict=True):
-            state.append(values.flatten().to(self.device))  # flat: a rank without reviews adds an empty vector
+            state.append(values.flatten().to(self.device))
 
     def compute(self) -> dict[str, float]:
         """Metric name -> value; every value is 0 if there are no reviews."""
