@@ -15,7 +15,7 @@ def test_check_prints_findings_and_counts(capsys) -> None:
     main(["check", *(str(ROOT / "data" / "sample" / f"{n}.csv") for n in ("train", "validation", "test"))])
     printed = capsys.readouterr().out
     assert "train.csv: 440 reviews" in printed
-    assert re.search(r"Battery +26 +50 +10 +86\n", printed)
+    assert re.search(r"Battery +26 +50 +10 +86 ", printed)
 
 
 def test_check_reports_every_fault_and_exits_with_2(tmp_path, capsys) -> None:
