@@ -1,7 +1,7 @@
 """What a row is, whatever file it comes from, and which of its cells is the text."""
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from functools import lru_cache
 from io import BufferedReader
 from typing import Any, Literal, NamedTuple, Protocol
@@ -46,6 +46,8 @@ class Source(Protocol):
     header: bool
     binary: Collection[str]
     size: int | None
+    layout: str | None  # of the labels, where the format of the file fixes it
+    notes: Sequence[str]  # what was told from the file's content, such as the separator
 
     @property
     def place(self) -> Place: ...
@@ -65,9 +67,14 @@ class Given(NamedTuple):
     name: str  # the file's path, or what messages call a stream
     file: BufferedReader  # its bytes, unpacked
     size: int | None
-    separator: str
+    separator: str | None  # of CSV; None: told from the header
     clean: Callable[[str], str] | None  # what becomes of the names of columns; None leaves them as they are
     faults: Faults
+    form: str  # the format, as the file's name or the user says
+    encoding: str  # of the file, as messages call it
+    sheet: str | None  # of an Excel file
+    layout: str | None  # of the labels, as the user says
+    notes: list[str]  # the opener adds what it found out by itself
 
 
 @lru_cache(maxsize=4096)
