@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .errors import UserError, refuse
+from .labels import SENTIMENTS
 from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
@@ -69,6 +70,10 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
     )
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
+    check.add_argument("--sentiments", nargs="+", default=SENTIMENTS, help="default: positive negative neutral")
+    check.add_argument("--values", help="what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)")
+    check.add_argument("--several", help="what several sentiments for one aspect count as: a sentiment, or mentioned")
+    check.add_argument("--unlabelled", default="keep", choices=("keep", "drop"), help="rows without labels")
     check.set_defaults(run=_check)
 
 

@@ -1,9 +1,9 @@
 """From files of reviews to batches of token ids, with the counts that the loss and the schedule are made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as L
 import numpy as np
@@ -12,7 +12,7 @@ from tokenizers import Tokenizer
 from .data.findings import Findings
 from .data.reviews import Reviews
 from .data.splits import Splits, read_splits
-from .labels import NEUTRAL, Labels
+from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
 
@@ -39,6 +39,10 @@ class AspectDataModule(L.LightningDataModule):
         label_column: str | None = None,
         ignore_columns: Sequence[str] = (),
         separator: str | None = None,
+        sentiments: Sequence[str] = SENTIMENTS,
+        values: Mapping[Any, Any] | str | None = None,
+        several: str | None = None,
+        unlabelled: Literal["keep", "drop"] = "keep",
         leaks: Literal["warn", "drop", "error"] = "warn",
         split_seed: int = 0,
         absent: Literal["mask", "neutral"] = "mask",
@@ -69,6 +73,10 @@ class AspectDataModule(L.LightningDataModule):
             "label_column": label_column,
             "ignore_columns": ignore_columns,
             "separator": separator,
+            "sentiments": sentiments,
+            "values": values,
+            "several": several,
+            "unlabelled": unlabelled,
             "leaks": leaks,
             "split_seed": split_seed,
         }
@@ -140,7 +148,8 @@ class AspectDataModule(L.LightningDataModule):
             ids, offsets = encode(self.tokenizer, reviews.texts)
             sentiment = reviews.sentiment
             if split == "train" and self.absent == "neutral":
-                sentiment = np.where(reviews.mentioned, sentiment, np.int8(NEUTRAL))
+                neutral = self.labels.sentiments.index("neutral")
+                sentiment = np.where(reviews.mentioned, sentiment, np.int8(neutral))
             self._tokenised[split] = TokenisedSplit(ids, offsets, reviews.mentioned, sentiment, self.pad_id)
         return self._tokenised[split]
 

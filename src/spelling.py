@@ -135,6 +135,11 @@ def set_to(name: str, text: str) -> str:
     return pasted([override(setting(name), text)])
 
 
+def set_list(name: str, words: Sequence[str]) -> str:
+    """What one types to set a setting that is a list: ``'data.sentiments=[a,b]'`` or ``--sentiments a b``."""
+    return pasted([setting(name), *words] if _as_options.get() else [override(setting(name), list(words))])
+
+
 def added_to(name: str, text: str, there: Sequence[str]) -> str:
     """What one types to add to a list that holds ``there``: an option adds to the list, an override replaces it."""
     return set_to(name, text) if _as_options.get() else pasted([override(setting(name), [*there, text])])

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import SENTIMENTS, C, Labels
+from ..labels import Labels
 from .predictions import Predictions
 
 DETECTION = ("pair_f1", "aspect_f1_micro", "aspect_f1_macro")
@@ -57,7 +57,7 @@ def total(counts: Counts) -> Counts:
 def per_review(predictions: Predictions, threshold: float | np.ndarray = 0.5) -> Counts:
     """What each review adds to the counts at a detection threshold (one, or [A]): bool [N, ...]."""
     found, said = predictions.detected(threshold), predictions.sentiment_said()
-    return tally(found, said, predictions.mentioned, predictions.sentiment, np.arange(C))
+    return tally(found, said, predictions.mentioned, predictions.sentiment, predictions.classes)
 
 
 def evaluate(predictions: Predictions, threshold: float | np.ndarray = 0.5) -> Counts:
@@ -105,7 +105,7 @@ def per_aspect(counts: Counts, labels: Labels, task: str) -> list[dict[str, Any]
     for a, (aspect, carries) in enumerate(zip(labels.aspects, labels.carries_sentiment, strict=True)):
         confusion = counts.confusion[a]
         row: dict[str, Any] = {"aspect": aspect, "mentioned": int(counts.mentioned_gold[a])}
-        row |= dict(zip(SENTIMENTS, map(int, confusion.sum(-1)), strict=True))
+        row |= dict(zip(labels.sentiments, map(int, confusion.sum(-1)), strict=True))
         if task == "absa":
             hit, said, gold = counts.mentioned_hit[a], counts.mentioned_said[a], counts.mentioned_gold[a]
             row["predicted"] = int(said)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..labels import C, Labels
+from ..labels import Labels
 from ..tokens.tokenizer import check_texts, composed, encode, spans
 from .calibration import Calibration
 from .decisions import Decisions
@@ -60,7 +60,7 @@ class Predictor:
         check_texts(texts)
         ids, offsets = encode(self._tokenizer, texts, compact=False)
         a = len(self.labels.aspects)
-        sentiment = np.zeros((len(texts), a, C), np.float32)
+        sentiment = np.zeros((len(texts), a, len(self.labels.sentiments)), np.float32)
         mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
 
         def fill(rows: Iterable[int]) -> None:

@@ -16,7 +16,7 @@ from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
-from ..labels import C, Labels
+from ..labels import Labels
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
@@ -57,7 +57,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     damaged file there is made again. Raises UserError if the data files are gone or changed, or share no words.
     """
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
-    if (kept := _read(cache, predictions.mentioned.shape)) is not None:
+    if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
         return kept
     splits = _splits(summary, labels)
     try:
@@ -93,13 +93,12 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     x = vectors.fit_transform(_composed(train.texts))
     others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
     split = len(texts["val"])
-    sentiment = np.stack([_scores(x, train.sentiment[:, a], C, others) for a in range(len(labels.aspects))], 1)
+    classes, each = len(labels.sentiments), range(len(labels.aspects))
+    sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
     said = sentiment[split:].argmax(-1)
     if predictions.mentioned_logits is None:
         return Answer(predictions.mentioned, said)
-    mentioned = np.stack(
-        [_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))], 1
-    )
+    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
     logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
     test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
     if val is None:
@@ -138,6 +137,7 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     for name in ("train", "val", "test"):
         if folder is not None and isinstance(settings.get(name), str):
             settings[name] = str(Path(folder) / settings[name])
+    settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
     splits = read_splits(**settings)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
     found = {name: split.sha256 for name, split in splits.findings.splits.items()}
@@ -167,7 +167,9 @@ def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
             answer = Answer(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    right = all(array.shape == shape for array in answer) and ((answer.sentiment >= 0) & (answer.sentiment < C)).all()
+    *of_answer, classes = shape
+    right = all(array.shape == tuple(of_answer) for array in answer)
+    right = right and bool(((answer.sentiment >= 0) & (answer.sentiment < classes)).all())
     return answer if right else None
 
 

@@ -8,7 +8,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..answers.figures import FIGURES
 from ..answers.predictions import read_predictions
-from ..labels import SENTIMENTS
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
@@ -51,7 +50,7 @@ def card_of(run: Run) -> str:
         e=judged,
         split=words.SPLITS[split],
         words=words,
-        sentiments=SENTIMENTS,
+        sentiments=run.labels.sentiments,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
         alpha=words.alpha_rows(summary),
     )

@@ -11,7 +11,7 @@ from ..answers.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally,
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.thresholds import Thresholds, tune_thresholds
 from ..errors import UserError
-from ..labels import NEUTRAL, C, Labels
+from ..labels import Labels
 from ..runs.run import Run
 from ..runs.summary import Summary
 from .baselines import Answer, constant_answers, tfidf_answer
@@ -76,7 +76,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     answers |= constant_answers(predictions, np.array(summary["class_counts"]))
 
     each = {
-        name: tally(*answer, predictions.mentioned, predictions.sentiment, np.arange(C))
+        name: tally(*answer, predictions.mentioned, predictions.sentiment, predictions.classes)
         for name, answer in answers.items()
     }
     sums = {name: total(counts) for name, counts in each.items()}
@@ -98,6 +98,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "pairs": int(model.confusion[carries].sum()),
         "aspects": list(labels.aspects),
         "without_sentiment": list(labels.without_sentiment),
+        "sentiments": list(labels.sentiments),
         "answers": list(answers),
         "all": section(sums, draw, len(predictions.texts)),
         "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
@@ -132,10 +133,16 @@ def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
 
 
 def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of ``counts`` and ``neutral_f1``, the F1 of neutral on gold pairs; each float, or float [draws]."""
+    """The figures of ``counts``; each float, or float [draws].
+
+    Where ``neutral`` is one of the sentiments there is also ``neutral_f1``, its F1 on gold pairs.
+    """
+    found = figures(counts, labels, task)
+    if "neutral" not in labels.sentiments:
+        return found
+    c = labels.sentiments.index("neutral")
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
-    hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
-    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}
+    return found | {"neutral_f1": f1(pooled[..., c, c], pooled[..., :, c].sum(-1), pooled[..., c, :].sum(-1))}
 
 
 def _judged(measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None) -> Measured:
@@ -176,7 +183,7 @@ def _aspect_rows(
 
 def _mixed(predictions: Predictions, labels: Labels) -> np.ndarray:
     """bool [N]: reviews with gold pairs of more than one sentiment."""
-    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in range(C)]
+    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in predictions.classes]
     mixed: np.ndarray = np.sum(kinds, axis=0) > 1
     return mixed
 

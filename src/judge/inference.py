@@ -9,7 +9,7 @@ from torch import Tensor
 
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
-from ..data.reviews import Reviews, read_reviews
+from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import bytes_of
@@ -26,8 +26,9 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
     Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
     """
     data = run.read_summary()["config"]["data"]
-    columns = ("text_column", "label_column", "ignore_columns", "separator")
-    reviews, _ = read_reviews(file, aspects=run.labels.aspects, **{name: data[name] for name in columns})
+    told = {name: data[name] for name in Columns._fields if name in data and name not in ("aspects", "sentiments")}
+    labels = run.labels
+    reviews, _ = read_reviews(file, aspects=labels.aspects, sentiments=labels.sentiments, **told)
     module = load_best(run)
     tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
     ids, offsets = encode(tokenizer, reviews.texts)

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 
-from ..labels import SENTIMENTS
 from ..spelling import cell, table
 from .contracts import Comparison, Evaluation, Measured, Section
 
@@ -78,7 +77,7 @@ def _aspects(e: Evaluation) -> str:
 
 
 def _confusions(e: Evaluation) -> str:
-    short = [name[:3] for name in SENTIMENTS]
+    short = abbreviated(e["sentiments"])
     rows = [["aspect", *(f"{gold}>{said}" for gold in short for said in short)]]
     for name, confusion in [
         *((row["aspect"], row["confusion"]) for row in e["per_aspect"]["model"]),
@@ -87,6 +86,12 @@ def _confusions(e: Evaluation) -> str:
         if name not in e["without_sentiment"]:
             rows.append([name, *(f"{n:,}" for line in confusion for n in line)])
     return f"Sentiments, gold > said, aspects given\n{table(rows)}"
+
+
+def abbreviated(names: Sequence[str]) -> list[str]:
+    """The first letters of each name: as few as tell them apart, three at least."""
+    length = next((n for n in range(3, 41) if len({name[:n] for name in names}) == len(names)), 41)
+    return [name[:length] for name in names]
 
 
 def _calibration(e: Evaluation) -> str:

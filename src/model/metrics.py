@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from ..answers.figures import DETECTION, figures, tally, total
 from ..answers.predictions import DECIMALS, sigmoid
 from ..answers.thresholds import best_cut
-from ..labels import C, Labels
+from ..labels import Labels
 
 UNTUNED = "_untuned"
 """Ends the name of a detection figure at the module's own threshold; without it, the figure is at the best cut."""
@@ -63,7 +63,7 @@ class AspectFigures(Metric):
         logits, mentioned = np.round(logits.astype(np.float64), DECIMALS), mentioned.astype(bool)
 
         def at(found: np.ndarray) -> dict[str, float]:
-            counts = total(tally(found, predicted, mentioned, sentiment, np.arange(C)))
+            counts = total(tally(found, predicted, mentioned, sentiment, np.arange(len(self.labels.sentiments))))
             return {name: float(value) for name, value in figures(counts, self.labels, self.task).items()}
 
         if self.task == "sentiment":

@@ -2,7 +2,7 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hydra.utils import instantiate
@@ -10,13 +10,13 @@ from torch import nn
 
 from ..errors import UserError
 from ..focal import FocalLoss, resolve_alpha
-from ..labels import C
+from ..labels import SENTIMENTS
 from .targets import find_class
 
 log = logging.getLogger(__name__)
 
 
-def loss_faults(settings: Mapping[str, Any]) -> list[str]:
+def loss_faults(settings: Mapping[str, Any], sentiments: Sequence[str] = SENTIMENTS) -> list[str]:
     """Faults of the group ``loss`` beside its arguments: a class that is no torch module, weights not readable."""
     made, alpha = find_class(settings.get("_target_")), settings.get("alpha")
     faults = []
@@ -24,7 +24,7 @@ def loss_faults(settings: Mapping[str, Any]) -> list[str]:
         faults.append(f"loss._target_={settings['_target_']}: expected a class of torch.nn.Module")
     rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
     try:  # the data's counts are not known yet; counts of 1 check the form alone
-        alpha_of(settings, [[1] * C] * rows)
+        alpha_of(settings, [[1] * len(sentiments)] * rows, sentiments)
     except UserError as error:
         faults += error.faults
     return faults
@@ -42,7 +42,7 @@ def is_focal(settings: Mapping[str, Any]) -> bool:
     return inspect.isclass(made) and issubclass(made, FocalLoss)
 
 
-def alpha_of(settings: Mapping[str, Any], class_counts: Any) -> Any:
+def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str] = SENTIMENTS) -> Any:
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
     None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because
@@ -53,7 +53,18 @@ def alpha_of(settings: Mapping[str, Any], class_counts: Any) -> Any:
         return None
     if isinstance(alpha, int | float) and not is_focal(settings):
         return alpha
-    return resolve_alpha(alpha, class_counts)
+    return resolve_alpha(alpha, class_counts, sentiments)
+
+
+def unweighted(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str]) -> str | None:
+    """The sentence that says which sentiments training lacks, so that they weigh 1; None where alpha needs no counts.
+
+    ``class_counts`` int64 [A, C] of the training split.
+    """
+    lacking = [name for name, n in zip(sentiments, class_counts.sum(0).tolist(), strict=True) if not n]
+    if not lacking or settings.get("alpha") not in ("auto", "per_aspect") or not takes_alpha(settings):
+        return None
+    return f"loss.alpha={settings['alpha']}: no training pair is {', '.join(lacking)}, whose weight is therefore 1"
 
 
 def with_alpha(settings: Mapping[str, Any], alpha: Any) -> dict[str, Any]:

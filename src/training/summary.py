@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from ..datamodule import AspectDataModule
-from ..labels import SENTIMENTS
+from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder
@@ -24,11 +24,12 @@ from .loss import description, takes_alpha, with_alpha
 Figures = Mapping[str, Mapping[str, float]]
 
 
-def pairs_line(class_counts: np.ndarray) -> str:
+def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
     """Class counts int64 [A, C] in words: ``29,041: positive 9,880 (34.02 %), negative ...``."""
     totals = class_counts.sum(0)
     total = max(1, int(totals.sum()))
-    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
+    named = zip(labels.sentiments, totals.tolist(), strict=True)
+    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in named)
     return f"{int(totals.sum()):,}: {', '.join(shares)}"
 
 
@@ -64,7 +65,7 @@ def start_up(
             "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
-            "Pairs": pairs_line(data.class_counts),
+            "Pairs": pairs_line(data.class_counts, data.labels),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
@@ -123,7 +124,11 @@ def summary(
     return {
         **judged,
         "task": settings["task"]["name"],
-        "labels": {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)},
+        "labels": {
+            "aspects": list(data.labels.aspects),
+            "without_sentiment": list(data.labels.without_sentiment),
+            "sentiments": list(data.labels.sentiments),
+        },
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),

@@ -17,7 +17,6 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...answers.predictor import Predictor
-from ...labels import SENTIMENTS
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -94,7 +93,7 @@ class Service:
                 "task": self.predictor.task,
                 "aspects": labels.aspects,
                 "without_sentiment": labels.without_sentiment,
-                "sentiments": SENTIMENTS,
+                "sentiments": list(self.predictor.labels.sentiments),
                 "model": {
                     "encoder": encoder,
                     "precision": info["precision"],
