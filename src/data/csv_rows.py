@@ -10,7 +10,7 @@ from ..errors import quoted
 from ..spelling import set_to
 from .lines import LIMIT, LINES, Damaged, Lines, TooLong
 from .rows import TEXT_COLUMNS as TEXT_NAMES
-from .rows import Given, Row, clean_name, tell_repeated
+from .rows import Given, Row, plain_name, tell_repeated
 from .text_rows import TOO_LONG, TextSource, damaged, unreadable
 
 WORDS = {",": "comma", ";": "semicolon", "\t": "tab"}  # separators that a header shows
@@ -80,7 +80,7 @@ def _separator(given: Given, lines: Lines) -> str:
 
 def _header(first: str, separator: str) -> list[str]:
     try:
-        return [clean_name(name).casefold() for name in next(csv.reader([first], delimiter=separator), [])]
+        return [plain_name(name) for name in next(csv.reader([first], delimiter=separator), [])]
     except csv.Error:
         return []
 

@@ -132,7 +132,9 @@ def _fits(given: Given) -> bool:
                     left -= len(piece)
             if left < 0:
                 much = f"{UNPACKED // 2**20} MiB"
-                given.faults.add(given.name, f"this Excel file unpacks to more than {much}; save the sheet as CSV (UTF-8)")
+                given.faults.add(
+                    given.name, f"this Excel file unpacks to more than {much}; save the sheet as CSV (UTF-8)"
+                )
                 return False
         if "xl/workbook.xml" not in packed.namelist():
             given.faults.add(given.name, "this is a zip, and no Excel file is in it")

@@ -75,8 +75,9 @@ def open_rows(
 
     ``separator``: of CSV, by default told from the header. ``encoding``: of text that is not UTF-8 and has no mark.
     ``sheet``: of Excel files, by default the first with rows. ``layout``: of labels in plain text, by default told from
-    the first lines. ``clean``: what becomes of the names of columns. ``form``: the format, by default the one that the name gives. ``stream``: the bytes, if they are open already;
-    ``path`` is then what messages call it. ``pipes``: whether a file that can be read only once is accepted.
+    the first lines. ``clean``: what becomes of the names of columns. ``form``: the format, by default the one that the
+    name gives. ``stream``: the bytes, if they are open already; ``path`` is then what messages call it. ``pipes``:
+    whether a file that can be read only once is accepted.
     """
     zipped = False
     if stream is None:
@@ -92,7 +93,9 @@ def open_rows(
         faults.add(path, f"{setting('separator')}={quoted(separator)} {wanted}")
         return None
     if encoding is not None and known_encoding(encoding) is None:
-        faults.add(path, f"{setting('encoding')}={quoted(encoding)} is no encoding of text; try utf-8, utf-16 or cp1258")
+        faults.add(
+            path, f"{setting('encoding')}={quoted(encoding)} is no encoding of text; try utf-8, utf-16 or cp1258"
+        )
         return None
     file = stream or open_bytes(path, zipped, opened, faults)
     if file is None:
@@ -125,5 +128,3 @@ def _opened(given: Given, encoding: str | None, zipped: bool) -> Source | None:
         size = size if file is given.file else None
         given = given._replace(file=file, encoding=(encoding or "UTF-8").upper())
     return OPENERS[given.form](given._replace(size=size))
-
-

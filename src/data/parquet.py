@@ -1,6 +1,6 @@
 """Parquet, a few thousand rows at a time: rows to be answered, and answers as columns beside those of the input."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +22,10 @@ class ParquetSource:
     header = True
     binary: Collection[str]
     layout: str | None = None
-    notes: Sequence[str] = ()
 
     def __init__(self, name: str, file: parquet.ParquetFile, columns: list[str]) -> None:
         self.name, self.columns = name, columns
+        self.notes: list[str] = []
         self.size: int | None = file.metadata.num_rows
         kinds = zip(columns, file.schema_arrow.types, strict=True)
         self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))

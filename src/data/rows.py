@@ -1,15 +1,20 @@
 """What a row is, whatever file it comes from, and which of its cells is the text."""
 
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from io import BufferedReader
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
-from ..spelling import setting
+from ..spelling import set_to, setting
 
-TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
+TEXT_COLUMNS = (  # as plain_name writes them; the first that is there is taken
+    *("data", "text", "review", "comment", "content", "sentence"),
+    *("noi dung", "binh luan", "nhan xet", "van ban", "cau", "phan hoi", "y kien", "danh gia"),
+    *("review text", "comment text", "review content", "review body", "content text", "raw text", "full text"),
+    *("texts", "reviews", "comments", "sentences", "feedback", "body", "message"),
+)
 
 
 class Place(NamedTuple):
@@ -47,7 +52,7 @@ class Source(Protocol):
     binary: Collection[str]
     size: int | None
     layout: str | None  # of the labels, where the format of the file fixes it
-    notes: Sequence[str]  # what was told from the file's content, such as the separator
+    notes: list[str]  # what was told from the file's content, such as the separator
 
     @property
     def place(self) -> Place: ...
@@ -83,6 +88,19 @@ def clean_name(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """A column's name as usual names are written here: lower case, no marks on letters, blanks for ``_`` and ``-``."""
+    letters = unicodedata.normalize("NFD", clean_name(name).casefold().replace("đ", "d"))
+    return "".join(c for c in letters if not unicodedata.combining(c)).replace("_", " ").replace("-", " ")
+
+
+def text_candidates(columns: Collection[str]) -> list[str]:
+    """The columns with a usual name for texts, the one that is taken first."""
+    named = {plain_name(column): column for column in reversed(list(columns))}
+    return [named[name] for name in TEXT_COLUMNS if name in named]
+
+
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
     """Record a fault for every column that has the name of an earlier one."""
     for i, column in enumerate(columns):
@@ -108,12 +126,14 @@ def text_column_of(source: Source, wanted: str | None, faults: Faults, ignored: 
     if wanted is not None:
         found = column_called(wanted, "text_column", source, faults)
     else:
-        cleaned = {clean_name(column): column for column in reversed(source.columns)}
-        lower = {name.lower(): column for name, column in cleaned.items() if name not in ignored}
-        found = next((lower[name] for name in TEXT_COLUMNS if name in lower), None)
+        there = text_candidates([column for column in source.columns if clean_name(column) not in ignored])
+        found = there[0] if there else None
         if found is None:
-            names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with {setting('text_column')}"
+            names = f"(one of {', '.join(TEXT_COLUMNS[:6])}); name it with {setting('text_column')}"
             faults.add(source.name, f"no column of texts among {listed(source.columns)} {names}")
+        elif (there := [column for column in there if column == found or plain_name(column) != "comments"])[1:]:
+            others = f"also there: {listed(there[1:])}; {set_to('text_column', there[1])} takes another"
+            source.notes.append(f"the texts are those of {quoted(found)} ({others})")
     if found in source.binary:
         faults.add(source.name, f"the column {quoted(found)} holds bytes, texts are expected")
         return None

@@ -1,8 +1,8 @@
 """Label Studio's exports (https://labelstud.io/guide/export): JSON, JSON_MIN and CSV.
 
-In JSON a task is ``{"data": {"text": ...}, "annotations": [{"result": [...]}]}``, and a result holds choices (the control's
-name is the aspect) or spans with labels. JSON_MIN and CSV are wide tables, a column for each control, beside the columns
-of the tool.
+In JSON a task is ``{"data": {"text": ...}, "annotations": [{"result": [...]}]}``, and a result holds choices (the
+control's name is the aspect) or spans with labels. JSON_MIN and CSV are wide tables, a column for each control, beside
+the columns of the tool.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,7 @@
 """Three lines for each aspect: the text with ``$T$`` in the aspect's place, the aspect, the sentiment.
 
-The layout of PyABSA's data for classification (https://github.com/yangheng95/PyABSA) and of LCF-ABSA before it. Triples of
-one text that follow each other are one review. Where every text begins with ``$T$``, as where aspects are categories
+The layout of PyABSA's data for classification (https://github.com/yangheng95/PyABSA) and of LCF-ABSA before it. Triples
+of one text that follow each other are one review. Where every text begins with ``$T$``, as where aspects are categories
 that stand in no text, ``$T$`` is no part of the text.
 """
 

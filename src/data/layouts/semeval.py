@@ -1,8 +1,8 @@
 """SemEval's XML: ``sentence`` elements with a ``text`` and ``Opinions`` (2015, 2016) or aspect categories (2014).
 
 https://alt.qcri.org/semeval2016/task5/ : ``<Opinion category="FOOD#QUALITY" polarity="positive"/>``; 2014 has
-``<aspectCategory category="food" polarity="positive"/>``, and ``aspectTerm`` with a ``term``, which are read where a file
-has no categories.
+``<aspectCategory category="food" polarity="positive"/>``, and ``aspectTerm`` with a ``term``, which is read where a
+sentence has no category.
 """
 
 import zlib
@@ -112,7 +112,9 @@ class _Source:
             fault = f"not valid XML: {str(error).partition(':')[0]} at column {column + 1}"
             yield Row(line, fault=f"damaged from this row on: {fault}", rest="lost")
         except DefusedXmlException:
-            yield Row(parser.parser.CurrentLineNumber, fault="the XML declares entities, which are not read", rest="lost")
+            yield Row(
+                parser.parser.CurrentLineNumber, fault="the XML declares entities, which are not read", rest="lost"
+            )
         except (OSError, EOFError, zlib.error) as error:
             yield Row(parser.parser.CurrentLineNumber, fault=f"damaged from this row on: {error}", rest="lost")
 
