@@ -168,7 +168,8 @@ class Annotations:
         mixed = {number for aspect in words for number in self.numbers.get(aspect, ())}
         asked: Counter[str] = Counter()
         columns = []
-        for aspect, found in self.numbers.items():
+        for aspect in sorted(self.numbers, key=list({**self.seen, **self.numbers}).index):
+            found = self.numbers[aspect]
             alone = self.label is None and aspect not in words
             if alone and (len(found) > NUMBERS or (words and not found.keys() <= mixed)):
                 self._tell_no_labels(aspect, list(found))

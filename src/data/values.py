@@ -168,7 +168,8 @@ class Values:
         if self.sentiments == SENTIMENTS and {"-1", "1"} <= set(keys) <= {"-1", "0", "1", "2"}:
             usual = {"-1": "negative", "0": "neutral", "1": "positive", "2": None}
             return {key: usual[key] for key in keys}
-        names: list[str | None] = [None, *self.sentiments] if "0" in keys else list(self.sentiments)
+        left = [name for code, name in enumerate(self.sentiments) if code not in self._given.values()]
+        names: list[str | None] = [None, *left] if "0" in keys else [*left]
         names += [None] * (len(keys) - len(names))
         return dict(zip(keys, names, strict=False))
 
