@@ -203,13 +203,19 @@ def test_names_meet_whatever_their_composition(tmp_path: Path) -> None:
 def test_a_row_without_labels_is_a_review_that_mentions_nothing(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", 'text,A\n" \n\t",positive\nx,\n,\ny,negative\n\n')
     reviews, _ = read_reviews(path)
-    assert (reviews.texts, reviews.lines.tolist(), reviews.mentioned.tolist()) == (["x", "y"], [4, 6], [[False], [True]])
+    assert (reviews.texts, reviews.lines.tolist(), reviews.mentioned.tolist()) == (
+        ["x", "y"],
+        [4, 6],
+        [[False], [True]],
+    )
     assert (reviews.silent.tolist(), reviews.without_text.tolist(), reviews.without_label.tolist()) == ([0], [2, 5], [])
     assert (reviews.rows, reviews.dropped) == (4, 2)
     reviews, _ = read_reviews(path, unlabelled="drop")
     assert (reviews.without_text.tolist(), reviews.without_label.tolist()) == ([2, 5], [4, 5])
     assert (reviews.texts, reviews.lines.tolist(), reviews.rows, reviews.dropped) == (["y"], [6], 4, 3)
-    assert faults_of(path, unlabelled="kept") == ['data.unlabelled="kept" is not one of keep, drop; did you mean "keep"?']
+    assert faults_of(path, unlabelled="kept") == [
+        'data.unlabelled="kept" is not one of keep, drop; did you mean "keep"?'
+    ]
 
 
 def test_null_is_not_mentioned_and_mentioned_is_a_word(tmp_path: Path) -> None:
@@ -322,7 +328,7 @@ def test_faults(tmp_path: Path, content: str, options: dict[str, object], expect
         ('{"text": ["x"], "labels": {"A": null}}', {}, 'a.jsonl:1: "text" holds a list, a text is expected'),
         ('{"text": "x", "labels": [1]}', {}, 'a.jsonl:1: "labels" holds a list; {"Camera": "positive"} or '),
         ('{"text": "x", "A": ["good"]}', {}, 'a.jsonl:1: aspect "A": "[\'good\']" is not one of'),
-        ('{"text": "x", "A": {"B": "positive"}}', {}, 'a.jsonl:1: aspect "A": "{\'B\': \'positive\'}" is not one of'),
+        ('{"text": "x", "A": {"B": "positive"}}', {}, "a.jsonl:1: aspect \"A\": \"{'B': 'positive'}\" is not one of"),
         ('{"text": "x", "labels": {"B": null}}', {"aspects": ["A"]}, 'a.jsonl:1: aspect "B" is not one of A'),
         (
             '{"text": "x", "A": "positive"}\n{"text": "x", "B": "positive"}\n{"text": "x", "B": "positive"}',

@@ -64,11 +64,17 @@ def test_numbers_compare_as_numbers() -> None:
 @pytest.mark.parametrize(
     ("settings", "expected"),
     [
-        ({"values": {0: "negativ"}}, ['data.values: "0" is to mean "negativ", which is not one of positive, negative, ']),
+        (
+            {"values": {0: "negativ"}},
+            ['data.values: "0" is to mean "negativ", which is not one of positive, negative, '],
+        ),
         ({"values": {1: "positive", "1.0": "negative"}}, ['data.values: "1" is there twice, with two meanings']),
         ({"values": "1=positive,1.0=negative"}, ['data.values: "1" is there twice, with two meanings']),
         ({"values": "positive"}, ["data.values=positive: expected one meaning for each value, such as 0=,1=positive"]),
-        ({"values": {4: "conflict"}, "several": "some"}, ['data.several="some" is not', 'data.values: "4" is to mean "c']),
+        (
+            {"values": {4: "conflict"}, "several": "some"},
+            ['data.several="some" is not', 'data.values: "4" is to mean "c'],
+        ),
         ({"several": "none"}, ['data.several="none" is not one of positive, negative, neutral, mentioned']),
         ({"sentiments": ["positive"]}, ["data.sentiments: two to ten names are expected"]),
         ({"sentiments": "positive"}, ["data.sentiments: two to ten names are expected"]),
@@ -188,7 +194,8 @@ def test_a_file_that_is_mostly_blank_is_warned_of(tmp_path: Path) -> None:
     kept, dropped = read_splits(path), read_splits(path, unlabelled="drop")
     assert len(kept.train) == 8 and len(dropped.train) == 2
     assert any(
-        note == "WARNING: 6 of 8 reviews of train mention no aspect; if they are not labelled yet, data.unlabelled=drop "
+        note
+        == "WARNING: 6 of 8 reviews of train mention no aspect; if they are not labelled yet, data.unlabelled=drop "
         "leaves them out"
         for note in kept.findings.notes
     )
