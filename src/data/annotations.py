@@ -13,7 +13,7 @@ from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE
 from ..spelling import added_to, set_list, setting
 from .rows import Source, clean_name
-from .values import BAD, BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
+from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
@@ -68,16 +68,20 @@ class Annotations:
                 self.faults.add(self.path, str(error), line)
                 return None
         said: dict[str, int] = {}
-        right, numbers, values = True, False, self.values
+        right, numbers, several = True, False, False
+        values, declared, place = self.values, self.declared, self.place
         for aspect, cell in pairs:
             code = values(cell)
-            if self.declared is not None and aspect not in self.place:
+            if declared is not None and aspect not in place:
                 if self.label is None:  # in the wide layout it is one fault of the column
                     right = right and code == BLANK
                     continue
                 right = False
-                unknown = f"aspect {quoted(aspect)} is not one of {listed(self.declared)}"
-                self.faults.add(self.path, unknown + did_you_mean(aspect, self.declared), line)
+                unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
+                self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
+            elif code <= MENTIONED or code == SEVERAL:
+                if said.setdefault(aspect, code) != code or code == SEVERAL:
+                    said[aspect], several = SEVERAL, True
             elif code == BLANK:
                 self.named[aspect] = None
                 if cell not in ("", None):
@@ -86,19 +90,17 @@ class Annotations:
                 numbers = True
                 if len(self.numbers[aspect]) <= 10 * NUMBERS:
                     self.numbers[aspect].update(values.unexplained(cell))
-            elif code == BAD:
+            else:
                 right = False
                 self.bad_counts[aspect] += 1
                 if self.bad_counts[aspect] <= Faults.SHOWN:
                     self.bad[aspect].append((line, cell))
                 self.bad_words[key_of(cell)[:100]] += 1
-            elif said.setdefault(aspect, code) != code:
-                said[aspect] = SEVERAL
         self.well_said.update(said)
         if numbers:
             self.beside.update(said.values())
             return None
-        if SEVERAL in said.values():
+        if several:
             self.several += [line] * sum(code == SEVERAL for code in said.values())
             if values.several is None:
                 return None
