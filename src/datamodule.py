@@ -196,7 +196,7 @@ def locate(file: str | float | None, folder: str | None) -> str | float | None:
 
 def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:
     """The sentiments of the group ``data``, and the faults of its settings that say what a cell means."""
-    told = {key: settings[key] for key in ("sentiments", "values", "several", "unlabelled") if key in settings}
+    told = {key: settings[key] for key in ("sentiments", "values", "several") if key in settings}
     try:
         sentiments = Columns(**told).meanings().sentiments
     except UserError as error:

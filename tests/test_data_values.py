@@ -33,10 +33,10 @@ def faults_of(**settings: object) -> list[str]:
         (("negative", "neg", "Tiêu cực", ["negative"], "['negative']", "negative, Neg", "[negative]"), 1),
         (("neutral", "neu", "Trung tính", "trung lập"), 2),
         (("mentioned", "Mentioned "), MENTIONED),
-        (("", " ", None, "nan", float("nan"), "None", "NULL", "NA", "N/A", "-", "Không", "no aspect", [], "[]"), BLANK),
+        (("", " " * 9999, None, "nan", float("nan"), "None", "NULL", "NA", "N/A", "-", "Không", "no aspect", [], "[]"), BLANK),
         ((0, "0", 1.0, "-1", "+2", True, False, "[-1, 1]", [0, 2], "1;positive"), NUMBER),
         (("positive,negative", "[Positive, Neutral]", ["positive", "mentioned"], "pos/neg", "neg;pos"), SEVERAL),
-        (("good", "positiv", "/", "positive none", "positive, none", {"A": 1}, [["positive"]], "2020-01-01"), BAD),
+        (("good", "positiv", "/", "positive none", "positive, none", {"A": 1}, [["positive"]], "2020-01-01", "a," * 9999), BAD),
     ],
 )
 def test_what_cells_mean(cells: tuple[object, ...], code: int) -> None:
@@ -168,8 +168,9 @@ def test_several_sentiments_for_one_aspect(tmp_path: Path, name: str, content: s
     with pytest.raises(UserError) as error:
         read_reviews(path)
     assert error.value.faults == [
-        f"{path}: 2 aspects of a review have several sentiments (line {lines[0]}, {lines[1]}); data.several says which "
-        "one counts: positive, negative, neutral, mentioned"
+        f"{path}: 2 aspects of a review have several sentiments (line {lines[0]}, {lines[1]}); "
+        "data.several=mentioned keeps them without a sentiment, data.several=positive|negative|neutral says what they "
+        "count as"
     ]
     for several, code in (("negative", 1), ("mentioned", IGNORE)):
         reviews, aspects = read_reviews(path, several=several)

@@ -11,11 +11,12 @@ import numpy as np
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE
-from ..spelling import added_to, set_list, setting
+from ..spelling import added_to, set_list, set_to, setting
 from .rows import Source, clean_name
 from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
+WORDS = 10_000  # different unknown words of a file that are counted
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
@@ -95,7 +96,9 @@ class Annotations:
                 self.bad_counts[aspect] += 1
                 if self.bad_counts[aspect] <= Faults.SHOWN:
                     self.bad[aspect].append((line, cell))
-                self.bad_words[key_of(cell)[:100]] += 1
+                word = _word(cell)
+                if word in self.bad_words or len(self.bad_words) < WORDS:
+                    self.bad_words[word] += 1
         self.well_said.update(said)
         if numbers:
             self.beside.update(said.values())
@@ -200,7 +203,7 @@ class Annotations:
                 self._tell_no_labels(aspect, [cell for _, cell in cells])
                 continue
             for (line, cell), hint in zip(cells, hints, strict=True):
-                word = key_of(cell)[:100]
+                word = _word(cell)
                 if word not in often:
                     self.faults.add(self.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)
                 elif word not in told:
@@ -220,8 +223,14 @@ class Annotations:
         lines = ", ".join(map(str, list(dict.fromkeys(self.several))[:5])) + ", ..." * (len(set(self.several)) > 5)
         count = len(self.several)
         pairs = f"{count:,} aspect{'s' * (count > 1)} of a review ha{'ve' if count > 1 else 's'} several sentiments"
-        choices = ", ".join((*self.values.sentiments, SAID))
-        self.faults.add(self.path, f"{pairs} (line {lines}); {setting('several')} says which one counts: {choices}")
+        counted = f"{setting('several')}={'|'.join(self.values.sentiments)} says what they count as"
+        silent = f"{set_to('several', SAID)} keeps them without a sentiment"
+        self.faults.add(self.path, f"{pairs} (line {lines}); {silent}, {counted}")
+
+
+def _word(cell: object) -> str:
+    """An unknown cell as it is counted."""
+    return key_of(cell[:100] if isinstance(cell, str) else cell)[:100]
 
 
 def _pairs(cell: object, column: str, objects: bool) -> list[tuple[str, object]]:
