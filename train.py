@@ -78,7 +78,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.runs.folder import check_room
     from src.training.callbacks import TrainingStopped
     from src.training.loggers import begin, log_outcome
-    from src.training.loss import alpha_of, unweighted
+    from src.training.loss import alpha_of
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
     from src.training.summary import configured_epochs, not_visobert, start_up, summary
@@ -93,10 +93,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
-    sentiments = data.labels.sentiments
-    alpha = alpha_of(settings["loss"], data.class_counts, sentiments)
-    if lacking := unweighted(settings["loss"], data.class_counts, sentiments):
-        log.info(lacking)
+    alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
     encoder = bring_encoder(settings, source, data)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
@@ -206,7 +203,7 @@ def build_module(
         "seed": settings["seed"],
         "training data": data.findings.splits["train"].sha256,
         "validation data": data.findings.splits["val"].sha256,
-        "reviews without an aspect": int(sum(len(r.silent) for r in (data.splits.train, data.splits.val) if r)),
+        "reviews without an aspect": len(data.splits.train.silent),
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
         "processes": data.world_size,

@@ -10,8 +10,9 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from .data.findings import Findings
-from .data.reviews import Reviews
+from .data.reviews import Columns, Reviews
 from .data.splits import Splits, read_splits
+from .errors import UserError
 from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
@@ -191,3 +192,15 @@ class AspectDataModule(L.LightningDataModule):
 def locate(file: str | float | None, folder: str | None) -> str | float | None:
     """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
+
+
+def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:
+    """The sentiments of the group ``data``, and the faults of its settings that say what a cell means."""
+    told = {key: settings[key] for key in ("sentiments", "values", "several") if key in settings}
+    try:
+        sentiments = Columns(**told).meanings().sentiments
+    except UserError as error:
+        return SENTIMENTS, error.faults
+    lacking = settings.get("absent") == "neutral" and "neutral" not in sentiments
+    named = f"data.absent=neutral: the sentiments are {', '.join(sentiments)}; data.absent=mask goes with all"
+    return sentiments, [named] * lacking

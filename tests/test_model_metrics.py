@@ -8,8 +8,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precisio
 from src.answers.figures import DETECTION, FIGURES, evaluate, figures, per_aspect, tally, total
 from src.answers.predictions import Predictions
 from src.answers.thresholds import tune_thresholds
-from src.labels import IGNORE, C, Labels
+from src.labels import IGNORE, SENTIMENTS, Labels
 from src.model.metrics import UNTUNED, AspectFigures
+
+C = len(SENTIMENTS)
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
 A = len(LABELS.aspects)

@@ -9,12 +9,13 @@ import numpy as np
 
 from ..errors import Faults, did_you_mean, listed, quoted
 from ..labels import IGNORE
-from ..spelling import added_to, set_list, setting
+from ..spelling import added_to, set_list, set_to, setting
 from .columns import Layout
 from .rows import Source
-from .values import BAD, BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
+from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
+WORDS = 10_000  # different unknown words of a file that are counted
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 
@@ -67,16 +68,20 @@ class Annotations:
     def read_pairs(self, line: int, pairs: Sequence[tuple[str, object]]) -> dict[str, int] | None:
         """:meth:`read` of a review whose aspects and cells are known."""
         said: dict[str, int] = {}
-        right, numbers, values = True, False, self.values
+        right, numbers, several = True, False, False
+        values, declared, place = self.values, self.declared, self.place
         for aspect, cell in pairs:
             code = values(cell)
-            if self.declared is not None and aspect not in self.place:
+            if declared is not None and aspect not in place:
                 if self.label is None:  # in the wide layout it is one fault of the column
                     right = right and code == BLANK
                     continue
                 right = False
-                unknown = f"aspect {quoted(aspect)} is not one of {listed(self.declared)}"
-                self.faults.add(self.path, unknown + did_you_mean(aspect, self.declared), line)
+                unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
+                self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
+            elif code <= MENTIONED or code == SEVERAL:
+                if said.setdefault(aspect, code) != code or code == SEVERAL:
+                    said[aspect], several = SEVERAL, True
             elif code == BLANK:
                 self.named[aspect] = None
                 if cell not in ("", None):
@@ -85,19 +90,19 @@ class Annotations:
                 numbers = True
                 if len(self.numbers[aspect]) <= 10 * NUMBERS:
                     self.numbers[aspect].update(values.unexplained(cell))
-            elif code == BAD:
+            else:
                 right = False
                 self.bad_counts[aspect] += 1
                 if self.bad_counts[aspect] <= Faults.SHOWN:
                     self.bad[aspect].append((line, cell))
-                self.bad_words[key_of(cell)[:100]] += 1
-            elif said.setdefault(aspect, code) != code:
-                said[aspect] = SEVERAL
+                word = _word(cell)
+                if word in self.bad_words or len(self.bad_words) < WORDS:
+                    self.bad_words[word] += 1
         self.well_said.update(said)
         if numbers:
             self.beside.update(said.values())
             return None
-        if SEVERAL in said.values():
+        if several:
             self.several += [line] * sum(code == SEVERAL for code in said.values())
             if values.several is None:
                 return None
@@ -167,7 +172,8 @@ class Annotations:
         mixed = {number for aspect in words for number in self.numbers.get(aspect, ())}
         asked: Counter[str] = Counter()
         columns = []
-        for aspect, found in self.numbers.items():
+        for aspect in sorted(self.numbers, key=list({**self.seen, **self.numbers}).index):
+            found = self.numbers[aspect]
             alone = self.label is None and aspect not in words
             if alone and (len(found) > NUMBERS or (words and not found.keys() <= mixed)):
                 self._tell_no_labels(aspect, list(found))
@@ -196,7 +202,7 @@ class Annotations:
                 self._tell_no_labels(aspect, [cell for _, cell in cells])
                 continue
             for (line, cell), hint in zip(cells, hints, strict=True):
-                word = key_of(cell)[:100]
+                word = _word(cell)
                 if word not in often:
                     self.faults.add(self.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)
                 elif word not in told:
@@ -216,5 +222,11 @@ class Annotations:
         lines = ", ".join(map(str, list(dict.fromkeys(self.several))[:5])) + ", ..." * (len(set(self.several)) > 5)
         count = len(self.several)
         pairs = f"{count:,} aspect{'s' * (count > 1)} of a review ha{'ve' if count > 1 else 's'} several sentiments"
-        choices = ", ".join((*self.values.sentiments, SAID))
-        self.faults.add(self.path, f"{pairs} (line {lines}); {setting('several')} says which one counts: {choices}")
+        counted = f"{setting('several')}={'|'.join(self.values.sentiments)} says what they count as"
+        silent = f"{set_to('several', SAID)} keeps them without a sentiment"
+        self.faults.add(self.path, f"{pairs} (line {lines}); {silent}, {counted}")
+
+
+def _word(cell: object) -> str:
+    """An unknown cell as it is counted."""
+    return key_of(cell[:100] if isinstance(cell, str) else cell)[:100]

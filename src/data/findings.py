@@ -15,11 +15,13 @@ from ..errors import listed, quoted
 from ..labels import Labels
 from ..spelling import set_to
 from .reviews import Reviews
+from .values import BLANKS, key_of
 
 EXAMPLES = 5  # first lines that are given for each finding
 TOLD = {
     "without_text": "rows without text, left out",
     "without_label": "rows without any label, left out",
+    "wordless": 'texts that are a word for "nothing", such as nan (kept)',
     "silent": "reviews that mention no aspect",
     "several": "aspects of a review with several sentiments, which count as data.several says",
     "repeated": "rows that repeat an earlier text",
@@ -39,6 +41,7 @@ class SplitFindings:
     reviews: int  # kept
     without_text: int = 0
     without_label: int = 0
+    wordless: int = 0  # texts such as "nan", "null" or "n/a"
     silent: int = 0  # reviews that mention no aspect, kept
     several: int = 0  # aspects of a review with several sentiments
     repeated: int = 0  # rows whose text an earlier row of the split has
@@ -86,8 +89,9 @@ class Findings:
                 if count := getattr(split, kind):
                     lines.append(f"  {words}: {count:,}{_where(split.first_lines.get(kind, []), count)}")
             if split.blanks:
-                found = ", ".join(f"{quoted(word)} {count:,}" for word, count in [*split.blanks.items()][:10])
-                lines.append(f'  cells that say "not mentioned" in a word: {found}{", ..." * (len(split.blanks) > 10)}')
+                found = [f"{quoted(word)} {count:,}" for word, count in split.blanks.items()]
+                more = ", ..." * (len(found) > 10)
+                lines.append(f'  cells that were read as "not mentioned": {", ".join(found[:10])}{more}')
         for pair, leak in self.leaks.items():
             source, _, target = pair.partition("->")
             if leak.rows:
@@ -134,6 +138,8 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
     rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
     lines = {"without_text": reviews.without_text, "without_label": reviews.without_label, "several": reviews.several}
     rows["silent"] = reviews.silent
+    nothing = (len(text) < 10 and key_of(text) in BLANKS for text in reviews.texts)
+    rows["wordless"] = np.flatnonzero(np.fromiter(nothing, bool, len(reviews)))
     lines |= {kind: reviews.lines[where[:EXAMPLES]] for kind, where in rows.items()}
     return SplitFindings(
         path=reviews.path,
@@ -142,6 +148,7 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
         reviews=len(reviews),
         without_text=len(reviews.without_text),
         without_label=len(reviews.without_label),
+        wordless=len(rows["wordless"]),
         silent=len(reviews.silent),
         several=len(reviews.several),
         repeated=len(repeated),

@@ -27,6 +27,7 @@ SAID = "mentioned"
 NUMERIC = re.compile(r"[+-]?\d{1,15}(?:\.\d{1,15})?")
 BETWEEN = re.compile(r"[,;|/+&]")  # what may stand between several sentiments in one cell
 AROUND = " \t\r\n[](){}"
+LONG = 1_000  # letters or items, from which on a cell is not taken apart
 ROOM = 1 << 14  # different cells that are remembered with their meaning
 Given = Mapping[Any, Any] | str | None  # data.values as a mapping, or as the text "0=,1=positive"
 
@@ -86,6 +87,9 @@ class Values:
     def _code(self, cell: object) -> int:
         if cell is None or (isinstance(cell, float) and math.isnan(cell)):
             return BLANK
+        cell = cell.strip() if isinstance(cell, str) else cell
+        if isinstance(cell, str | list | tuple) and len(cell) > LONG:
+            return BAD
         if isinstance(cell, str | bool | int | float):
             key = key_of(cell)
             if (code := self._known.get(key)) is not None:
@@ -168,7 +172,8 @@ class Values:
         if self.sentiments == SENTIMENTS and {"-1", "1"} <= set(keys) <= {"-1", "0", "1", "2"}:
             usual = {"-1": "negative", "0": "neutral", "1": "positive", "2": None}
             return {key: usual[key] for key in keys}
-        names: list[str | None] = [None, *self.sentiments] if "0" in keys else list(self.sentiments)
+        left = [name for code, name in enumerate(self.sentiments) if code not in self._given.values()]
+        names: list[str | None] = [None, *left] if "0" in keys else [*left]
         names += [None] * (len(keys) - len(names))
         return dict(zip(keys, names, strict=False))
 

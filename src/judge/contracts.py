@@ -52,6 +52,7 @@ class Evaluation(TypedDict):
     task: str
     split: str
     reviews: int
+    silent: int  # those that mention no aspect
     pairs: int
     aspects: list[str]
     without_sentiment: list[str]

@@ -95,6 +95,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "task": task,
         "split": split,
         "reviews": len(predictions.texts),
+        "silent": int((~predictions.mentioned.any(axis=1)).sum()),
         "pairs": int(model.confusion[carries].sum()),
         "aspects": list(labels.aspects),
         "without_sentiment": list(labels.without_sentiment),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -9,6 +10,7 @@ from torch import Tensor
 
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
+from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
@@ -20,15 +22,20 @@ from ..tokens.tokenizer import PAD_ID, encode, from_json
 from ..training.checkpoint import AtomicCheckpointIO
 
 
-def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+def predict_file(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
     """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
 
-    Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
+    ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Also returns what is
+    remarkable in the file, line by line: rows that were left out, repeats and so on. Raises UserError for faults of the
+    file, aspects the run does not know, and a run without its best checkpoint.
     """
     data = run.read_summary()["config"]["data"]
-    told = {name: data[name] for name in Columns._fields if name in data and name not in ("aspects", "sentiments")}
     labels = run.labels
-    reviews, _ = read_reviews(file, aspects=labels.aspects, sentiments=labels.sentiments, **told)
+    told = {name: data[name] for name in Columns._fields if name in data} | given
+    told |= {"aspects": labels.aspects, "sentiments": labels.sentiments}
+    reviews, _ = read_reviews(file, **told)
+    name = Path(file).name
+    findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
     module = load_best(run)
     tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
     ids, offsets = encode(tokenizer, reviews.texts)
@@ -36,7 +43,7 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
     split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
     with torch.inference_mode():
-        return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], reviews)
+        return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], reviews), findings
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predictions:

@@ -17,7 +17,7 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     e = evaluation
     mixed = e["mixed"]["reviews"]
     parts = [
-        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews, {e['pairs']:,} pairs; task {e['task']}",
+        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews{_silent(e)}, {e['pairs']:,} pairs; task {e['task']}",
         _section(e, e["all"], "All reviews"),
     ]
     if mixed:
@@ -31,6 +31,10 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     if e["empty"]:
         notes.append(f"Neither mentioned nor detected, F1 counts 0 in aspect_f1_macro: {', '.join(e['empty'])}")
     return "\n\n".join([*parts, *notes])
+
+
+def _silent(e: Evaluation) -> str:
+    return f" ({e['silent']:,} mention no aspect)" if e["silent"] else ""
 
 
 def between(interval: Sequence[float]) -> str:

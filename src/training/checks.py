@@ -7,17 +7,15 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 import inspect
 import json
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from ..answers.figures import FIGURES
-from ..data.reviews import Columns
-from ..datamodule import locate
+from ..datamodule import locate, meaning_faults
 from ..errors import UserError, did_you_mean
-from ..labels import SENTIMENTS
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
 from ..runs.overrides import no_such_setting, settings_of
@@ -38,8 +36,8 @@ SIZE_KEYS = {  # key of model.size -> key of config.json
     "heads": "num_attention_heads",
     "intermediate_size": "intermediate_size",
 }
-OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments", "encoder_config", "encoder", "loss", "task"}
-OWN_ARGUMENTS |= {"total_steps"}
+OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
+OWN_ARGUMENTS |= {"encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("loss.gamma", 0, math.inf, "a number, at least 0"),
@@ -84,7 +82,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults += _check_model(config["model"])
     own = is_focal(config["loss"])  # another loss may mean something else by these names
     faults += _faults_of_ranges(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
-    sentiments, unclear = _check_meanings(config["data"])
+    sentiments, unclear = meaning_faults(config["data"])
     faults += unclear + loss_faults(config["loss"], sentiments)
     faults += _check_monitor(config)
     for name in ("best", "last"):
@@ -220,18 +218,6 @@ def _check_files(config: dict[str, Any]) -> list[str]:
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")
     return faults
-
-
-def _check_meanings(data: dict[str, Any]) -> tuple[Sequence[str], list[str]]:
-    """The sentiments of the data, and the faults of the settings that say what a cell means."""
-    keys = ("sentiments", "values", "several", "unlabelled")
-    try:
-        sentiments = Columns(**{key: data[key] for key in keys if key in data}).meanings().sentiments
-    except UserError as error:
-        return SENTIMENTS, error.faults
-    lacking = data.get("absent") == "neutral" and "neutral" not in sentiments
-    named = f"data.absent=neutral: the sentiments are {', '.join(sentiments)}; data.absent=mask goes with all"
-    return sentiments, [named] * lacking
 
 
 def _check_compile(config: dict[str, Any]) -> list[str]:

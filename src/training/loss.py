@@ -5,6 +5,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from hydra.utils import instantiate
 from torch import nn
 
@@ -46,25 +47,19 @@ def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequenc
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
     None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because
-    torchvision's focal loss takes one. Raises UserError as :func:`resolve_alpha` does.
+    torchvision's focal loss takes one. A sentiment that training lacks weighs 1, which is logged. Raises UserError as
+    :func:`resolve_alpha` does.
     """
     alpha = settings.get("alpha")
     if not takes_alpha(settings):
         return None
     if isinstance(alpha, int | float) and not is_focal(settings):
         return alpha
+    totals = np.sum(class_counts, axis=0).tolist()
+    if alpha in ("auto", "per_aspect") and 0 in totals:
+        lacking = ", ".join(name for name, n in zip(sentiments, totals, strict=True) if not n)
+        log.info(f"loss.alpha={alpha}: no training pair is {lacking}, so the weight of that class is 1")
     return resolve_alpha(alpha, class_counts, sentiments)
-
-
-def unweighted(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str]) -> str | None:
-    """The sentence that says which sentiments training lacks, so that they weigh 1; None where alpha needs no counts.
-
-    ``class_counts`` int64 [A, C] of the training split.
-    """
-    lacking = [name for name, n in zip(sentiments, class_counts.sum(0).tolist(), strict=True) if not n]
-    if not lacking or settings.get("alpha") not in ("auto", "per_aspect") or not takes_alpha(settings):
-        return None
-    return f"loss.alpha={settings['alpha']}: no training pair is {', '.join(lacking)}, whose weight is therefore 1"
 
 
 def with_alpha(settings: Mapping[str, Any], alpha: Any) -> dict[str, Any]:
