@@ -6,8 +6,9 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .data.files import FORMATS
+from .data.options import FILES, OF_A_RUN, OPTIONS, READING, add_file_options, given_options
 from .errors import UserError, refuse
-from .labels import SENTIMENTS
 from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
@@ -30,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
+    _add_convert(commands)
     _add_evaluate(commands)
     _add_report(commands)
     _add_compare(commands)
@@ -62,26 +64,23 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
-    check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
-    check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
-    check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument(
-        "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
-    )
-    check.add_argument("--separator", help="default: a comma, in .tsv a tab")
-    check.add_argument("--sentiments", nargs="+", default=SENTIMENTS, help="default: positive negative neutral")
-    _add_meanings(check)
+    check.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    add_file_options(check)
     check.set_defaults(run=_check)
 
 
-def _add_meanings(command: argparse.ArgumentParser) -> None:
-    """The options that say what the cells of a labelled file mean."""
-    command.add_argument("--values", help="what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)")
-    command.add_argument("--several", help="what several sentiments for one aspect count as: a sentiment | mentioned")
-    command.add_argument(
-        "--unlabelled", choices=("keep", "drop"), help="rows without labels: they mention nothing (keep, the default)"
+def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="write files of any layout as one table of this project",
+        description="Read data files the way training does, say what was read and what was left out, and write their "
+        "reviews as one table.",
     )
+    convert.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
+    convert.add_argument("--overwrite", action="store_true", help="replace TABLE")
+    add_file_options(convert)
+    convert.set_defaults(run=_convert)
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -94,7 +93,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
-    _add_meanings(evaluate)
+    add_file_options(evaluate, *(name for name in OPTIONS if name not in OF_A_RUN))
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -154,18 +153,17 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
     )
     predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help="CSV, TSV, JSONL, text (each also as .gz) or Parquet; - is stdin")
+    predict.add_argument("file", metavar="FILE", help=f"{FILES}; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
     predict.add_argument(
         "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
     )
     predict.add_argument(
         "--input-format",
-        choices=("csv", "tsv", "jsonl", "parquet", "txt"),
+        choices=FORMATS,
         help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
     )
-    predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
-    predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
+    add_file_options(predict, *READING)
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
@@ -197,9 +195,9 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
-    given = {name: value for name, value in columns.items() if value is not None}
+    given = given_options(columns)
     if file is None and given:
-        raise UserError(f"--{next(iter(given))} says what the cells of FILE mean, and there is no FILE")
+        raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
     if file is None:
         from .judge.evaluation import evaluate_run
 
@@ -249,11 +247,18 @@ def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bo
     serve(bundle, host, port, threads, log_texts, Limits(**bounds))
 
 
-def _check(files: list[str], **options: object) -> None:
+def _check(files: list[str], **options: Any) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **{name: value for name, value in options.items() if value is not None}))
+        print(check_files(files, **given_options(options)))
+
+
+def _convert(files: list[str], out: str, overwrite: bool, **options: Any) -> None:
+    from .data.convert import convert
+
+    with as_options():
+        print(convert(files, out, overwrite, **given_options(options)))
 
 
 if __name__ == "__main__":

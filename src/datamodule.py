@@ -18,10 +18,13 @@ from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
 
 
+Located = str | Sequence[str] | float | None
+
+
 class AspectDataModule(L.LightningDataModule):
     """Reads the splits, checks them, tokenises them once, and yields :class:`src.labels.Batch`.
 
-    ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
+    ``train``, ``val`` and ``test`` are files or lists of files (below ``dir`` if that is given); ``val`` and ``test`` may also be
     fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
     original scripts did; metrics and class counts never count them so. ``packed`` leaves the padding out of training
@@ -31,9 +34,9 @@ class AspectDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        train: str,
-        val: str | float | None = None,
-        test: str | float | None = None,
+        train: str | Sequence[str],
+        val: str | Sequence[str] | float | None = None,
+        test: str | Sequence[str] | float | None = None,
         dir: str | None = None,
         aspects: Sequence[str] | None = None,
         text_column: str | None = None,
@@ -44,6 +47,9 @@ class AspectDataModule(L.LightningDataModule):
         values: Mapping[Any, Any] | str | None = None,
         several: str | None = None,
         unlabelled: Literal["keep", "drop"] = "keep",
+        encoding: str | None = None,
+        sheet: str | None = None,
+        layout: str | None = None,
         leaks: Literal["warn", "drop", "error"] = "warn",
         split_seed: int = 0,
         absent: Literal["mask", "neutral"] = "mask",
@@ -78,6 +84,9 @@ class AspectDataModule(L.LightningDataModule):
             "values": values,
             "several": several,
             "unlabelled": unlabelled,
+            "encoding": encoding,
+            "sheet": sheet,
+            "layout": layout,
             "leaks": leaks,
             "split_seed": split_seed,
         }
@@ -189,18 +198,11 @@ class AspectDataModule(L.LightningDataModule):
         return tokenised
 
 
-def locate(file: str | float | None, folder: str | None) -> str | float | None:
-    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
-    return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
+def locate(file: Located, folder: str | None) -> Located:
+    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are.
 
-
-def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:
-    """The sentiments of the group ``data``, and the faults of its settings that say what a cell means."""
-    told = {key: settings[key] for key in ("sentiments", "values", "several") if key in settings}
-    try:
-        sentiments = Columns(**told).meanings().sentiments
-    except UserError as error:
-        return SENTIMENTS, error.faults
-    lacking = settings.get("absent") == "neutral" and "neutral" not in sentiments
-    named = f"data.absent=neutral: the sentiments are {', '.join(sentiments)}; data.absent=mask goes with all"
-    return sentiments, [named] * lacking
+    A list of files, of which one split is made, is located file by file.
+    """
+    if isinstance(file, str):
+        return file if folder is None else str(Path(folder) / file)
+    return [str(locate(each, folder)) for each in file] if isinstance(file, Sequence) else file

@@ -20,7 +20,9 @@ from .rows import Given, Place, Row, tell_repeated
 
 UNPACKED = 256 * 2**20  # bytes of all parts of a file, far more than a sheet of reviews has
 COLUMNS, ROWS = 16_384, 2**20  # of a sheet, as Excel has it
-ESCAPED = re.compile("_x(00[01][0-9A-Fa-f]|005[Ff])_")  # how Excel writes control characters, and such a text itself
+ESCAPED = re.compile(
+    "_x(00[01][0-9A-Fa-f]|005[Ff]|[Ff]{3}[EeFf])_"
+)  # how Excel writes control characters, and such a text itself
 BROKEN = (zipfile.BadZipFile, InvalidFileException, ParseError, KeyError, ValueError, TypeError, IndexError, OSError)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.splits import Splits, read_splits
+from ..datamodule import locate
 from ..errors import UserError
 from ..labels import Labels
 from ..runs.machine import write_whole
@@ -135,8 +136,7 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
     for name in ("train", "val", "test"):
-        if folder is not None and isinstance(settings.get(name), str):
-            settings[name] = str(Path(folder) / settings[name])
+        settings[name] = locate(settings.get(name), folder)
     settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
     splits = read_splits(**settings)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}

@@ -212,8 +212,17 @@ def _check_files(config: dict[str, Any]) -> list[str]:
         faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
-    elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
-        faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
+    elif data.get("train") != "???":
+        located = locate(data.get("train"), data.get("dir"))
+        for file in [located] if isinstance(located, str) else located or ():
+            if not Path(str(file)).is_file():
+                faults.append(
+                    f"data.train={file}: no such file"
+                    if isinstance(data["train"], list)
+                    else (
+                        f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else "")
+                    )
+                )
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")
