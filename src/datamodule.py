@@ -10,13 +10,11 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from .data.findings import Findings
-from .data.reviews import Columns, Reviews
+from .data.reviews import Reviews
 from .data.splits import Splits, read_splits
-from .errors import UserError
 from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
-
 
 Located = str | Sequence[str] | float | None
 
@@ -24,8 +22,8 @@ Located = str | Sequence[str] | float | None
 class AspectDataModule(L.LightningDataModule):
     """Reads the splits, checks them, tokenises them once, and yields :class:`src.labels.Batch`.
 
-    ``train``, ``val`` and ``test`` are files or lists of files (below ``dir`` if that is given); ``val`` and ``test`` may also be
-    fractions of the training file, or None for "no such split". The file settings are those of
+    ``train``, ``val`` and ``test`` are files or lists of files (below ``dir`` if that is given); ``val`` and ``test``
+    may also be fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
     original scripts did; metrics and class counts never count them so. ``packed`` leaves the padding out of training
     where the encoder allows it. ``batch_size="auto"`` follows from the number of training reviews. The files are read

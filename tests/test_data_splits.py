@@ -285,7 +285,7 @@ def test_paths_below_the_working_directory_are_shown_from_there(
 
 def test_long_lists_of_lines_are_cut(tmp_path: Path) -> None:
     findings = read_splits(table(tmp_path / "train.csv", ["a"] * 1_500)).findings
-    assert findings.lines()[1] == "  rows that repeat an earlier text: 1,499 (line 3, 4, 5, 6, 7, ...)"
+    assert findings.lines()[2] == "  rows that repeat an earlier text: 1,499 (line 3, 4, 5, 6, 7, ...)"
 
 
 def test_check_files_finds_the_training_file_by_its_name(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The options of commands that read data files, the same for all of them; in training they are the settings ``data.*``."""
+"""The options of commands that read data files, the same for all; in training they are the settings ``data.*``."""
 
 import argparse
 from typing import Any
@@ -34,5 +34,5 @@ def add_file_options(command: argparse.ArgumentParser, *names: str) -> None:
 
 
 def given_options(options: dict[str, Any]) -> dict[str, Any]:
-    """The options that were given, as fields of :class:`src.data.reviews.Columns`; they are taken out of ``options``."""
+    """The options that were given, as fields of :class:`src.data.reviews.Columns`; ``options`` loses them."""
     return {name: value for name in OPTIONS if (value := options.pop(name, None)) is not None}

@@ -35,13 +35,13 @@ def _labels(text: str) -> tuple[tuple[str, str], ...]:
         match = LABEL.match(text, position)
         pair = _pair(match[1]) if match else None
         if match is None or pair is None:
-            raise ValueError(
-                f"malformed label at {quoted(text[position:].strip())}; {{ASPECT#Sentiment}};{{ASPECT}}; is expected"
-            )
+            raise ValueError(_malformed(text[position:]))
         found.append(pair)
         position = match.end()
         if text.startswith(",", position):
             position += 1
+        elif position < len(text):
+            raise ValueError(_malformed(text))
     return tuple(found)
 
 
@@ -54,3 +54,7 @@ def _pair(inner: str) -> tuple[str, str] | None:
     if not aspect or not said.strip() or "," in aspect or any(quote in inner for quote in "'\""):
         return None
     return aspect, said
+
+
+def _malformed(text: str) -> str:
+    return f"malformed label at {quoted(text.strip())}; {{ASPECT#Sentiment}};{{ASPECT}}; is expected"
