@@ -94,6 +94,6 @@ def test_nothing_is_written_where_a_text_does_not_fit(tmp_path: Path) -> None:
     from src.data.convert import convert
 
     (tmp_path / "a.csv").write_text(f"text,A\n{'x' * 40_000},positive\n", encoding="utf-8")
-    with pytest.raises(UserError, match="a cell of Excel 32767; write .csv|a cell of Excel 32,767; write .csv"):
+    with pytest.raises(UserError, match="a cell of Excel 32,767"):
         convert([str(tmp_path / "a.csv")], str(tmp_path / "a.xlsx"))
     assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]

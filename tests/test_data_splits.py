@@ -252,17 +252,20 @@ def test_one_text_cannot_be_split(tmp_path: Path) -> None:
 def test_the_report_in_words_and_as_data(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", 'text,A\na,positive\n"",\na,negative\nb,\nc,neutral\n')
     test = table(tmp_path / "test.csv", ["c", "e\u0302"], "negative")
-    kept = [line.strip() for line in read_splits(train, test=test).findings.lines()[:4]]
+    kept = [line.strip() for line in read_splits(train, test=test).findings.lines()[:5]]
     assert kept[0].startswith("train: 4 reviews of 5 rows")
-    assert kept[1:3] == ["rows without text, left out: 1 (line 3)", "reviews that mention no aspect: 1 (line 5)"]
+    assert kept[1] == 'a wide table: texts in "text", the aspect "A"'
+    assert kept[2:4] == ["rows without text, left out: 1 (line 3)", "reviews that mention no aspect: 1 (line 5)"]
     findings = read_splits(train, test=test, unlabelled="drop").findings
     assert [line.replace(f"{tmp_path}/", "") for line in findings.lines()] == [
         "train: 3 reviews of 5 rows (train.csv)",
+        '  a wide table: texts in "text", the aspect "A"',
         "  rows without text, left out: 1 (line 3)",
         "  rows without any label, left out: 2 (line 3, 5)",
         "  rows that repeat an earlier text: 1 (line 4)",
         "  texts labelled in more than one way: 1 (line 2, 4)",
         "test: 2 reviews (test.csv)",
+        '  a wide table: texts in "text", the aspect "A"',
         "  texts that are not NFC (composed for the tokenizer): 1 (line 3)",
         "rows of test whose text train has too: 1 (line 2 = 6)",
     ]

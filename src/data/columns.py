@@ -7,38 +7,10 @@ from typing import Any, NamedTuple
 
 from ..errors import Faults, did_you_mean, listed, quoted
 from ..spelling import set_list, set_to, setting
-from .layouts import cells, doccano, flags, label_studio, long
+from .layouts import cells, doccano, flags, label_studio, lists, long
+from .layouts.names import ID_COLUMNS, IGNORED_COLUMNS, LABEL_COLUMNS, LAYOUTS, MORE_IDS, OF_FILES, TITLES, TOOL_COLUMNS
 from .rows import Source, clean_name, column_called, plain_name, text_candidates, text_column_of
 from .values import MENTIONED, Values
-
-LAYOUTS = {  # as data.layout names them, and as reports do
-    "wide": "a wide table",
-    "braces": "labels in braces",
-    "colon": "labels with colons",
-    "pairs": "lists of labels",
-    "spans": "labels of spans",
-    "long": "a long table",
-    "flags": "columns of 0 and 1 with their sentiments",
-    "vlsp": "VLSP 2018",
-    "semeval": "SemEval XML",
-    "acos": "lines with ####",
-    "pyabsa": "PyABSA's three lines",
-    "label-studio": "an export of Label Studio",
-    "doccano": "an export of doccano",
-}
-OF_FILES = ("vlsp", "semeval", "acos", "pyabsa")  # layouts that the content of a file fixes
-LABEL_COLUMNS = ("label", "labels")
-ID_COLUMNS = ("id", "index", "", "unnamed: 0", "  index level 0  ")  # the last three: the index as pandas saves it
-MORE_IDS = ("review id", "comment id", "sentence id", "stt")
-IGNORED_COLUMNS = ("n star", "date time")  # of UIT-ViSFD
-TITLES = ("title", "tieu de", "subject", "heading")  # texts beside the text
-TOOL_COLUMNS = {
-    *("annotator", "annotators", "annotator id", "annotation id", "annotation date", "annotation time", "annotated by"),
-    *("annotated at", "lead time", "created at", "updated at", "completed by", "created username", "created ago"),
-    *("updated by", "updated username", "was cancelled", "total annotations", "comments", "comment count", "inner id"),
-    *("file upload", "is labeled", "reviewer", "reviewed by", "agreement", "predictions", "prediction", "drafts"),
-}
-
 
 Rows = Iterator[tuple[int, dict[str, Any]]]
 
@@ -161,6 +133,8 @@ class _Finder:
 
     def _labels(self, name: str, label: str, form: str | None) -> Layout:
         def pairs(row: Mapping[str, Any]) -> list[tuple[str, object]]:
+            if form is None and (cell := row.get(label)).__class__ is dict and lists.is_plain(cell):
+                return list(cell.items())  # the usual JSON lines, without further calls
             try:
                 return cells.pairs(row.get(label), form)
             except ValueError as error:

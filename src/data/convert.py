@@ -73,10 +73,9 @@ def _write(file: BinaryIO, form: str, reviews: Reviews, aspects: tuple[str, ...]
     header, rows = _table(reviews, aspects, wide=form != "jsonl" and _is_plain(aspects))
     if form == "jsonl":
         for row in rows:
-            *first, labels = zip(header, row, strict=True)
-            file.write(
-                (json.dumps({**dict(first), "labels": json.loads(labels[1])}, ensure_ascii=False) + "\n").encode()
-            )
+            *first, (name, labels) = zip(header, row, strict=True)
+            line = {**dict(first), name: dict(json.loads(labels))}
+            file.write((json.dumps(line, ensure_ascii=False) + "\n").encode())
     elif form == "xlsx":
         _write_excel(file, header, rows)
     elif form == "parquet":
@@ -90,7 +89,7 @@ def _write(file: BinaryIO, form: str, reviews: Reviews, aspects: tuple[str, ...]
 
 
 def _table(reviews: Reviews, aspects: tuple[str, ...], wide: bool) -> tuple[list[str], Iterator[list[str]]]:
-    """The header and the rows: a column for each aspect, or a column ``labels`` with an object as JSON."""
+    """The header and the rows: a column for each aspect, or a column ``labels`` with a list of pairs as JSON."""
     names = (*reviews.sentiments, SAID)
     codes = np.where(reviews.mentioned, np.where(reviews.sentiment >= 0, reviews.sentiment, len(names) - 1), -1)
     ids = None if reviews.names is None or "id" in map(plain_name, aspects) else reviews.names
@@ -101,7 +100,7 @@ def _table(reviews: Reviews, aspects: tuple[str, ...], wide: bool) -> tuple[list
             if wide:
                 yield [*first, *("" if code < 0 else names[code] for code in row)]
             else:
-                said = {aspect: names[code] for aspect, code in zip(aspects, row, strict=True) if code >= 0}
+                said = [[aspect, names[code]] for aspect, code in zip(aspects, row, strict=True) if code >= 0]
                 yield [*first, json.dumps(said, ensure_ascii=False)]
 
     return ["id"] * (ids is not None) + ["text", *(aspects if wide else ("labels",))], rows()

@@ -8,14 +8,13 @@ from collections.abc import Callable, Collection, Iterator
 from functools import partial
 from typing import Any
 
-from ..errors import quoted
 from .files import HEAD
+from .json_values import fit, json_object, unique
 from .layouts import label_studio
 from .lines import LIMIT, Damaged, Lines, TooLong
 from .rows import Given, Place, Row, Source
 from .text_rows import TOO_LONG, TextSource, damaged, each, not_utf8
 
-DEPTH = 100  # deepest nesting of a row: writing a deeper one again could exceed Python's recursion limit
 ROWS = 100  # the keys of so many first rows are the columns
 CHUNK = 1 << 16
 ARRAY = re.compile(r"\s*\[\s*(?:\{|\]\s*$)")
@@ -30,7 +29,7 @@ def open_json(given: Given) -> Source | None:
     export of Label Studio each task is a row (:mod:`src.data.layouts.label_studio`).
     """
     head = given.file.peek(HEAD)[:HEAD].decode(errors="replace").removeprefix("\ufeff")
-    pairs = partial(_unique, given.clean)
+    pairs = partial(unique, given.clean)
     in_array = ARRAY.match(head) is not None
     source = _Objects(given, pairs, in_array) if in_array or _over_many_lines(head) else _open_lines(given, pairs)
     if source is None or not source.columns:
@@ -66,7 +65,7 @@ def _open_lines(given: Given, pairs: Callable[[list[tuple[str, Any]]], dict[str,
             break
         if not text.isspace():
             rows += 1
-            cells = _object(text, decode) if lines.bad is None else ""
+            cells = json_object(text, decode) if lines.bad is None else ""
             columns.update({} if isinstance(cells, str) else dict.fromkeys(cells))
         lines.bad = None
     else:
@@ -83,7 +82,7 @@ def _jsonl(lines: Lines, decode: Callable[[str], Any]) -> Iterator[Row]:
         if isinstance(text, Row):
             yield text
         elif text and not text.isspace():
-            cells = _object(text, decode)
+            cells = json_object(text, decode)
             yield Row(line, fault=cells) if isinstance(cells, str) else Row(line, cells)
 
 
@@ -232,46 +231,5 @@ class _Objects:
         self._take(end)
         if not text.isascii() and (bad := UNREAD.search(text)):
             return Row(line, fault=not_utf8(self._encoding, ord(bad[0]) - 0xDC00), rest="doubtful")
-        cells = _fit(value, text)
+        cells = fit(value, text)
         return Row(line, fault=cells) if isinstance(cells, str) else Row(line, cells)
-
-
-def _object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str:
-    """A JSON object, or what is wrong with the text."""
-    try:
-        return _fit(decode(text), text)
-    except json.JSONDecodeError as error:
-        return f"not valid JSON: {error.msg} at column {error.colno}"
-    except (ValueError, RecursionError) as error:
-        return f"not valid JSON: {error}"
-
-
-def _fit(row: Any, text: str) -> dict[str, Any] | str:
-    """An object that can be written as JSON again, or what is wrong with it; ``text`` is what it was read from."""
-    if text.count("[") + text.count("{") > DEPTH and _deeper(row, DEPTH):
-        return f"objects and lists stand in each other more than {DEPTH} deep"
-    if "\\ud" in text or "\\uD" in text:  # in valid UTF-8 only an escape can hold half a character
-        try:
-            json.dumps(row, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            return "the text holds half of a character (a lone surrogate); was an emoji cut?"
-    return row if isinstance(row, dict) else f"one JSON object a line is expected, this is a {type(row).__name__}"
-
-
-def _deeper(value: Any, limit: int) -> bool:
-    level = [value]
-    for _ in range(limit + 1):
-        level = [item for item in level if isinstance(item, dict | list)]
-        if not level:
-            return False
-        level = [each for item in level for each in (item.values() if isinstance(item, dict) else item)]
-    return True
-
-
-def _unique(clean: Callable[[str], str] | None, pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    row = {clean(key): value for key, value in pairs} if clean else dict(pairs)
-    if len(row) < len(pairs):
-        for key, value in pairs:
-            if row[clean(key) if clean else key] != value:
-                raise ValueError(f"the key {quoted(key)} is there twice with different values")
-    return row

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from .columns import LAYOUTS
+from .layouts.names import LAYOUTS
 
 FILES = "CSV, TSV, JSONL, JSON, XML, text (each also as .gz), XLSX or Parquet"
 OPTIONS: dict[str, dict[str, Any]] = {

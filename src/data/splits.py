@@ -10,7 +10,8 @@ import numpy as np
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
 from .findings import Findings, compare, digests, notes_on, shared, text_keys
-from .reviews import Columns, Reviews, Unlabelled, joined, load_reviews
+from .joined import joined
+from .reviews import Columns, Reviews, Unlabelled, load_reviews
 from .values import Given
 
 Leaks = Literal["warn", "drop", "error"]

@@ -213,16 +213,9 @@ def _check_files(config: dict[str, Any]) -> list[str]:
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
     elif data.get("train") != "???":
-        located = locate(data.get("train"), data.get("dir"))
-        for file in [located] if isinstance(located, str) else located or ():
-            if not Path(str(file)).is_file():
-                faults.append(
-                    f"data.train={file}: no such file"
-                    if isinstance(data["train"], list)
-                    else (
-                        f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else "")
-                    )
-                )
+        given = data["train"] if isinstance(data["train"], list) else [data["train"]]
+        missing = [file for file in given if not Path(str(locate(file, data.get("dir")))).is_file()]
+        faults += [f"data.train={f}: no such file" + (f" in {data['dir']}" if data["dir"] else "") for f in missing]
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")

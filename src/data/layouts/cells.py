@@ -13,6 +13,9 @@ FORMS: dict[str, Callable[[object], list[tuple[str, object]]]] = {
 }
 
 
+EMPTY = ("", "[]", "{}", "()")
+
+
 def form(cell: object) -> str | None:
     """How the labels in a cell are written; None for a blank cell and for one that holds no labels."""
     if isinstance(cell, str):
@@ -28,7 +31,7 @@ def form(cell: object) -> str | None:
 
 def is_empty(cell: object) -> bool:
     """Whether a cell of labels says that nothing is mentioned."""
-    return cell is None or cell == [] or cell == {} or (isinstance(cell, str) and not cell.strip(" \t\r\n;[]{}"))
+    return cell is None or cell == [] or cell == {} or (isinstance(cell, str) and cell.strip(" \t\r\n;") in EMPTY)
 
 
 def pairs(cell: object, wanted: str | None = None) -> list[tuple[str, object]]:
@@ -36,7 +39,7 @@ def pairs(cell: object, wanted: str | None = None) -> list[tuple[str, object]]:
     if isinstance(cell, str):
         if not cell or cell.isspace():
             return []
-        if wanted is None and braces.looks(cell):  # by far the most frequent one
+        if wanted is None and len(cell) > 2 and braces.looks(cell):  # by far the most frequent one
             return braces.pairs(cell)
     elif cell is None:
         return []

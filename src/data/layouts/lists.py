@@ -18,6 +18,7 @@ from . import spans
 
 ASPECT_KEYS = ("category", "aspect_category", "aspect", "entity", "name", "target", "term", "topic", "khía cạnh")
 SENTIMENT_KEYS = ("sentiment", "polarity", "label", "value", "opinion_polarity", "cảm xúc")
+KEYS = frozenset({*ASPECT_KEYS, *SENTIMENT_KEYS, ""})
 ROOM, DEPTH = 1 << 20, 100  # letters of a cell, brackets in each other
 WORDS = {*SENTIMENTS, "conflict", "mentioned", *(word for words in SYNONYMS.values() for word in words)}
 TAIL = re.compile(rf"(.+?)\s*(?:::|[:|/_,-]|\s)\s*({'|'.join(sorted(WORDS, key=len, reverse=True))})", re.IGNORECASE)
@@ -57,6 +58,11 @@ def parsed(text: str) -> Any:
         raise ValueError(f"neither JSON nor a list of Python: {quoted(text.strip())}") from None
 
 
+def is_plain(cell: dict[str, object]) -> bool:
+    """Whether an object is nothing but aspects with their sentiments as texts, as nearly all are."""
+    return KEYS.isdisjoint(cell) and all(type(said) is str for said in cell.values())
+
+
 def pairs(cell: object) -> list[tuple[str, object]]:
     """Aspect and cell (a sentiment, or a list of them) of each label. Raises ValueError."""
     value = parsed(cell) if isinstance(cell, str) else cell
@@ -68,7 +74,8 @@ def pairs(cell: object) -> list[tuple[str, object]]:
 
 
 def _of_object(value: Mapping[Any, Any]) -> Iterator[tuple[str, object]]:
-    if aspect := _first(value, ASPECT_KEYS) if _first(value, SENTIMENT_KEYS) is not None else None:
+    aspect = _first(value, ASPECT_KEYS)
+    if aspect is not None and _first(value, SENTIMENT_KEYS) is not None and not _is_sentiment(value[aspect]):
         yield _named(value[aspect]), value[_first(value, [key for key in SENTIMENT_KEYS if key != aspect]) or aspect]
     elif value and all(_is_sentiment(key) and isinstance(names, list) for key, names in value.items()):
         yield from ((_named(name), key) for key, names in value.items() for name in names)
@@ -88,7 +95,9 @@ def _of_item(item: Any) -> Iterator[tuple[str, object]]:
     elif (label := spans.label(item)) is not None:
         yield from (_of_text(each) for each in label)
     elif isinstance(item, dict):
-        if len(item) > 1 and (_first(item, ASPECT_KEYS) is None or _first(item, SENTIMENT_KEYS) is None):
+        aspect = _first(item, ASPECT_KEYS)
+        alone = len(item) == 1 and not item.keys() & spans.PLACES and (aspect is None or _is_sentiment(item[aspect]))
+        if not alone and (aspect is None or _first(item, SENTIMENT_KEYS) is None):
             raise ValueError(f"a label needs an aspect and a sentiment; {_shown(item)}")
         yield from _of_object(item)
     elif isinstance(item, list | tuple) and item and isinstance(item[0], str):

@@ -126,7 +126,8 @@ def open_semeval(given: Given) -> _Source | None:
     if first is None or (first.fault and not source.target.found):
         root = f"the root is <{source.target.root}>" if source.target.root else "the file is empty"
         if first is not None:
-            given.faults.add(given.name, first.fault, first.line)
+            nothing = not source.target.root and "no element found" in first.fault
+            given.faults.add(given.name, "the file is empty" if nothing else first.fault, 0 if nothing else first.line)
         else:
             given.faults.add(given.name, f"no <sentence> in it, as SemEval's files have them; {root}")
         return None

@@ -6,6 +6,8 @@
 
 from typing import Any
 
+PLACES = {"start", "start_offset", "from"}
+
 
 def label(item: Any) -> list[Any] | None:
     """The labels of a span; None for what is no span."""
@@ -13,7 +15,7 @@ def label(item: Any) -> list[Any] | None:
         texts = [part for part in item if isinstance(part, str)]
         places = [part for part in item if isinstance(part, int) and not isinstance(part, bool)]
         return texts[-1:] if len(places) == 2 and texts and len(item) == 2 + len(texts) else None
-    if isinstance(item, dict) and (item.keys() & {"start", "start_offset", "from"}):
+    if isinstance(item, dict) and item.keys() & PLACES:
         found = item.get("labels", item.get("label"))
         return found if isinstance(found, list) else None if found is None else [found]
     return None
