@@ -73,8 +73,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     convert = commands.add_parser(
         "convert",
         help="write files of any layout as one table of this project",
-        description="Read data files the way training does, say what was read and what was left out, and write their "
-        "reviews as one table.",
+        description="Read data files the way training does, and write their reviews as one table.",
     )
     convert.add_argument("files", nargs="+", metavar="FILE", help=FILES)
     convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
