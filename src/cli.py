@@ -13,15 +13,13 @@ from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
 
+TRAIN = (
+    "torch lightning transformers hydra omegaconf torchmetrics sentencepiece huggingface_hub sklearn scipy google onnx"
+)
+SERVE = "onnxruntime fastapi starlette pydantic uvicorn prometheus_client tqdm"
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
-    **dict.fromkeys(
-        ("torch", "lightning", "transformers", "hydra", "omegaconf", "torchmetrics", "sentencepiece"), "train"
-    ),
-    **dict.fromkeys(("huggingface_hub", "sklearn", "scipy", "google", "onnx", "onnxscript"), "train"),
-    **dict.fromkeys(
-        ("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "tqdm"), "serve"
-    ),
-    "jinja2": "train",
+    **dict.fromkeys([*TRAIN.split(), "onnxscript", "jinja2"], "train"),
+    **dict.fromkeys(SERVE.split(), "serve"),
 }
 
 

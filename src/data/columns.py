@@ -60,16 +60,12 @@ def layout_of(
 
 class _Finder:
     def __init__(
-        self,
-        source: Source,
-        given: Any,
-        head: Sequence[Mapping[str, Any]],
-        values: Values,
-        text: str,
-        label: str | None,
-        ignored: Collection[str],
+        self, source: Source, given: Any, head: Sequence[Mapping[str, Any]], values: Values, *found: Any
     ) -> None:
-        self.source, self.given, self.values, self.text, self.label = source, given, values, text, label
+        self.source, self.given, self.values = source, given, values
+        self.text: str
+        self.label: str | None
+        self.text, self.label, ignored = found
         self.head = head
         names = [name for name in source.columns if name not in ignored and name != text]
         self.by_name = {plain_name(name): name for name in reversed(names)}

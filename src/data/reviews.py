@@ -188,14 +188,12 @@ def load_reviews(
         if source and not source.columns:
             deque(rows, maxlen=0)  # no row can be read: this records why
         head = _head(rows) if source and len(faults) == before else []
-        layout = None
-        if source and (source.columns or len(faults) == before):
-            layout = layout_of(source, columns, [cells for _, cells in head], values, faults)
-        if source is None or layout is None:
+        if source is None or not (source.columns or len(faults) == before):
             return None
-        rows = chain(head, rows)
-        if layout.gathered:
-            rows = layout.gathered(rows)
+        layout = layout_of(source, columns, [cells for _, cells in head], values, faults)
+        if layout is None:
+            return None
+        rows = layout.gathered(chain(head, rows)) if layout.gathered else chain(head, rows)
         labels = Annotations(source, layout, declared, faults, columns.ignore_columns, values, in_part)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
