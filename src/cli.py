@@ -76,8 +76,8 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     convert.add_argument("files", nargs="+", metavar="FILE", help=FILES)
     convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
     convert.add_argument("--overwrite", action="store_true", help="replace TABLE")
-    add_file_options(convert)
     convert.set_defaults(run=_convert)
+    add_file_options(convert)
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

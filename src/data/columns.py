@@ -63,9 +63,8 @@ class _Finder:
         self, source: Source, given: Any, head: Sequence[Mapping[str, Any]], values: Values, *found: Any
     ) -> None:
         self.source, self.given, self.values = source, given, values
-        self.text: str
-        self.label: str | None
-        self.text, self.label, ignored = found
+        text, self.label, ignored = found
+        self.text: str = text
         self.head = head
         names = [name for name in source.columns if name not in ignored and name != text]
         self.by_name = {plain_name(name): name for name in reversed(names)}
