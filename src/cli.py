@@ -71,7 +71,6 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     convert = commands.add_parser(
         "convert",
         help="write files of any layout as one table of this project",
-        description="Read data files the way training does, and write their reviews as one table.",
     )
     convert.add_argument("files", nargs="+", metavar="FILE", help=FILES)
     convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
@@ -233,9 +232,8 @@ def _predict(**options: Any) -> None:
     from .ship.predict.command import predict_file
 
     with as_options():
-        status = predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options)
-    if status:
-        raise SystemExit(status)
+        if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
+            raise SystemExit(status)
 
 
 def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
