@@ -24,6 +24,7 @@ from src.lit_module import AspectSentimentModule
 from src.runs.run import Run
 from src.training.checkpoint import AtomicCheckpointIO
 from tests.conftest import ROOT, TINY, train
+from tests.forking import Forked
 from tests.test_datamodule import ROWS, write
 
 
@@ -168,7 +169,7 @@ def test_going_on_from_a_finished_run(trained, tmp_path) -> None:
 
 def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path) -> None:
     command = [sys.executable, "train.py", *TINY, "trainer.max_epochs=500", f"hydra.run.dir={tmp_path}"]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    process = Forked(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     deadline = time.monotonic() + 120
     lines = []
     while time.monotonic() < deadline:

@@ -1,7 +1,6 @@
 """A loss that the project does not know: trained, shown, resumed, exported, reported; and how it is let in."""
 
 import os
-import subprocess
 import sys
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from src.training import loss as losses
 from src.training.checks import check_config
 from src.training.targets import OWN, find_class
 from tests.conftest import ROOT, TINY
+from tests.forking import run as forked
 from tests.test_config import composed
 
 POLY = '''
@@ -78,8 +78,7 @@ def test_a_loss_of_the_users_own_from_training_to_report(own_module) -> None:
 
     def train(*more: str) -> str:
         given = [*TINY, "loss._target_=my_losses.PolyLoss", "+loss.epsilon=2.0", *OTHERS, f"hydra.run.dir={run.folder}"]
-        command = [sys.executable, str(ROOT / "train.py"), *given, *more]
-        done = subprocess.run(command, env=os.environ | {OWN: "my_losses"}, capture_output=True, text=True, timeout=120)
+        done = forked([str(ROOT / "train.py"), *given, *more], env=os.environ | {OWN: "my_losses"}, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
