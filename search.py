@@ -23,7 +23,7 @@ from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError, refuse
-from src.runs.machine import is_full, write_any_letter
+from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
 from src.spelling import override, pasted
 from src.sweeps.jobs import ROOT, command_again, searching
@@ -33,6 +33,7 @@ from train import plain, run_training
 def main() -> None:
     """The command line; a user's mistake ends in exit status 2, a search without a complete trial in 1."""
     write_any_letter()
+    end_at_once()
     words = sys.argv[1:]
     if not words or set(words) & {"-h", "--help"}:
         print(__doc__)

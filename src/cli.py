@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .errors import UserError, refuse
-from .runs.machine import write_any_letter
+from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
 
@@ -26,6 +26,7 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
+    end_at_once()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)

@@ -272,7 +272,7 @@ def test_a_sweep_of_them_writes_over_no_earlier_one(tmp_path, capsys) -> None:
 
 
 def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:
-    done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:05", f"hydra.run.dir={tmp_path}")
+    done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:02", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["steps"] > 0 and (tmp_path / "encoder" / "model.safetensors").is_file()
