@@ -235,7 +235,7 @@ def test_a_mistake_in_one_job_is_told_with_status_2(data, tmp_path, capfd) -> No
 
 
 def test_memory_returns_between_jobs(data, tmp_path) -> None:
-    words = ["-m", *data, "trainer.max_epochs=1", "model.size.vocab_size=400", "seed=1,2,3,4"]
+    words = ["-m", *data, "trainer.max_epochs=1", "model.size.vocab_size=400", "seed=1,2,3,4,5,6"]
     assert call(train.main, *words, "model.head_width=20000", f"hydra.sweep.dir={tmp_path}", *NOTED) == 0
     first, last = Note.memory[1], Note.memory[-1]
     assert last - first < 10, f"MiB after each job: {Note.memory}"
