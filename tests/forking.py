@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-HERE = dict(os.environ)  # before any test changes it; tests/conftest.py sets what all tests share before it imports this
+HERE = dict(
+    os.environ
+)  # before any test changes it; tests/conftest.py sets what all tests share before it imports this
 IMPORTED = [  # what the programs import
     *("torch._dynamo", "lightning.pytorch", "hydra.experimental.callback", "tqdm.contrib.logging"),
     "transformers.models.xlm_roberta.modeling_xlm_roberta",
@@ -53,7 +55,9 @@ class Forked(subprocess.Popen):
             self._child_created = True
             self.pid = int.from_bytes(self._status.recv(4), "big")
             assert self.pid, "the process that forks has ended"
-            self._close_pipe_fds(*(names[n] for n in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")))
+            self._close_pipe_fds(
+                *(names[n] for n in ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite"))
+            )
 
         def _try_wait(self, wait_flags: int) -> tuple[int, int]:
             if wait_flags == os.WNOHANG and not select.select([self._status], [], [], 0)[0]:
