@@ -4,6 +4,8 @@ import io
 import os
 import pickle
 import struct
+import subprocess
+import sys
 import zipfile
 from collections import Counter
 from pathlib import Path
@@ -15,7 +17,6 @@ from src.errors import UserError
 from src.model.torch_files import TRAILER, check_archive, check_weights
 from src.training.checkpoint import AtomicCheckpointIO
 from tests.conftest import ROOT
-from tests.forking import run
 
 CONTENT = {"state_dict": {"w": torch.arange(300.0)}, "words": ["pin", "trâu"], "rates": [1e-3, None, True]}
 
@@ -198,7 +199,7 @@ try:
 except Exception as error:
     print(type(error).__name__, error, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
 """
-    done = run(["-c", code, str(path)], cwd=ROOT, timeout=60)
+    done = subprocess.run([sys.executable, "-c", code, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=60)
     assert done.stdout.startswith("DamagedFile") and said in done.stdout, done.stdout + done.stderr
 
 
