@@ -178,7 +178,7 @@ def build_module(
     import torch
 
     from src.lit_module import AspectSentimentModule
-    from src.training.hardware import attention_for
+    from src.training.devices import attention_for
     from src.training.loss import make_loss, with_alpha
 
     trainer = settings["trainer"]
@@ -218,7 +218,7 @@ def build_trainer(settings: dict[str, Any], run: Run, more: "Sequence[L.Callback
 
     from src.training.callbacks import StopSafely
     from src.training.checkpoint import AtomicCheckpointIO
-    from src.training.hardware import resolve_precision
+    from src.training.devices import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}

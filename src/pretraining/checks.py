@@ -17,7 +17,7 @@ from ..training.checks import (
     faults_of_calls,
     refused,
 )
-from ..training.schema import hints
+from ..training.targets import hints
 from .masked_lm import MaskedLanguageModel
 
 TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")

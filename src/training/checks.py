@@ -19,12 +19,10 @@ from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
 from ..runs.overrides import no_such_setting, settings_of
-from .devices import device_faults
-from .hardware import compiler_missing
+from .devices import compiler_missing, device_faults
 from .loggers import logger_faults
 from .loss import is_focal, loss_faults
-from .schema import fits, hints, shown, words
-from .targets import find_class, target_faults
+from .targets import find_class, fits, hints, shown, target_faults, words
 
 TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
