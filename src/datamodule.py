@@ -61,9 +61,9 @@ class AspectDataModule(L.LightningDataModule):
         self.device = "cpu"  # where the batches are made
         self.rank, self.world_size = 0, 1  # of the processes, which take the batches in turn
         self._files = {
-            "train": locate(train, dir),
-            "val": locate(val, dir),
-            "test": locate(test, dir),
+            "train": in_folder(train, dir),
+            "val": in_folder(val, dir),
+            "test": in_folder(test, dir),
             "aspects": aspects,
             "text_column": text_column,
             "label_column": label_column,
@@ -179,6 +179,6 @@ class AspectDataModule(L.LightningDataModule):
         return tokenised
 
 
-def locate(file: str | float | None, folder: str | None) -> str | float | None:
+def in_folder(file: str | float | None, folder: str | None) -> str | float | None:
     """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file

@@ -40,7 +40,7 @@ class ParquetSource:
     def rows(self) -> Iterator[Row]:
         try:
             for batch in batches(self._file, self._next):
-                columns = [plain(column) for column in batch.columns]
+                columns = [json_values(column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
                     self._next += 1
                     row = dict(zip(self.columns, cells, strict=True))
@@ -96,7 +96,7 @@ class Unreadable:
     reason: str
 
 
-def plain(values: pa.Array) -> list[Any]:
+def json_values(values: pa.Array) -> list[Any]:
     """A column as values that JSON has, at any depth: times and decimals as text, bytes in hexadecimal.
 
     A value that Python cannot hold comes as :class:`Unreadable`.
@@ -111,7 +111,7 @@ def plain(values: pa.Array) -> list[Any]:
     except pa.ArrowInvalid as error:  # such as a time outside every calendar: find its row
         if len(values) == 1:
             return [Unreadable(str(error).splitlines()[0])]
-        return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
+        return [item for i in range(len(values)) for item in json_values(values.slice(i, 1))]
     except pa.ArrowNotImplementedError:
         pass  # _jsonable turns each value into text
     return [_plain(value) for value in values]

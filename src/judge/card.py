@@ -39,7 +39,7 @@ def card_of(run: Run) -> str:
         lstrip_blocks=True,
     )
     environment.filters |= {
-        "plain": plain,
+        "plain": as_markdown,
         "code": code,
         "filename": lambda path: Path(path).name,
         "one_line": lambda text: " ".join(printable(text).split()),
@@ -95,7 +95,7 @@ def dataset(summary: Summary) -> str:
     return printable(path.parent.name or path.stem)
 
 
-def plain(value: object) -> str:
+def as_markdown(value: object) -> str:
     """``value`` escaped so that Markdown shows it as plain text, in a table's cell too."""
     text = " ".join(printable(str(value)).split())
     for letter in "\\`*_[]<>|#~$":

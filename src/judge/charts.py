@@ -54,7 +54,7 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
     return svg(300, 46, title, f"{value:.3f}, interval {low:.3f} to {high:.3f}; {told}", body, "intervals")
 
 
-def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: str) -> Markup:
+def reliability_chart(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: str) -> Markup:
     """Reliability diagram: share right over confidence, one bar a bin, its number of cases below."""
     height, strip = 310, 40
     x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM - strip, TOP)
@@ -76,7 +76,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: 
     return svg(WIDTH, height, title, f"{up} by {across}: {told}", body, "reliability")
 
 
-def precision_recall(
+def precision_recall_chart(
     precision: np.ndarray,
     recall: np.ndarray,
     chosen: tuple[float, float] | None,

@@ -14,10 +14,10 @@ from ..errors import UserError
 from ..labels import NEUTRAL, C, Labels
 from ..runs.run import Run
 from ..runs.summary import Summary
-from .baselines import Answer, constant_answers, tfidf_answer
+from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
-from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
+from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_named
 from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
@@ -25,7 +25,7 @@ MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"
 SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that are not defined for a baseline
 
 
-class Decisions(NamedTuple):
+class Tuned(NamedTuple):
     """How a run's logits become decisions and confidences; both come from its validation split alone."""
 
     thresholds: Thresholds
@@ -66,9 +66,9 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
 
     said = predictions.sentiment_said()
-    answers = {MODEL: Answer(predictions.detected(decisions.thresholds.array), said)}
+    answers = {MODEL: Predicted(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
-        answers[AT_HALF] = Answer(predictions.detected(0.5), said)
+        answers[AT_HALF] = Predicted(predictions.detected(0.5), said)
     try:
         answers[TFIDF] = tfidf_answer(run, summary, labels, predictions)
     except UserError as error:
@@ -110,25 +110,25 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
             "before": reliability(predictions, labels, Calibration()),
             "after": reliability(predictions, labels, decisions.calibration),
         },
-        "protocols": _protocols(sums, draw, labels) if task == "absa" and fits(labels) else {},
+        "protocols": _protocols(sums, draw, labels) if task == "absa" and is_visfd(labels) else {},
         "bootstrap": {"draws": draws, "level": LEVEL, "seed": SEED},
         "notes": notes,
     }
 
 
-def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
+def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     """Thresholds and temperatures of a run: from its summary, else tuned on its validation predictions.
 
     A run with neither gets thresholds of 0.5 and no calibration, which a note says.
     """
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
-        return Decisions(*stored, [])
+        return Tuned(*stored, [])
     if run.predictions("val").exists():
         validation = read_predictions(run.predictions("val"), labels)
-        return Decisions(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
+        return Tuned(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
     note = "No validation predictions: thresholds are 0.5, and confidences are not calibrated."
-    return Decisions(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
+    return Tuned(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
 
 
 def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:

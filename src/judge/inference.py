@@ -20,7 +20,7 @@ from ..tokens.tokenizer import PAD_ID, encode, from_json
 from ..training.checkpoint import AtomicCheckpointIO
 
 
-def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+def predict_labelled(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
     """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
 
     Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.

@@ -27,7 +27,7 @@ SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
 SECONDS = 95.0  # for everything but writing the page; colouring the words gets the seconds that are left of them
-LEAST, MOST = 10.0, 70.0  # seconds that colouring gets at least and at most
+LEAST_SECONDS, MOST_SECONDS = 10.0, 70.0  # seconds that colouring gets at least and at most
 MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
 
@@ -45,7 +45,7 @@ def write_report(folder: str | Path) -> Path:
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
-    seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
+    seconds = min(MOST_SECONDS, max(LEAST_SECONDS, SECONDS - (time.monotonic() - started)))
     with ThreadPoolExecutor(1) as background:  # trains tf-idf while the words of the errors are coloured
         evaluating = background.submit(evaluation, run, predictions, split)
         weights, notes = _weights(run, predictions.texts, shown, seconds)

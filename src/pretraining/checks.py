@@ -20,8 +20,8 @@ from ..training.checks import (
 from ..training.targets import hints
 from .masked_lm import MaskedLanguageModel
 
-TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
-RANGES: tuple[tuple[str, float, float, str], ...] = (
+PRETRAINING_KEYS = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
+OWN_RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("pretraining.lr", 0, math.inf, "a number, at least 0"),
     ("pretraining.weight_decay", 0, math.inf, "a number, at least 0"),
     ("pretraining.dropout", 0, 1, "a number in [0, 1)"),
@@ -37,7 +37,7 @@ TYPES = ("float32", "float16")
 
 def check_pretraining(config: dict[str, Any]) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [no_such_setting(key, config="pretrain") for key in config if key not in TOP]
+    faults = [no_such_setting(key, config="pretrain") for key in config if key not in PRETRAINING_KEYS]
     faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     own = dict(config["pretraining"])
@@ -49,7 +49,7 @@ def check_pretraining(config: dict[str, Any]) -> None:
         k: p for k, p in inspect.signature(MaskedLanguageModel).parameters.items() if k not in ("model", "total_steps")
     }
     faults += _check_arguments("pretraining", own, known, hints(MaskedLanguageModel))
-    faults += _faults_of_ranges(config, tuple({entry[0]: entry for entry in (*TRAINING, *RANGES)}.values()))
+    faults += _faults_of_ranges(config, tuple({entry[0]: entry for entry in (*TRAINING, *OWN_RANGES)}.values()))
     faults += refused(config["trainer"], ("max_steps", "fast_dev_run", "overfit_batches")) + _check_compile(config)
     if config["data"].get("texts") == "???":
         faults.append("data.texts: is missing; a file of texts, e.g. data.texts=my_reviews.txt")

@@ -27,7 +27,7 @@ SHARED = (
     "trainer.limit_train_batches",
 )
 FREE = ("data.test", "model.compile")
-SHOWN = 10  # differences in words
+MOST_TOLD = 10  # differences in words
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,12 +66,13 @@ def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between earlier settings and those given now, in words: SHOWN of them, then their number.
+    """The differences between earlier settings and those given now, in words: MOST_TOLD of them, then their number.
 
     Number and length are bounded, because a file from elsewhere may hold any number of keys and lists of any length.
     """
     found = [f"{short(key)} was {short(a)}, is {short(b)}" for key, (a, b) in differing([was, now]).items()]
-    return found[:SHOWN] + ([f"and {len(found) - SHOWN:,} more settings differ"] if len(found) > SHOWN else [])
+    more = [f"and {len(found) - MOST_TOLD:,} more settings differ"] * (len(found) > MOST_TOLD)
+    return found[:MOST_TOLD] + more
 
 
 def short(value: Any) -> str:

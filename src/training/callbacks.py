@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..runs.machine import stop_signals
 from ..spelling import override, pasted
-from .ranks import gathered, rank, total
+from .ranks import gathered, rank, summed
 
 log = logging.getLogger(__name__)
 
@@ -218,7 +218,7 @@ class StopSafely(L.Callback):
 
     def _agreed(self, trainer: L.Trainer) -> bool:
         """Whether any process got a signal: a checkpoint is written by all of them together."""
-        self._asked = total(int(self._asked), trainer.strategy.root_device) > 0
+        self._asked = summed(int(self._asked), trainer.strategy.root_device) > 0
         return self._asked
 
     def _on_signal(self, number: int, frame: Any) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..answers.figures import FIGURES
-from ..datamodule import locate
+from ..datamodule import in_folder
 from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
@@ -24,7 +24,7 @@ from .loggers import logger_faults
 from .loss import is_focal, loss_faults
 from .targets import find_class, fits, hints, shown, target_faults, words
 
-TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+TOP_KEYS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 SIZE_KEYS = {  # key of model.size -> key of config.json
@@ -74,7 +74,7 @@ REFUSED = {  # settings of the Trainer that the schedule, early stopping or the 
 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [no_such_setting(key) for key in config if key not in TOP]
+    faults = [no_such_setting(key) for key in config if key not in TOP_KEYS]
     faults += faults_of_calls(config)
     faults += _check_model(config["model"])
     own = is_focal(config["loss"])  # another loss may mean something else by these names
@@ -208,7 +208,7 @@ def _check_files(config: dict[str, Any]) -> list[str]:
         faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
-    elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
+    elif data.get("train") != "???" and not Path(str(in_folder(data.get("train"), data.get("dir")))).is_file():
         faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":

@@ -11,10 +11,10 @@ from transformers import PreTrainedModel
 
 from ..model.attention import PLAIN, VARLEN
 from .ranks import rank
-from .targets import FUNCTIONS
+from .targets import ALLOWED_FUNCTIONS
 
 ALL = ("auto", -1, "-1")
-KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(FUNCTIONS, "ddp")
+KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(ALLOWED_FUNCTIONS, "ddp")
 
 
 def ddp() -> DDPStrategy:

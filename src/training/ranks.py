@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-PATIENCE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
+GRACE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
 QUIET = ["hydra/job_logging=none"]  # no train.log of its own
 
 
@@ -65,7 +65,7 @@ def together(trainer: Any) -> Iterator[None]:
         yield
     except BaseException:
         over.set()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + GRACE
         while any(p.poll() is None for p in launcher.procs) and time.monotonic() < deadline:
             time.sleep(0.1)
         _kill(launcher.procs)
@@ -106,7 +106,7 @@ def several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def total(number: int, device: Any) -> int:
+def summed(number: int, device: Any) -> int:
     """The sum of ``number`` over the processes; all of them must call this."""
     if not several():
         return number

@@ -17,11 +17,9 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import DataFacts, EncoderFacts, Figures, Judged, Summary
 from ..spelling import cell, table
 from .loss import description, takes_alpha, with_alpha
-
-Figures = Mapping[str, Mapping[str, float]]
 
 
 def pairs_line(class_counts: np.ndarray) -> str:

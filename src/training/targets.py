@@ -25,7 +25,8 @@ from ..errors import UserError
 
 OWN = "ABSA_TARGETS"
 ALLOWED = ("src", "visobert_absa", "torch.nn", "torch.optim", "lightning.pytorch")
-FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")  # all else that may be named is a class
+# all else that may be named is a class
+ALLOWED_FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")
 TARGET = "_target_"
 
 
@@ -71,7 +72,7 @@ def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
         made = getattr(importlib.import_module(module), last)
     except (ImportError, AttributeError) as error:
         return f"cannot be imported ({error})"
-    if not (inspect.isclass(made) or name in FUNCTIONS) or not _within(made.__module__, allowed):
+    if not (inspect.isclass(made) or name in ALLOWED_FUNCTIONS) or not _within(made.__module__, allowed):
         return f"refused: this is no class that {name.split('.')[0]} defines"
     return made
 

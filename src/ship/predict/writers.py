@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 
 from ...labels import SENTIMENTS, Labels
 
-FORMATS = ("jsonl", "csv", "parquet")
-MENTIONED = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
+OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
+MENTIONED_CELL = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
 
 
 def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
@@ -81,7 +81,7 @@ class Table:
         row: list[Any] = [line]
         for aspect in self._aspects:
             said = answer["aspects"].get(aspect)
-            row += (None, None) if said is None else (said["sentiment"] or MENTIONED, said["confidence"])
+            row += (None, None) if said is None else (said["sentiment"] or MENTIONED_CELL, said["confidence"])
         for aspect, columns in self._all:
             row += (answer["all"][aspect][column] for column in columns)
         return row
@@ -99,7 +99,7 @@ def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> N
     file.detach()  # flushes, and leaves ``out`` open
 
 
-def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+def partial_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
     """Line, cells and answer of every row in a partial file, from which a table is made."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for text in file:
@@ -110,7 +110,7 @@ def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
 def column_types(path: Path) -> dict[str, type]:
     """The columns of a partial file whose input had no header, in order of appearance, with the type of each."""
     kinds: dict[str, set[type]] = {}
-    for _, cells, _ in gathered(path):
+    for _, cells, _ in partial_rows(path):
         for name, value in cells.items():
             found = kinds.setdefault(name, set())
             if value is not None:
