@@ -15,6 +15,7 @@ import numpy as np
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.splits import Splits, read_splits
+from ..datamodule import in_folder
 from ..errors import UserError
 from ..labels import C, Labels
 from ..runs.machine import write_whole
@@ -135,10 +136,8 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
-    for name in ("train", "val", "test"):
-        if folder is not None and isinstance(settings.get(name), str):
-            settings[name] = str(Path(folder) / settings[name])
-    splits = read_splits(**settings)
+    files = {name: in_folder(settings.get(name), folder) for name in ("train", "val", "test")}
+    splits = read_splits(**settings | files)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
     found = {name: split.sha256 for name, split in splits.findings.splits.items()}
     if changed := [splits.findings.splits[name].path for name in found if found[name] != told.get(name)]:

@@ -42,9 +42,14 @@ def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: s
     """
     run = Run(folder)
     summary = run.read_summary()
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     path = run.predictions(split) if file is None else Path(file)
     return evaluate_predictions(run, read_predictions(path, run.labels), split if file is None else str(file), protocol)
+
+
+def shown_split(summary: Summary) -> str:
+    """The split that a run is judged on: ``test``, or ``val`` where it has no test split."""
+    return "test" if "test" in summary["figures"] else "val"
 
 
 def evaluate_predictions(run: Run, predictions: Predictions, split: str, protocol: str | None = None) -> str:
@@ -119,7 +124,8 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
 def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     """Thresholds and temperatures of a run: from its summary, else tuned on its validation predictions.
 
-    A run with neither gets thresholds of 0.5 and no calibration, which a note says.
+    A run with neither gets thresholds of 0.5 and no calibration, which a note says. Raises UserError where the
+    validation predictions cannot be read.
     """
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])

@@ -4,10 +4,8 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from ..answers.figures import SENTIMENT
@@ -18,11 +16,10 @@ from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
-from .evaluation import decide, evaluation
-from .html import json_block, policy_hash, printable
+from .evaluation import decide, evaluation, shown_split
+from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 
-TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
@@ -40,7 +37,7 @@ def write_report(folder: str | Path) -> Path:
     started = time.monotonic()
     run = Run(folder)
     summary, labels = run.read_summary(), run.labels
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     predictions = read_predictions(run.predictions(split), labels)
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
@@ -82,17 +79,11 @@ def write_report(folder: str | Path) -> Path:
     return path
 
 
-def render(context: dict[str, Any]) -> str:
+def render(context: dict[str, object]) -> str:
     """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(autoescape=True)
     environment.filters["printable"] = printable
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     for name, file in (("style", "report.css"), ("script", "report.js")):
         text = (TEMPLATES / file).read_text(encoding="utf-8")
         own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}

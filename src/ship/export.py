@@ -16,9 +16,10 @@ from ..errors import UserError
 from ..judge.inference import load_best, over_torch
 from ..labels import SENTIMENTS, Labels
 from ..lit_module import AspectSentimentModule
+from ..model.encoder import pad_id_of
 from ..runs.run import Run, environment
 from ..runs.summary import Summary
-from ..tokens.tokenizer import PAD_ID, from_json
+from ..tokens.tokenizer import from_json
 from .bundle import CARD, ONNX, TOKENIZER, write_info, written_whole
 from .graph import quantise, to_onnx
 from .predictor import load_bundle, over_onnx
@@ -73,7 +74,7 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
         "thresholds": summary["thresholds"],
         "calibration": summary["calibration"],
         "max_length": summary["config"]["data"]["max_length"],
-        "pad_id": PAD_ID if config.pad_token_id is None else config.pad_token_id,
+        "pad_id": pad_id_of(config),
         "normalisation": "NFC",
         "precision": "fp32",
         "encoder": {"name": summary["encoder"]["name"], "pretrained": summary["encoder"]["pretrained"]}
@@ -175,7 +176,7 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
 
 
 def card(run: Run, info: dict[str, Any]) -> str:
-    """The run's model card in Markdown, followed by a section about this bundle."""
+    """The run's model card in Markdown, followed by a section about this bundle. Raises UserError as ``card_of``."""
     from ..judge.card import card_of
 
     path = run.folder / CARD

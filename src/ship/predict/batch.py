@@ -18,7 +18,7 @@ from .writers import dumps, json_line
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
 
-CHUNK_ROWS, CHUNK_CHARACTERS = 64, 2**20  # most of each in a chunk; CHUNK_CHARACTERS counts all its cells
+CHUNK_ROWS, CHUNK_CHARACTERS = 64, 2**20  # a chunk ends at either; the characters of all its cells count
 AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")
@@ -82,7 +82,7 @@ def chunks(source: Source, column: str) -> Iterator[Chunk]:
     yield Chunk(rows, source.place)
 
 
-def weight(value: Any) -> int:
+def weight(value: object) -> int:
     """About how many characters a cell, or a row of cells, takes when it is written."""
     if isinstance(value, str):
         return len(value)

@@ -33,7 +33,7 @@ def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
     return dumps(row)
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """JSON on one line, in which a number that JSON lacks (NaN, infinity) is null."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -95,7 +95,7 @@ def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> N
     file = io.TextIOWrapper(out, encoding="utf-8-sig", newline="")
     writer = csv.writer(file)
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([as_text(value) for value in row] for row in rows)
     file.detach()  # flushes, and leaves ``out`` open
 
 
@@ -124,13 +124,12 @@ def _common(kinds: set[type]) -> type:
     return float if kinds == {int, float} else str
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def as_text(value: object) -> str | None:
+    """A value in a column of texts: texts and None as they are, others as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
