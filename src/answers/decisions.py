@@ -72,7 +72,7 @@ class Decisions:
         return log
 
     def predictions(self, mentioned_logits: np.ndarray | None, sentiment_logits: np.ndarray) -> Predictions:
-        """The logits without gold labels; for task ``sentiment`` every aspect counts as mentioned."""
+        """Logits [N, A] and [N, A, C] without gold labels; for task ``sentiment`` every aspect counts as mentioned."""
         shape = sentiment_logits.shape[:2]
         none: list[str] = []
         return Predictions(none, none, np.ones(shape, bool), np.full(shape, IGNORE), sentiment_logits, mentioned_logits)

@@ -117,7 +117,7 @@ def json_values(values: pa.Array) -> list[Any]:
     return [_plain(value) for value in values]
 
 
-def _plain(value: pa.Scalar) -> Any:
+def _plain(value: pa.Scalar) -> object:
     try:
         return _jsonable(value.as_py())
     except UnicodeDecodeError as error:
@@ -126,7 +126,7 @@ def _plain(value: pa.Scalar) -> Any:
         return Unreadable(str(error))
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, bytes):

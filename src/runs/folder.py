@@ -30,7 +30,7 @@ _held: dict[Path, Lock] = {}  # locks of this process
 class OneRunAFolder(Callback):
     """Hydra's hook before it makes the folder, so that a run that may not write there leaves no settings there."""
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
         """Ends the process with status 2 and one message where the folder is another run's or cannot be written."""
         folder = Path(str(config.hydra.run.dir))
         try:

@@ -75,7 +75,7 @@ def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     return found[:MOST_TOLD] + more
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value on one line of at most 80 characters, however long or deep it is."""
     shorten = Repr()
     shorten.maxstring = shorten.maxother = 80
@@ -96,7 +96,7 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The value to compare: a class of this project by its name alone, because classes move between modules."""
     ours = OURS.fullmatch(value) if isinstance(value, str) else None
     return ours[1] if ours else value
@@ -113,5 +113,5 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _without(value: Any, folder: str) -> Any:
+def _without(value: object, folder: str) -> object:
     return value.replace(folder, "RUN") if folder and isinstance(value, str) else value

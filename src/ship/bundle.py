@@ -199,7 +199,7 @@ def _faults(info: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
+def _contents(folder: Path, hashes: object) -> tuple[dict[str, bytes], list[str]]:
     """The bytes of the files by name, and a fault for each that is missing or was changed since the export."""
     hashes = hashes if isinstance(hashes, dict) else {}
     contents, faults = {}, []

@@ -9,6 +9,7 @@ import torch
 from lightning.pytorch.strategies import DDPStrategy
 from transformers import PreTrainedModel
 
+from ..datamodule import AspectDataModule
 from ..model.attention import PLAIN, VARLEN
 from .ranks import rank
 from .targets import ALLOWED_FUNCTIONS
@@ -34,7 +35,7 @@ def processes(trainer: dict[str, Any]) -> int:
     return int(devices)
 
 
-def take_part(data: Any, trainer: dict[str, Any]) -> None:
+def take_part(data: AspectDataModule, trainer: dict[str, Any]) -> None:
     """Set the data module's rank, number of processes and device, so that it makes this process's batches."""
     kind = device_of(trainer["accelerator"])
     data.rank, data.world_size = rank(), processes(trainer)
@@ -72,7 +73,7 @@ def attention_for(accelerator: str, encoder: PreTrainedModel) -> str:
     return PLAIN if on_processor else VARLEN
 
 
-def compiler_missing(accelerator: Any) -> str | None:
+def compiler_missing(accelerator: object) -> str | None:
     """What ``model.compile=true`` needs and this machine lacks; None if it lacks nothing."""
     if device_of(str(accelerator)) == "cuda":
         return None if find_spec("triton") else "Triton on a GPU"

@@ -30,7 +30,7 @@ ALLOWED_FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices
 TARGET = "_target_"
 
 
-def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
+def target_faults(config: object, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
     """Faults of the targets anywhere in a configuration, one line for each that may not be called.
 
     Raises UserError as :func:`own_modules` does.
@@ -52,7 +52,7 @@ def own_modules() -> tuple[str, ...]:
     return names
 
 
-def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
+def find_class(name: object, allowed: tuple[str, ...] = ALLOWED) -> Any:
     """The class of the full name ``name``, or a str that says why not. A name that is not allowed is never imported.
 
     The class must also be defined in an allowed package: ``torch.os.system`` begins with torch but is os's. The user's
@@ -88,7 +88,7 @@ def hints(made: Any) -> dict[str, Any]:
         return {}
 
 
-def fits(value: Any, hint: Any) -> bool:
+def fits(value: object, hint: Any) -> bool:
     """Whether a plain value may be passed where ``hint`` is declared; what cannot be judged passes."""
     origin = get_origin(hint)
     if origin in (Union, UnionType):
@@ -118,7 +118,7 @@ def words(hint: Any) -> str:
     return plain.get(hint, "a list" if get_origin(hint) else str(hint))
 
 
-def shown(value: Any) -> str:
+def shown(value: object) -> str:
     """A value as it stands in a YAML file."""
     return "null" if value is None else str(value)
 
@@ -138,7 +138,7 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _targets(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _targets(value: object, key: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
         if TARGET in value:
             yield f"{key}{TARGET}", value[TARGET]
