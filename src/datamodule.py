@@ -114,14 +114,8 @@ class AspectDataModule(L.LightningDataModule):
         return reviews
 
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
-        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
-
-        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
-        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
-        """
-        batches = len(self._plan("train"))
-        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
-        return epochs * -(-batches // accumulate)
+        """Those of training: see :meth:`src.tokens.batching.BatchPlan.optimizer_steps`."""
+        return self._plan("train").optimizer_steps(epochs, accumulate, limit)
 
     # --- Lightning ---------------------------------------------------------------------------------------------------
 

@@ -123,9 +123,6 @@ def shown(value: object) -> str:
     return "null" if value is None else str(value)
 
 
-# --- within ----------------------------------------------------------------------------------------------------------
-
-
 def _how_to_let_in(name: str) -> str:
     """What to type to let in a module that lies in the working directory or beside the programs; else empty."""
     module, here = name.split(".")[0], Path.cwd()
