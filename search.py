@@ -60,7 +60,7 @@ def main() -> None:
 
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
-    from src.sweeps.space import from_config, split
+    from src.sweeps.space import configured_space, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
     from src.sweeps.trials import check, work
@@ -71,7 +71,7 @@ def search(words: list[str]) -> int:
     folder = Path(settings["dir"])
     named = any(word.startswith("sweep.dir=") for word in words)
     searching[:] = [sys.argv[0], *words, *([] if named else [override("sweep.dir", folder)])]
-    space = from_config(settings["space"] or {}, [*fixed, *space]) | space
+    space = configured_space(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
         raise UserError(
             "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"

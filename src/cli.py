@@ -191,11 +191,11 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
         print(evaluate_run(run_folder, protocol=protocol))
         return
     from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_file
+    from .judge.inference import predict_labelled
     from .runs.run import Run
 
     run = Run(run_folder)
-    print(evaluate_predictions(run, predict_file(run, file), file, protocol))
+    print(evaluate_predictions(run, predict_labelled(run, file), file, protocol))
 
 
 def _report(run_folder: str) -> None:

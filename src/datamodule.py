@@ -61,9 +61,9 @@ class AspectDataModule(L.LightningDataModule):
         self.device = "cpu"  # where the batches are made
         self.rank, self.world_size = 0, 1  # of the processes, which take the batches in turn
         self._files = {
-            "train": locate(train, dir),
-            "val": locate(val, dir),
-            "test": locate(test, dir),
+            "train": in_folder(train, dir),
+            "val": in_folder(val, dir),
+            "test": in_folder(test, dir),
             "aspects": aspects,
             "text_column": text_column,
             "label_column": label_column,
@@ -114,14 +114,8 @@ class AspectDataModule(L.LightningDataModule):
         return reviews
 
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
-        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
-
-        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
-        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
-        """
-        batches = len(self._plan("train"))
-        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
-        return epochs * -(-batches // accumulate)
+        """Those of training: see :meth:`src.tokens.batching.BatchPlan.optimizer_steps`."""
+        return self._plan("train").optimizer_steps(epochs, accumulate, limit)
 
     # --- Lightning ---------------------------------------------------------------------------------------------------
 
@@ -179,6 +173,6 @@ class AspectDataModule(L.LightningDataModule):
         return tokenised
 
 
-def locate(file: str | float | None, folder: str | None) -> str | float | None:
+def in_folder(file: str | float | None, folder: str | None) -> str | float | None:
     """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file

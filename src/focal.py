@@ -1,7 +1,7 @@
 """Focal loss (Lin et al. 2017, https://arxiv.org/abs/1708.02002) over the sentiments, and its class weights alpha."""
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -96,7 +96,7 @@ def _check_tensors(logits: Tensor, targets: Tensor, alpha: Tensor | None) -> Non
         raise ValueError(f"alpha has shape {tuple(alpha.shape)}: expected {shape[-1:]} or {shape[-2:]}")
 
 
-def _check_settings(gamma: Any, label_smoothing: Any, normalization: str, reduction: str = "mean") -> None:
+def _check_settings(gamma: object, label_smoothing: object, normalization: str, reduction: str = "mean") -> None:
     if not isinstance(gamma, int | float) or not 0 <= gamma < math.inf:
         raise ValueError(f"gamma={gamma!r}: expected a finite number, at least 0")
     if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing < 1:
@@ -160,7 +160,7 @@ class FocalLoss(nn.Module):
         return told + [f"label_smoothing={self.label_smoothing:g}"] * (self.label_smoothing > 0)
 
 
-def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
+def inverse_frequency(counts: object) -> list[float] | list[list[float]]:
     """Class weights ``N / (C n_c)`` from the training split's counts: int [C] -> C floats, [A, C] -> A lists of C.
 
     Per aspect, N and n_c are the aspect's own. A sentiment it lacks gets its weight over all aspects: no training
@@ -185,7 +185,7 @@ def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
     return [[sum(row) / (C * n) if n else w for n, w in zip(row, pooled, strict=True)] for row in rows]
 
 
-def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[float]] | None:
+def resolve_alpha(alpha: object, class_counts: object) -> list[float] | list[list[float]] | None:
     """The config's ``loss.alpha`` as plain numbers, given the training split's counts int64 [A, C].
 
     ``auto`` is inverse frequency over all aspects, ``per_aspect`` within each, ``equal`` or null no weights; C numbers,
@@ -210,7 +210,7 @@ def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[floa
     return list(weights.tolist())
 
 
-def _as_weights(alpha: Any) -> Tensor:
+def _as_weights(alpha: object) -> Tensor:
     """C numbers or A lists of them as float64 [C] or [A, C]. Raises ValueError for others, negative or all 0."""
     try:
         weights = torch.tensor(alpha, dtype=torch.float64)

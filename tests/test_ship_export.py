@@ -94,7 +94,7 @@ def test_the_texts_range_from_one_token_to_the_longest(trained) -> None:
     assert len(chosen) == 64
     assert lengths[0] == 3  # <s>, one token, </s>
     assert max(lengths) == max(len(predictor.encode(text)) for text in texts)
-    shapes = [ids.shape[0] for ids, _ in export.batches(predictor, chosen, 1)]
+    shapes = [ids.shape[0] for ids, _ in export.token_batches(predictor, chosen, 1)]
     assert shapes == [1] * 64 + [32, 32]
 
 

@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_steps(monkeypatch) -> None:
-    monkeypatch.setattr(batch, "ROWS", 16)
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 16)
     monkeypatch.setattr(batch, "SAVE", 0.0)
 
 

@@ -24,7 +24,7 @@ from src.errors import UserError
 from src.judge.compare import comparison
 from src.runs.run import Run
 from src.sweeps.pruning import Prune
-from src.sweeps.space import from_config, overrides, split, suggest
+from src.sweeps.space import configured_space, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import write_page
 from tests.many import call, killed, side_by_side, small_data
@@ -83,7 +83,7 @@ def test_the_command_line_comes_before_the_configuration() -> None:
         "loss/alpha": "choice(auto, equal)",
         "seed": None,
     }
-    assert set(from_config(given, ["loss=ce", "model=mini"])) == {"loss.gamma", "loss/alpha"}
+    assert set(configured_space(given, ["loss=ce", "model=mini"])) == {"loss.gamma", "loss/alpha"}
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_what_is_no_space_is_said(words, message) -> None:
         split([*words, "a=interval(1,0)"])
     assert len(both.value.faults) == 2
     with pytest.raises(UserError, match=r"sweep.space: x=1 is one value"):
-        from_config({"x": "1"}, [])
+        configured_space({"x": "1"}, [])
 
 
 # --- studies, without trainings --------------------------------------------------------------------------------------

@@ -164,5 +164,5 @@ def test_what_is_printed_of_a_loss() -> None:
 
 def test_a_run_of_before_losses_described_themselves_is_told_by_its_settings() -> None:
     loss = {"_target_": "src.focal.FocalLoss", "gamma": 2.0, "alpha": None, "alpha_setting": None}
-    assert words.facts({"task": "absa", "loss": loss})["Loss"] == "FocalLoss(gamma=2.0)"
+    assert words.run_facts({"task": "absa", "loss": loss})["Loss"] == "FocalLoss(gamma=2.0)"
     assert words.alpha_rows({"loss": loss}) == ("equal weights", [])

@@ -10,7 +10,7 @@ import numpy as np
 from .decisions import Decisions
 
 STRONGEST = 4  # shades for each sign of a word's weight
-BEYOND = 1_000  # characters after the last token that are kept, because they may decide where it ends
+TAIL = 1_000  # characters after the last token that are kept, because they may decide where it ends
 
 
 def shades(drops: np.ndarray) -> list[int]:
@@ -39,7 +39,7 @@ class Explanation:
         self._read = sorted({bisect_right(starts, b - 1) - 1 for a, b in tokens if a < b})
         near = [self._words[i] for i in self._read]
         end = max((b for _, b in tokens), default=0)
-        seen = text[: min(near[-1][1], end + BEYOND)] if near else ""
+        seen = text[: min(near[-1][1], end + TAIL)] if near else ""
         self.texts = [text, *(seen[:a] + seen[b:] for a, b in near)]
 
     def answer(self, mentioned: np.ndarray | None, sentiment: np.ndarray) -> dict[str, Any]:

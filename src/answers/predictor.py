@@ -86,11 +86,17 @@ class Predictor:
         return spans(self._tokenizer, text)
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What each word contributes to each answer: see :meth:`src.answers.explanation.Explanation.answer`."""
+        """What each word contributes to each answer: see :meth:`src.answers.explanation.Explanation.answer`.
+
+        Raises UserError as :meth:`tokens`.
+        """
         asked = self.explanation(text)
         return asked.answer(*self.logits(asked.texts))
 
     def explanation(self, text: str) -> Explanation:
-        """The explanation of ``text``, for callers that run its ``texts`` through the model themselves."""
+        """The explanation of ``text``, for callers that run its ``texts`` through the model themselves.
+
+        Raises UserError as :meth:`tokens`.
+        """
         tokens = self.tokens(text)  # first: it refuses what is no text
         return Explanation(composed(text), tokens, self.decisions)

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import Labels
-from .findings import Findings, compare, digests, notes_on, shared, text_keys
+from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
 from .reviews import Columns, Reviews, load_reviews
 
 Leaks = Literal["warn", "drop", "error"]
@@ -111,7 +111,7 @@ def _refuse_leaks(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray])
     train = splits["train"]
     for name, reviews in splits.items():
         if name != "train":
-            for i, j in zip(*shared(keys["train"], keys[name]), strict=True):
+            for i, j in zip(*shared_keys(keys["train"], keys[name]), strict=True):
                 faults.add(reviews.path, f"this text is in {train.path}:{train.lines[i]} too", reviews.lines[j])
     if len(faults):
         remedy = "data.leaks=drop takes them out of training, data.leaks=warn leaves them"

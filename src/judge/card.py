@@ -4,7 +4,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from ..answers.figures import FIGURES
 from ..answers.predictions import read_predictions
@@ -14,9 +13,8 @@ from ..runs.run import Run
 from ..runs.summary import Summary
 from . import words
 from .contracts import Evaluation
-from .evaluation import MODEL, evaluation
-from .html import printable
-from .report import TEMPLATES
+from .evaluation import MODEL, evaluation, shown_split
+from .html import printable, templates
 
 
 def write_card(folder: str | Path) -> Path:
@@ -29,17 +27,11 @@ def write_card(folder: str | Path) -> Path:
 def card_of(run: Run) -> str:
     """The model card of a finished run, in Markdown. Raises UserError as :func:`write_card`."""
     summary = run.read_summary()
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
-    environment = Environment(  # autoescape is for HTML; in Markdown the filter `plain` escapes foreign text
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(autoescape=False)  # in Markdown the filter `plain` escapes foreign text
     environment.filters |= {
-        "plain": plain,
+        "plain": as_markdown,
         "code": code,
         "filename": lambda path: Path(path).name,
         "one_line": lambda text: " ".join(printable(text).split()),
@@ -95,7 +87,7 @@ def dataset(summary: Summary) -> str:
     return printable(path.parent.name or path.stem)
 
 
-def plain(value: object) -> str:
+def as_markdown(value: object) -> str:
     """``value`` escaped so that Markdown shows it as plain text, in a table's cell too."""
     text = " ".join(printable(str(value)).split())
     for letter in "\\`*_[]<>|#~$":

@@ -14,10 +14,10 @@ from ..errors import UserError
 from ..labels import NEUTRAL, C, Labels
 from ..runs.run import Run
 from ..runs.summary import Summary
-from .baselines import Answer, constant_answers, tfidf_answer
+from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
-from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
+from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_named
 from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
@@ -25,7 +25,7 @@ MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"
 SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that are not defined for a baseline
 
 
-class Decisions(NamedTuple):
+class Tuned(NamedTuple):
     """How a run's logits become decisions and confidences; both come from its validation split alone."""
 
     thresholds: Thresholds
@@ -42,9 +42,14 @@ def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: s
     """
     run = Run(folder)
     summary = run.read_summary()
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     path = run.predictions(split) if file is None else Path(file)
     return evaluate_predictions(run, read_predictions(path, run.labels), split if file is None else str(file), protocol)
+
+
+def shown_split(summary: Summary) -> str:
+    """The split that a run is judged on: ``test``, or ``val`` where it has no test split."""
+    return "test" if "test" in summary["figures"] else "val"
 
 
 def evaluate_predictions(run: Run, predictions: Predictions, split: str, protocol: str | None = None) -> str:
@@ -66,9 +71,9 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
 
     said = predictions.sentiment_said()
-    answers = {MODEL: Answer(predictions.detected(decisions.thresholds.array), said)}
+    answers = {MODEL: Predicted(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
-        answers[AT_HALF] = Answer(predictions.detected(0.5), said)
+        answers[AT_HALF] = Predicted(predictions.detected(0.5), said)
     try:
         answers[TFIDF] = tfidf_answer(run, summary, labels, predictions)
     except UserError as error:
@@ -110,25 +115,26 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
             "before": reliability(predictions, labels, Calibration()),
             "after": reliability(predictions, labels, decisions.calibration),
         },
-        "protocols": _protocols(sums, draw, labels) if task == "absa" and fits(labels) else {},
+        "protocols": _protocols(sums, draw, labels) if task == "absa" and is_visfd(labels) else {},
         "bootstrap": {"draws": draws, "level": LEVEL, "seed": SEED},
         "notes": notes,
     }
 
 
-def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
+def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     """Thresholds and temperatures of a run: from its summary, else tuned on its validation predictions.
 
-    A run with neither gets thresholds of 0.5 and no calibration, which a note says.
+    A run with neither gets thresholds of 0.5 and no calibration, which a note says. Raises UserError where the
+    validation predictions cannot be read.
     """
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
-        return Decisions(*stored, [])
+        return Tuned(*stored, [])
     if run.predictions("val").exists():
         validation = read_predictions(run.predictions("val"), labels)
-        return Decisions(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
+        return Tuned(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
     note = "No validation predictions: thresholds are 0.5, and confidences are not calibrated."
-    return Decisions(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
+    return Tuned(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
 
 
 def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from ..answers.predictor import Model, Predictor
 from ..data.reviews import Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
-from ..model.encoder import bytes_of
+from ..model.encoder import bytes_of, pad_id_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
-from ..tokens.tokenizer import PAD_ID, encode, from_json
+from ..tokens.tokenizer import encode, from_json
 from ..training.checkpoint import AtomicCheckpointIO
 
 
-def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+def predict_labelled(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
     """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
 
     Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
@@ -31,8 +31,8 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
     module = load_best(run)
     tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
     ids, offsets = encode(tokenizer, reviews.texts)
-    pad_id = module.classifier.encoder.config.pad_token_id
-    split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
+    pad_id = pad_id_of(module.classifier.encoder.config)
+    split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
     with torch.inference_mode():
         return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], reviews)

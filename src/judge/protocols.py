@@ -54,14 +54,14 @@ def protocol_named(name: str, labels: Labels) -> Protocol:
         raise UserError(
             f"--protocol {quoted(name)} is not one of {listed(tuple(PROTOCOLS))}{did_you_mean(name, tuple(PROTOCOLS))}"
         )
-    if not fits(labels):
+    if not is_visfd(labels):
         raise UserError(
             f"--protocol {name} is for UIT-ViSFD's {len(VISFD)} aspects; these are {listed(labels.aspects)}"
         )
     return PROTOCOLS[name]
 
 
-def fits(labels: Labels) -> bool:
+def is_visfd(labels: Labels) -> bool:
     """Whether these are the aspects of UIT-ViSFD, which all protocols are for."""
     return set(labels.aspects) == VISFD
 

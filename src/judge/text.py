@@ -10,7 +10,7 @@ BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row
     "absa": ("aspect_f1_macro", "sentiment_f1"),
     "sentiment": ("sentiment_f1_per_aspect", "sentiment_accuracy"),
 }
-HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
+HEAD_WORDS = {"mentioned": "mention", "sentiment": "sentiment"}
 
 
 def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
@@ -96,7 +96,7 @@ def _calibration(e: Evaluation) -> str:
         before = calibration["before"][head]
         pairs = [cell(x, 4) for key in ("ece", "brier") for x in (before[key], after[key])]
         temperature = calibration["temperatures"]["mentioned" if head == "mentioned" else "sentiment"]
-        rows.append([HEADS[head], cell(temperature), *pairs])
+        rows.append([HEAD_WORDS[head], cell(temperature), *pairs])
     return f"Calibration, temperatures fitted on validation\n{table(rows)}"
 
 

@@ -47,13 +47,13 @@ def other_encoder(summary: Summary) -> str | None:
     )
 
 
-def command(summary: Summary) -> str:
+def training_command(summary: Summary) -> str:
     """The command that trains such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
     return pasted(["python", "train.py", *overrides])
 
 
-def facts(summary: Summary) -> dict[str, str]:
+def run_facts(summary: Summary) -> dict[str, str]:
     """What was trained, on what, for how long: name -> words, for the facts that the summary has."""
     encoder, epochs, seconds = summary.get("encoder"), summary.get("epochs"), summary.get("seconds", {})
     loss, environment = summary.get("loss", {}), summary.get("environment", {})

@@ -173,7 +173,7 @@ def settings_of(config: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _names(settings: Any, prefix: str = "") -> list[str]:
+def _names(settings: object, prefix: str = "") -> list[str]:
     found = []
     for key, given in settings.items() if isinstance(settings, dict) else ():
         if key not in ("defaults", "_target_"):

@@ -64,6 +64,15 @@ class BatchPlan:
         """Batches of this rank in one epoch."""
         return self._groups
 
+    def optimizer_steps(self, epochs: int, accumulate: int, limit: int | float) -> int:
+        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
+
+        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
+        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
+        """
+        batches = min(limit, len(self)) if isinstance(limit, int) else int(limit * len(self))
+        return epochs * -(-batches // accumulate)
+
     @property
     def own(self) -> int:
         """How many of this rank's batches no other rank has: with one rank, all of them."""

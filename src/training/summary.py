@@ -17,11 +17,9 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import DataFacts, EncoderFacts, Figures, Judged, Summary
 from ..spelling import cell, table
-from .loss import description, takes_alpha, with_alpha
-
-Figures = Mapping[str, Mapping[str, float]]
+from .loss import Alpha, description, takes_alpha, with_alpha
 
 
 def pairs_line(class_counts: np.ndarray) -> str:
@@ -109,7 +107,7 @@ def summary(
     module: AspectSentimentModule,
     trainer: L.Trainer,
     judged: Judged,
-    alpha: Any,
+    alpha: Alpha,
     encoder: EncoderFacts,
     seconds: dict[str, float],
     *,
@@ -180,7 +178,7 @@ def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str)
     return table(rows) + note
 
 
-def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
+def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
     """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
     asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
     return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

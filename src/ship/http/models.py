@@ -32,7 +32,7 @@ EXPECTED = {
     "model_type": "a JSON object",
     "model_attributes_type": "a JSON object",
 }
-KINDS: dict[type, str] = {
+JSON_KINDS: dict[type, str] = {
     type(None): "null",
     bool: "true or false",
     int: "a number",
@@ -194,7 +194,7 @@ def refusal_of(error: RequestValidationError) -> Refusal:
         return Refusal(400, "invalid_json", "not valid JSON: the body is empty")
     name = "".join(f"[{part}]" if isinstance(part, int) else f'"{part}"' for part in names)
     if kind in EXPECTED:
-        message = f"expected {EXPECTED[kind]}, got {KINDS.get(type(fault['input']), 'a text')}"
+        message = f"expected {EXPECTED[kind]}, got {JSON_KINDS.get(type(fault['input']), 'a text')}"
     elif kind == "missing":
         return Refusal(422, "invalid_request", f"expected {name}, one text")
     else:

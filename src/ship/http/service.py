@@ -37,7 +37,7 @@ DESCRIPTION = (
     'no success is `{"error": {"code": ..., "message": ...}}`. Requests of many clients take turns; when the queue is '
     "full the answer is 503 with `Retry-After`."
 )
-CODES = {404: "not_found", 405: "method_not_allowed"}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 Logits = tuple[np.ndarray | None, np.ndarray]
 
 
@@ -208,7 +208,7 @@ async def _http(_: Request, error: Any) -> Response:
     """Refuse for the errors of Starlette and FastAPI: no such path, wrong method, a body that json cannot read."""
     if error.status_code == 400:
         raise models.refusal_of_json(error.__cause__)
-    code = CODES.get(error.status_code, "http_error")
+    code = HTTP_CODES.get(error.status_code, "http_error")
     raise Refusal(error.status_code, code, error.detail, error.headers)
 
 

@@ -21,8 +21,8 @@ from typing import Any, BinaryIO
 
 from ...labels import SENTIMENTS, Labels
 
-FORMATS = ("jsonl", "csv", "parquet")
-MENTIONED = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
+OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
+MENTIONED_CELL = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
 
 
 def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
@@ -33,7 +33,7 @@ def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
     return dumps(row)
 
 
-def dumps(value: Any) -> str:
+def dumps(value: object) -> str:
     """JSON on one line, in which a number that JSON lacks (NaN, infinity) is null."""
     try:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
@@ -81,7 +81,7 @@ class Table:
         row: list[Any] = [line]
         for aspect in self._aspects:
             said = answer["aspects"].get(aspect)
-            row += (None, None) if said is None else (said["sentiment"] or MENTIONED, said["confidence"])
+            row += (None, None) if said is None else (said["sentiment"] or MENTIONED_CELL, said["confidence"])
         for aspect, columns in self._all:
             row += (answer["all"][aspect][column] for column in columns)
         return row
@@ -95,11 +95,11 @@ def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> N
     file = io.TextIOWrapper(out, encoding="utf-8-sig", newline="")
     writer = csv.writer(file)
     writer.writerow(columns)
-    writer.writerows([_cell(value) for value in row] for row in rows)
+    writer.writerows([as_text(value) for value in row] for row in rows)
     file.detach()  # flushes, and leaves ``out`` open
 
 
-def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
+def partial_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]:
     """Line, cells and answer of every row in a partial file, from which a table is made."""
     with path.open(encoding="utf-8", newline="\n") as file:
         for text in file:
@@ -110,7 +110,7 @@ def gathered(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, Any]]]
 def column_types(path: Path) -> dict[str, type]:
     """The columns of a partial file whose input had no header, in order of appearance, with the type of each."""
     kinds: dict[str, set[type]] = {}
-    for _, cells, _ in gathered(path):
+    for _, cells, _ in partial_rows(path):
         for name, value in cells.items():
             found = kinds.setdefault(name, set())
             if value is not None:
@@ -124,13 +124,12 @@ def _common(kinds: set[type]) -> type:
     return float if kinds == {int, float} else str
 
 
-def _cell(value: Any) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+def as_text(value: object) -> str | None:
+    """A value in a column of texts: texts and None as they are, others as JSON."""
+    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
-def _finite(value: Any) -> Any:
+def _finite(value: object) -> object:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, dict):
