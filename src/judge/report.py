@@ -10,7 +10,7 @@ import numpy as np
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..answers.figures import SENTIMENT
+from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
 from ..labels import SENTIMENTS
@@ -58,6 +58,7 @@ def write_report(folder: str | Path) -> Path:
         "split": words.SPLITS[split],
         "words": words,
         "charts": charts,
+        "told_left_out": told_left_out,
         "headline": page.headline(judged),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),

@@ -64,14 +64,15 @@ class AspectFigures(Metric):
 
         def at(found: np.ndarray) -> dict[str, float]:
             counts = total(tally(found, predicted, mentioned, sentiment, np.arange(C)))
-            return {name: float(value) for name, value in figures(counts, self.labels, self.task).items()}
+            values = figures(counts, self.labels, self.task)
+            return {name: float(value) if len(mentioned) else 0.0 for name, value in values.items()}
 
         if self.task == "sentiment":
             return at(mentioned)
         values = at(sigmoid(logits) > self.threshold)
         if not self.cut:
             return values
-        cut = best_cut(logits, predicted == sentiment, sentiment, self.labels)
+        cut = best_cut(logits, predicted == sentiment, mentioned, sentiment, self.labels)
         tuned = at(logits > cut)
         return tuned | {f"{name}{UNTUNED}": values[name] for name in DETECTION}
 

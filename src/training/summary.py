@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..answers.figures import told_left_out
 from ..datamodule import AspectDataModule
 from ..labels import SENTIMENTS
 from ..lit_module import AspectSentimentModule
@@ -20,8 +21,6 @@ from ..runs.run import environment
 from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
 from ..spelling import cell, table
 from .loss import description, takes_alpha, with_alpha
-
-Figures = Mapping[str, Mapping[str, float]]
 
 
 def pairs_line(class_counts: np.ndarray) -> str:
@@ -169,15 +168,17 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     return table([list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)])
 
 
-def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
-    """A table of split -> figure -> value: a row a figure, a column a split; for ``absa`` also at ``threshold``."""
-    columns = dict(tuned)
+def figures_table(judged: Judged, threshold: float, task: str) -> str:
+    """A row a figure, a column a split, for ``absa`` also at ``threshold``; then what a macro mean leaves out."""
+    columns = dict(judged["figures"])
     if task == "absa":
-        columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
-    names = list(next(iter(tuned.values())))
+        columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
+    names = list(next(iter(columns.values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
-    return table(rows) + note
+    notes = ["Detection thresholds were tuned on val."] if task == "absa" else []
+    for split, named in judged["left_out"].items():
+        notes += told_left_out(named, f" on {split}")
+    return "\n".join([table(rows), *notes])
 
 
 def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
