@@ -97,7 +97,7 @@ def test_no_review_mixes_sentiments(folder) -> None:
     p = predicted("test")
     p.sentiment = np.where(p.sentiment == IGNORE, IGNORE, 0)
     judged = evaluation(Run(folder), p)
-    assert judged["mixed"] == {"reviews": 0, "figures": {}, "intervals": {}}
+    assert judged["mixed"] == {"reviews": 0, "figures": {}, "intervals": {}, "left_out": {}}
     assert "mix sentiments" not in evaluate_predictions(Run(folder), p, "test")
 
 

@@ -99,6 +99,7 @@ def predict(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    batches: Any = exact.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
+    loader, first = data.predict_loader(split)
+    batches: Any = exact.predict(module, loader, ckpt_path=checkpoint, weights_only=True)
     assert reviews is not None
-    return assemble(batches, reviews)
+    return assemble(batches, first, reviews)
