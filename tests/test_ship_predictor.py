@@ -204,8 +204,8 @@ def test_the_work_of_an_explanation_is_bounded(predictor) -> None:
 
 
 def test_a_long_text_gets_the_same_answer_from_the_run_and_from_its_bundle(trained, predictor) -> None:
-    """From torch and from ONNX, and in a file that the run judges."""
-    run = load_run(trained[0], 1)
+    """From torch and from ONNX."""
+    run = open_predictor(trained[0], 1)
     filler = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. "
     long = [filler * n + text for n, text in ((12, "Pin trâu, màn hình đẹp."), (40, "Camera mờ!"), (90, "Giá tốt"))]
     for one, other in zip(run.predict(long, all_aspects=True), predictor.predict(long, all_aspects=True), strict=True):
