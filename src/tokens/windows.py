@@ -8,6 +8,7 @@ label cannot be given to a window. :mod:`src.answers.windows` joins what a model
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import numpy as np
@@ -75,6 +76,7 @@ def window_spans(tokenizer: Tokenizer, text: str) -> tuple[list[tuple[int, int]]
     for encoding in encodings[: MOST + 1]:
         found = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
         ends += [end for (_, end), special in found if not special]
+    ends = list(accumulate(ends, max))  # ascending even if a tokenizer's normaliser moves characters
     gaps = [gap.span() for gap in GAP.finditer(text)]
     words = [end for _, end in gaps]  # where they begin
     sentences = [end for start, end in gaps if _between_sentences(text, start, end)]
