@@ -15,6 +15,7 @@ from .data.splits import Splits, read_splits
 from .labels import NEUTRAL, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
+from .tokens.windows import beyond, windowed
 
 
 class AspectDataModule(L.LightningDataModule):
@@ -147,13 +148,28 @@ class AspectDataModule(L.LightningDataModule):
     def test_dataloader(self) -> Batches | list[Batches]:
         return self._loader("test") if self.reviews("test") is not None else []
 
-    def predict_loader(self, split: str) -> Batches:
-        """Batches that hold every review of a split once, the longest first; ``row`` gives a review's position.
+    def predict_loader(self, split: str) -> tuple[Batches, np.ndarray]:
+        """Batches that hold every window of a split once, the longest first; ``row`` gives a window's position.
 
-        Raises RuntimeError where there is no such split.
+        The array, int64 [N + 1], has the first window of each review; short reviews are one window. Raises RuntimeError
+        where there is no such split.
         """
-        plan = BatchPlan(self._need(split).lengths, batch_size=self.eval_batch_size, mode="sequential")
-        return Batches(self._need(split), plan, self.device)
+        cut, reviews = self._need(split), self.reviews(split)
+        assert reviews is not None and self.tokenizer is not None
+        read = windowed(self.tokenizer, reviews.texts, cut.ids, cut.offsets)
+        whole = TokenisedSplit.of(read, cut.mentioned, cut.sentiment, cut.pad_id)
+        plan = BatchPlan(whole.lengths, batch_size=self.eval_batch_size, mode="sequential")
+        return Batches(whole, plan, self.device), read.first
+
+    def beyond(self, split: str) -> np.ndarray:
+        """How many tokens of each review of a split are cut off at ``max_length``, int64 [N]; [0] without a split.
+
+        Training and the figures of an epoch leave them out; predictions are made of the whole review.
+        """
+        tokenised, reviews = self.tokenised(split), self.reviews(split)
+        if tokenised is None or reviews is None or self.tokenizer is None:
+            return np.zeros(0, np.int64)
+        return beyond(self.tokenizer, reviews.texts, tokenised.offsets)
 
     def _loader(self, split: str) -> Batches:
         packed = self.packed and split == "train"  # metrics come from padded batches on every device

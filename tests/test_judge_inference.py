@@ -12,7 +12,7 @@ from src.answers.predictions import read_predictions
 from src.answers.thresholds import Thresholds
 from src.cli import main
 from src.errors import UserError
-from src.judge.inference import predict_labelled
+from src.judge.inference import load_run, predict_labelled
 from src.runs.run import Run
 from tests.conftest import ROOT
 
@@ -46,6 +46,24 @@ def test_batch_size_row_order_and_padding_change_nothing(trained, tmp_path, batc
         assert {k: round(float(v), 6) for k, v in got.items()} == {
             k: round(v, 6) for k, v in run.read_summary()["figures"]["test"].items()
         }
+
+
+def test_long_reviews_of_a_file_are_judged_whole(trained, tmp_path) -> None:
+    """As ``absa predict`` answers them, in a file of short ones; the last sentence is far behind max_length."""
+    run = Run(trained[0])
+    filler = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. "
+    texts = ["Pin tốt", filler * 40 + "Pin trâu, màn hình đẹp.", "Camera mờ", filler * 60 + "Giá quá cao!"]
+    with (tmp_path / "long.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([["text", run.labels.aspects[0]], *([text, "positive"] for text in texts)])
+    judged, answered = predict_labelled(run, tmp_path / "long.csv"), load_run(run.folder)
+    mentioned, sentiment = answered.logits(texts)
+    assert np.allclose(judged.mentioned_logits, mentioned, atol=1e-4)
+    assert np.allclose(judged.sentiment_logits, sentiment, atol=1e-4)
+    for i in (1, 3):
+        parts, cut = answered.windows(texts[i])
+        assert len(parts) > 1 and not cut
+        assert np.allclose(judged.mentioned_logits[i], answered.logits(parts)[0].max(0), atol=1e-4)
+    assert np.array_equal(answered.logits(texts[:1])[0][0], mentioned[0])
 
 
 @pytest.mark.parametrize("command", ["evaluate", "report", "compare"])

@@ -101,7 +101,7 @@ def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
 
     table = Table(Labels(("Pin", "Khác"), ("Khác",)), "absa", True, ["Pin_sentiment"])
     assert [name for name, _ in table.fields] == [
-        *("line", "Pin_sentiment_2", "Pin_confidence", "Khác_sentiment", "Khác_confidence"),
+        *("line", "windows", "cut", "Pin_sentiment_2", "Pin_confidence", "Khác_sentiment", "Khác_confidence"),
         *("Pin_mentioned", "Pin_positive", "Pin_negative", "Pin_neutral", "Khác_mentioned"),
     ]
     three = {"positive": 0.1, "negative": 0.2, "neutral": 0.7}
@@ -112,9 +112,9 @@ def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
             "Khác": {"mentioned": 0.9, **dict.fromkeys(three)},
         },
     }
-    assert table.cells(7, answer) == [7, None, None, "mentioned", 0.9, 0.3, 0.1, 0.2, 0.7, 0.9]
+    assert table.cells(7, answer) == [7, 1, 0, None, None, "mentioned", 0.9, 0.3, 0.1, 0.2, 0.7, 0.9]
     only = Table(Labels(("Pin", "Khác"), ("Khác",)), "sentiment", False, [])
-    assert [name for name, _ in only.fields] == ["line", "Pin_sentiment", "Pin_confidence"]
+    assert [name for name, _ in only.fields] == ["line", "windows", "cut", "Pin_sentiment", "Pin_confidence"]
 
 
 def test_an_input_column_of_an_answers_name_is_kept(exported, predictor, tmp_path) -> None:

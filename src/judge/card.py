@@ -5,7 +5,7 @@ from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from ..answers.figures import FIGURES
+from ..answers.figures import FIGURES, told_left_out
 from ..answers.predictions import read_predictions
 from ..labels import SENTIMENTS
 from ..runs.machine import write_whole
@@ -33,6 +33,7 @@ def card_of(run: Run) -> str:
     environment.filters |= {
         "plain": as_markdown,
         "code": code,
+        "number": lambda value: "–" if value is None else f"{value:.3f}",
         "filename": lambda path: Path(path).name,
         "one_line": lambda text: " ".join(printable(text).split()),
     }
@@ -43,6 +44,7 @@ def card_of(run: Run) -> str:
         e=judged,
         split=words.SPLITS[split],
         words=words,
+        told_left_out=told_left_out,
         sentiments=SENTIMENTS,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
         alpha=words.alpha_rows(summary),

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..answers.calibration import Calibration, fit_calibration, reliability
-from ..answers.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally, total
+from ..answers.figures import SENTIMENT, Counts, f1, figures, left_out, per_aspect, tally, total
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.thresholds import Thresholds, tune_thresholds
 from ..errors import UserError
@@ -17,7 +17,7 @@ from ..runs.summary import Summary
 from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
-from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_named
+from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_left_out, protocol_named
 from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
@@ -91,9 +91,12 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
 
     def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
-        return {"reviews": reviews, **_judged(lambda counts: section_figures(counts, labels, task), sums, draw)}
+        neutral = bool(sums[MODEL].confusion[carries][:, NEUTRAL].any())
+        named = left_out(sums[MODEL], labels, task)
+        measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), sums, draw, named)
+        return {"reviews": reviews, **measured}
 
-    gold, model = sums[MODEL].mentioned_gold, sums[MODEL]
+    model = sums[MODEL]
     carries = np.array(labels.carries_sentiment)
     return {
         "run": str(run.folder),
@@ -108,7 +111,6 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
         "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
-        "empty": [a for a, n in zip(labels.aspects, gold + model.mentioned_said, strict=True) if not n],
         "thresholds": decisions.thresholds.to_dict(),
         "calibration": {
             "temperatures": decisions.calibration.to_dict(),
@@ -137,28 +139,40 @@ def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     return Tuned(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
 
 
-def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of ``counts`` and ``neutral_f1``, the F1 of neutral on gold pairs; each float, or float [draws]."""
+def section_figures(counts: Counts, labels: Labels, task: str, neutral: bool) -> dict[str, Any]:
+    """The figures of ``counts``, and ``neutral_f1``, the F1 of neutral on gold pairs, if gold has ``neutral``.
+
+    Each is a float, or float [draws].
+    """
+    if not neutral:
+        return figures(counts, labels, task)
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
     hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
-    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}
+    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold, nothing=1.0)}
 
 
-def _judged(measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None) -> Measured:
-    """Figures of every answer, and the intervals of the model's."""
+def _judged(
+    measure: Callable[[Counts], dict[str, Any]],
+    sums: dict[str, Counts],
+    draw: Counts | None,
+    left_out: dict[str, list[str]],
+) -> Measured:
+    """Figures of every answer, and the intervals of the model's; ``left_out`` is that of the model."""
     if draw is None:
-        return {"figures": {}, "intervals": {}}
+        return {"figures": {}, "intervals": {}, "left_out": {}}
     values: dict[str, Numbers] = {
         name: {k: None if k in SILENT.get(name, ()) else float(v) for k, v in measure(counts).items()}
         for name, counts in sums.items()
     }
-    return {"figures": values, "intervals": {k: list(interval(v)) for k, v in measure(draw).items()}}
+    intervals = {k: list(interval(v)) for k, v in measure(draw).items()}
+    return {"figures": values, "intervals": intervals, "left_out": left_out}
 
 
 def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[str, ProtocolFigures]:
     judged: dict[str, ProtocolFigures] = {}
     for name, protocol in PROTOCOLS.items():
-        measured = _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw)  # type: ignore[misc]
+        named = protocol_left_out(sums[MODEL], labels, protocol)
+        measured = _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw, named)  # type: ignore[misc]
         judged[name] = {
             "words": protocol.words,
             "published": dict(protocol.published),

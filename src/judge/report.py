@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from markupsafe import Markup
 
-from ..answers.figures import SENTIMENT
+from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
 from ..labels import SENTIMENTS
@@ -55,6 +55,7 @@ def write_report(folder: str | Path) -> Path:
         "split": words.SPLITS[split],
         "words": words,
         "charts": charts,
+        "told_left_out": told_left_out,
         "headline": page.headline(judged),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..answers.figures import told_left_out
 from ..labels import SENTIMENTS
 from ..spelling import cell, table
 from .contracts import Comparison, Evaluation, Measured, Section
@@ -29,8 +30,6 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
         parts.append(_protocol(e, protocol))
     parts += [_aspects(e), _confusions(e), _calibration(e)]
     notes = list(e["notes"])
-    if e["empty"]:
-        notes.append(f"Neither mentioned nor detected, F1 counts 0 in aspect_f1_macro: {', '.join(e['empty'])}")
     return "\n\n".join([*parts, *notes])
 
 
@@ -50,7 +49,7 @@ def _figures(e: Evaluation, judged: Measured) -> str:
     for figure, value in judged["figures"][first].items():
         beside = [cell(judged["figures"][name][figure], 4) for name in others]
         rows.append([figure, cell(value, 4), between(judged["intervals"][figure]), *beside])
-    return table(rows)
+    return "\n".join([table(rows), *told_left_out(judged["left_out"])])
 
 
 def _protocol(e: Evaluation, name: str) -> str:

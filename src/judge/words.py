@@ -18,9 +18,10 @@ FIGURE_NAMES = {
 FIGURE_WORDS = {
     "pair_f1": "Micro F1 of (aspect, sentiment) pairs from the text alone: both have to be right.",
     "aspect_f1_micro": "Micro F1 of which aspects a review mentions.",
-    "aspect_f1_macro": "The mean over aspects of the F1 of detecting each: rare ones count as much as frequent ones.",
-    "sentiment_f1": "Macro F1 over positive, negative and neutral, the mentioned aspects being given.",
-    "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments that the aspect has.",
+    "aspect_f1_macro": "The mean over aspects, labelled or detected, of the F1 of detecting each: rare ones count as "
+    "much as frequent ones.",
+    "sentiment_f1": "Macro F1 over the sentiments that are labelled or predicted, the mentioned aspects being given.",
+    "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments in the aspect's labels.",
     "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
     "neutral_f1": "F1 of neutral alone, the aspects being given.",
 }

@@ -243,11 +243,17 @@ def _pooler(config: Any, pooling: str) -> dict[str, bool]:
     return {}
 
 
-def _check_positions(config: Any, max_length: int) -> None:
-    limit = getattr(config, "max_position_embeddings", None)
+def positions(config: Any) -> int | None:
+    """The most tokens that an encoder reads at once; None where it has no limit."""
+    limit: int | None = getattr(config, "max_position_embeddings", None)
     if limit is None or limit < 0:
-        return
+        return None
     if config.model_type in ROBERTA:
         limit -= pad_id_of(config) + 1
-    if max_length > limit:
+    return limit
+
+
+def _check_positions(config: Any, max_length: int) -> None:
+    limit = positions(config)
+    if limit is not None and max_length > limit:
         raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

@@ -64,13 +64,13 @@ class AspectFigures(Metric):
         reviews = Predictions([], [], mentioned.astype(bool), sentiment, np.eye(C)[predicted], detection)
 
         def at(threshold: float) -> dict[str, float]:
-            counts = evaluate(reviews, threshold)
-            return {name: float(value) for name, value in figures(counts, self.labels, self.task).items()}
+            values = figures(evaluate(reviews, threshold), self.labels, self.task)
+            return {name: float(value) if len(mentioned) else 0.0 for name, value in values.items()}
 
         values = at(self.threshold)
         if reviews.mentioned_logits is None or not self.cut:
             return values
-        cut = best_cut(reviews.mentioned_logits, predicted == sentiment, sentiment, self.labels)
+        cut = best_cut(reviews.mentioned_logits, predicted == sentiment, reviews.mentioned, sentiment, self.labels)
         tuned = at(float(sigmoid(np.array(cut))))
         return tuned | {f"{name}{UNTUNED}": values[name] for name in DETECTION}
 

@@ -127,6 +127,8 @@ class Answer(BaseModel):
     all: dict[str, dict[str, float | None]] | None = Field(
         default=None, description='every aspect\'s probabilities, if the request said `"all": true`'
     )
+    windows: int | None = Field(default=None, description="in how many parts a long text was read; absent if in one")
+    cut: int | None = Field(default=None, description="tokens at the end that were not read; absent if all were")
 
 
 class Answers(BaseModel):
@@ -150,6 +152,10 @@ class Explained(BaseModel):
     words: list[Word] = Field(examples=[[{"start": 0, "end": 3}, {"start": 4, "end": 7}]])
     weights: dict[str, list[float]] = Field(description="per mentioned aspect, a number per word")
     shades: dict[str, list[int]] = Field(description="the weights as colours, from -4 to 4: relative to the strongest")
+    windows: int | None = Field(
+        default=None, description="as in an answer; words of a long text are left out in groups"
+    )
+    cut: int | None = Field(default=None, description="as in an answer")
     milliseconds: float = Field(examples=[20.4])
 
 

@@ -3,7 +3,8 @@
 JSONL: the row's own columns, then ``line`` (where the row stands in the input), ``aspects`` and, if asked for, ``all``,
 as :meth:`src.answers.decisions.Decisions.answers` gives them.
 
-CSV and Parquet: the row's own columns, ``line``, then for every aspect ``Battery_sentiment`` (positive, negative,
+CSV and Parquet: the row's own columns, ``line``, ``windows`` (in how many parts a long text was read, else 1), ``cut``
+(how many tokens at its end were not read, mostly 0), then for every aspect ``Battery_sentiment`` (positive, negative,
 neutral; ``mentioned`` for an aspect that carries no sentiment; empty where the review does not mention it) and
 ``Battery_confidence``; if asked for, ``Battery_mentioned``, ``Battery_positive``, ``Battery_negative`` and
 ``Battery_neutral``: the probabilities.
@@ -63,7 +64,8 @@ class Table:
             names[free] = None
             self.fields.append((free, kind))
 
-        add("line", int)
+        for name in ("line", "windows", "cut"):
+            add(name, int)
         for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
             if carries or task == "absa":
                 self._aspects.append(aspect)
@@ -78,7 +80,7 @@ class Table:
 
     def cells(self, line: int, answer: dict[str, Any]) -> list[Any]:
         """The values of an answer, one for each of ``fields``."""
-        row: list[Any] = [line]
+        row: list[Any] = [line, answer.get("windows", 1), answer.get("cut", 0)]
         for aspect in self._aspects:
             said = answer["aspects"].get(aspect)
             row += (None, None) if said is None else (said["sentiment"] or MENTIONED_CELL, said["confidence"])
