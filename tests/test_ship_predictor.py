@@ -227,7 +227,7 @@ def test_words_without_a_token_are_not_asked_about(predictor) -> None:
     for weights in told["weights"].values():
         assert set(weights[:300]) | set(weights[302:]) == {0.0}
     text = "\u200b\x01 " * 3000
-    assert len(predictor.explanation(text).texts) <= predictor.max_length
+    assert len(predictor.explanation(text).texts) <= 64 + 256
 
 
 def test_combining_marks_cost_what_other_characters_do(predictor) -> None:
@@ -330,7 +330,7 @@ def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> N
     told, tokenizer = predictor.predict(["pin trâu"]), predictor._tokenizer
 
     class Watched:
-        encode_batch_fast = tokenizer.encode_batch_fast  # and nothing else
+        encode_batch_fast, truncation = tokenizer.encode_batch_fast, tokenizer.truncation  # and nothing else
 
     monkeypatch.setattr(predictor, "_tokenizer", Watched())
     assert predictor.predict(["pin trâu"]) == told

@@ -48,7 +48,7 @@ def windowed(tokenizer: Tokenizer, texts: Sequence[str], ids: np.ndarray, offset
     first = np.concatenate([[0], np.cumsum(count)])
     if not parts:
         return Windowed(ids, offsets, first, cut)
-    some, ends = encode(tokenizer, [part for several in parts.values() for part in several])
+    some, ends = encode(tokenizer, [part for several in parts.values() for part in several], compact=False)
     pieces, lengths, done, at = [], [], 0, 0
     for i, several in parts.items():
         until = at + len(several)
