@@ -8,7 +8,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -135,6 +135,28 @@ def set_to(name: str, text: str) -> str:
     return pasted([override(setting(name), text)])
 
 
-def added_to(name: str, text: str, there: Sequence[str]) -> str:
+def added_to(name: str, texts: Sequence[str], there: Sequence[str]) -> str:
     """What one types to add to a list that holds ``there``: an option adds to the list, an override replaces it."""
-    return set_to(name, text) if _as_options.get() else pasted([override(setting(name), [*there, text])])
+    if _as_options.get():
+        return " ".join(set_to(name, text) for text in texts)
+    return pasted([override(setting(name), [*there, *texts])])
+
+
+def one_by_one(words: Sequence[str], options: Sequence[str], is_file: Callable[[str], bool]) -> list[str]:
+    """A command line on which ``--aspects A B a.csv`` has become ``--aspects=A --aspects=B a.csv``.
+
+    Each of ``options`` takes the next word, and those after it up to a file or another option.
+    """
+    typed: list[str] = []
+    option, first = "", False
+    for word, after in zip(words, [*words[1:], "-"], strict=True):
+        listing = [name for name in options if len(word) > 2 and name.startswith(word)]
+        if listing and not after.startswith("-"):
+            option, first = listing[0], True
+        elif option and not word.startswith("-") and (first or not is_file(word)):
+            typed.append(f"{option}={word}")
+            first = False
+        else:
+            typed.append(word)
+            option = ""
+    return typed

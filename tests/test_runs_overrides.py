@@ -19,6 +19,7 @@ import train
 from src import spelling
 from src.cli import main as absa
 from src.data.reviews import read_reviews
+from src.data.splits import read_splits
 from src.errors import UserError
 from src.runs.overrides import as_typed, explained, nearest, no_such_setting, settings_of
 from src.spelling import override, pasted
@@ -198,7 +199,7 @@ def test_words_of_hydra_without_a_translation_are_one_line() -> None:
 
 
 def remedies(fault: str) -> str:
-    return re.search(r"(?:; |and if it is no aspect, |Set )('?(?:data\.|--)\S+=?.*?)(?: leaves it out)?$", fault)[1]
+    return re.search(r"(?:left out by|Set) (.*)$", fault)[1]
 
 
 def columns(count: int) -> list[str]:
@@ -207,17 +208,31 @@ def columns(count: int) -> list[str]:
 
 
 def test_the_remedy_for_a_column_is_what_one_types(tmp_path) -> None:
-    """With the columns that are left out already, as an override takes the place of an earlier one."""
-    for name in columns(150):
-        quoted = name.replace('"', '""')
+    """One word for all columns, with those left out already, as an override takes the place of an earlier one."""
+    names = columns(150)
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        head = ",".join('"' + n.replace('"', '""') + '"' for n in (name, other))
         file = tmp_path / "a.csv"
-        file.write_text(f'text,Camera,"{quoted}",stars\nx,positive,5,5\n', encoding="utf-8")
+        file.write_text(f"text,Camera,{head},stars\nx,positive,5,4,5\n", encoding="utf-8")
         with pytest.raises(UserError) as error:
             read_reviews(file, ignore_columns=["stars"])
-        [fault] = error.value.faults
-        [word] = shlex.split(remedies(fault))
-        assert read(word) == ("data.ignore_columns", ["stars", name])
+        assert len(error.value.faults) == 3
+        [word] = shlex.split(remedies(error.value.faults[-1]))
+        assert read(word) == ("data.ignore_columns", ["stars", name, other])
         assert read_reviews(file, ignore_columns=read(word)[1])[1] == ("Camera",)
+
+
+def test_one_remedy_leaves_out_the_columns_of_all_files(tmp_path) -> None:
+    files = {"train": "text,A,Số sao,đã mua\nx,positive,5,1\n", "val": "text,A,đã mua,B\ny,positive,1,negative\n"}
+    for name, content in files.items():
+        (tmp_path / f"{name}.csv").write_text(content, encoding="utf-8")
+    given = [tmp_path / "train.csv", tmp_path / "val.csv"]
+    with pytest.raises(UserError) as error:
+        read_splits(*given, aspects=["A"], leaks="warn")
+    assert len(error.value.faults) == 5
+    [word] = shlex.split(remedies(error.value.faults[-1]))
+    assert read(word) == ("data.ignore_columns", ["Số sao", "đã mua", "B"])
+    assert read_splits(*given, aspects=["A"], ignore_columns=read(word)[1]).labels.aspects == ("A",)
 
 
 def test_absa_check_speaks_of_its_own_options(tmp_path, capsys) -> None:
@@ -228,17 +243,16 @@ def test_absa_check_speaks_of_its_own_options(tmp_path, capsys) -> None:
         quoted = name.replace('"', '""')
         file = tmp_path / "a.csv"
         file.write_text(f'text;Camera;"{quoted}";stars\nx;positive;5;5\n', encoding="utf-8")
-        typed = ["check", str(file)]
-        for _ in range(3):
+        typed: list[str] = []
+        for _ in range(2):  # the separator, then both columns
             with pytest.raises(SystemExit):
-                absa(typed)
+                absa(["check", str(file), *typed])
             told = capsys.readouterr().err.splitlines()
             assert "data." not in "".join(told).replace(name, "")
-            typed += [word for fault in told for word in shlex.split(remedies(fault))]
-            if "--ignore-columns" in " ".join(typed):
-                break
-        absa(typed)
-        assert "Camera" in capsys.readouterr().out
+            typed += shlex.split(remedies(told[-1]))
+        for words in ([str(file), *typed], [*typed, str(file)]):
+            absa(["check", *words])
+            assert "Camera" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         absa(["check", str(file), "--separator", ";", "--text-column", "says", "--label-column", "x"])
     said = capsys.readouterr().err
