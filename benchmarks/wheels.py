@@ -50,7 +50,16 @@ def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[s
     missing: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--use-feature=fast-deps", "--target", folder, "--python-version", python, "--implementation", "cp", "--ignore-installed"]
+        command += [
+            "--use-feature=fast-deps",
+            "--target",
+            folder,
+            "--python-version",
+            python,
+            "--implementation",
+            "cp",
+            "--ignore-installed",
+        ]
         command += [word for platform in platforms for word in ("--platform", platform)]
         report = Path(folder) / "report.json"
         while left := [pin for pin in asked if pin not in missing]:

@@ -7,6 +7,7 @@ from the data and from the disk (columns, separators, folders) therefore go thro
 import os
 import re
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ TYPED = re.compile(
 )
 SHELL_BARE = re.compile(r"[\w/.:\\=+%-]+")  # words that PowerShell takes without quotes
 SHELL_QUOTES = re.compile("(['‘’‚‛])")  # PowerShell ends a quoted word at any of them
+PROGRAMS = ("train.py", "pretrain.py", "search.py")
 _as_options: ContextVar[bool] = ContextVar("as_options", default=False)
 
 
@@ -69,10 +71,39 @@ def _for_powershell(word: str) -> str:
     return "'" + SHELL_QUOTES.sub(r"\1\1", word) + "'"
 
 
-def command(program: str, words: Sequence[str] = ()) -> str:
-    """The line that starts ``program`` (train.py) with these words; this process's own program keeps its path."""
-    started = sys.argv[0]
-    return pasted(["python", started if Path(started).name == program else program, *words])
+def command(program: str, words: Sequence[str] = (), here: bool = True) -> str:
+    """The line that starts ``program`` (``train.py``, ``absa``) with these words.
+
+    Interpreter and program are named as they were for this process. Not ``here``: as on any machine, for files that
+    are handed on.
+    """
+    line = pasted([*(_started(program) if here else ["absa"] if program == "absa" else ["python", program]), *words])
+    return f"& {line}" if line.startswith("'") and POWERSHELL else line  # else PowerShell reads a text, no program
+
+
+def _started(program: str) -> list[str]:
+    if program == "absa":
+        beside = Path(sys.executable).with_name("absa.exe" if os.name == "nt" else "absa")
+        return ["absa" if shutil.which("absa") or not beside.exists() else _short(str(beside))]
+    started, typed = sys.argv[0], sys.orig_argv[1:]
+    options = typed[: typed.index(started)] if started in typed else []  # such as -X utf8
+    path = str(Path(started).with_name(program)) if Path(started).name in PROGRAMS else program
+    return [_short(sys.orig_argv[0] or sys.executable or "python"), *options, _relative(path)]
+
+
+def _short(executable: str) -> str:
+    """A program's file as one types it: its name where the shell finds it by that, else its path."""
+    name = os.path.basename(executable)
+    if os.path.normcase(shutil.which(name) or "") == os.path.normcase(executable):
+        return name
+    path = _relative(executable)
+    return path if os.path.dirname(path) or not os.path.isabs(executable) else os.path.join(os.curdir, path)
+
+
+def _relative(path: str) -> str:
+    """A path, from the working directory on if it lies within."""
+    inside = os.path.isabs(path) and Path(path).is_relative_to(Path.cwd())
+    return str(Path(path).relative_to(Path.cwd())) if inside else path
 
 
 # --- tables for a terminal -----------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.pytorch.strategies import DDPStrategy
 
+from ..spelling import override, pasted
 from .hardware import device_of
 from .ranks import rank
 from .targets import FUNCTIONS
@@ -66,8 +67,8 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         return faults
     if kind is None and str(devices) != "1":
         faults.append(
-            f"trainer.devices={devices}: trainer=default trains on one device; trainer=ddp trainer.devices={devices} "
-            "on several"
+            f"trainer.devices={devices}: trainer=default trains on one device; "
+            f"{pasted(['trainer=ddp', override('trainer.devices', devices)])} on several"
         )
     on = device_of(str(trainer.get("accelerator", "auto")))
     there = torch.cuda.device_count()
