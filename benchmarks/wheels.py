@@ -3,10 +3,10 @@
     python benchmarks/wheels.py
 
 For each system and Python, pip resolves the pins as that system's own pip would; nothing is installed, and of most
-wheels no more is read than what describes them (pip 23.3 or newer; an older one downloads them whole). A package without
-a wheel is built here from its source: if the wheel then fits every system, the package is pure Python, and pip can build
-it anywhere. Needs the package index (PIP_INDEX_URL names another than pip's default) and some ten minutes. The exit
-status is 1 if a pin lacks a wheel.
+wheels no more is read than what describes them (pip 23.3 or newer; an older one downloads them whole). A package
+without a wheel is built here from its source: if the wheel then fits every system, the package is pure Python, and pip
+can build it anywhere. Needs the package index (PIP_INDEX_URL names another than pip's default) and half an hour. The
+exit status is 1 if a pin lacks a wheel.
 """
 
 import json
@@ -50,16 +50,8 @@ def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[s
     missing: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += [
-            "--use-feature=fast-deps",
-            "--target",
-            folder,
-            "--python-version",
-            python,
-            "--implementation",
-            "cp",
-            "--ignore-installed",
-        ]
+        command += ["--use-feature=fast-deps", "--ignore-installed", "--target", folder]
+        command += ["--python-version", python, "--implementation", "cp"]
         command += [word for platform in platforms for word in ("--platform", platform)]
         report = Path(folder) / "report.json"
         while left := [pin for pin in asked if pin not in missing]:

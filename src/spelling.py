@@ -93,17 +93,17 @@ def _started(program: str) -> list[str]:
 
 def _short(executable: str) -> str:
     """A program's file as one types it: its name where the shell finds it by that, else its path."""
-    name = os.path.basename(executable)
+    name = Path(executable).name
     if os.path.normcase(shutil.which(name) or "") == os.path.normcase(executable):
         return name
     path = _relative(executable)
-    return path if os.path.dirname(path) or not os.path.isabs(executable) else os.path.join(os.curdir, path)
+    return f".{os.sep}{path}" if path == name != executable else path  # a bare name would be looked for on PATH
 
 
 def _relative(path: str) -> str:
     """A path, from the working directory on if it lies within."""
-    inside = os.path.isabs(path) and Path(path).is_relative_to(Path.cwd())
-    return str(Path(path).relative_to(Path.cwd())) if inside else path
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 # --- tables for a terminal -----------------------------------------------------------------------------------------

@@ -181,6 +181,38 @@ def test_the_programs_tell_it_in_one_line(program, words, said, capsys, tmp_path
     assert told.startswith(f"error: {said}") and told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("program", "words", "said"),
+    [
+        (
+            train.main,
+            ["epochs=5", "loss=focl", "seed=1", "trainer.lr=1", "data.train=a,b"],
+            ["loss=focl", "data.train=a,b", "epochs", "trainer.lr"],
+        ),
+        (train.main, ["-m", "epochs=5,6", "seed=1,2", "~gama", "model.layrs=2"], ["epochs", "gama", "model.layrs"]),
+        (pretrain.main, ["lr=1", "seed=1", "data.text=x"], ["lr", "data.text"]),
+        (search.main, ["model=mini", "epochs=1", "loss.gama=interval(0,5)"], ["epochs", "loss.gama"]),
+        (search.main, ["sweep.trails=1", "sweep.sed=2"], ["sweep.trails", "sweep.sed"]),
+    ],
+)
+def test_every_wrong_setting_is_told_at_once(program, words, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "jobs", [])
+    monkeypatch.setattr(pretrain, "jobs", [])
+    assert call(program, *words) == 2
+    told = capsys.readouterr().err.removeprefix("error: ").splitlines()
+    assert sorted(line.partition(": ")[0] for line in told) == sorted(said)
+    for line in told:
+        assert "no such setting; did you mean" in line or "no such choice" in line or "several values" in line, line
+
+
+def test_every_wrong_setting_of_a_call_from_python_is_told_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        train.train(["epochs=5", "trainer.lr=1", "seed=1"])
+    assert sorted(line.partition(":")[0] for line in str(error.value).splitlines()) == ["epochs", "trainer.lr"]
+
+
 def test_several_values_without_a_sweep_say_how_to_write_them(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train, "jobs", [])

@@ -22,7 +22,8 @@ def write_page(search: Search) -> Path:
         plots.append(draw.plot_slice(study, target_name=search.figure))
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counted = ", ".join(f"{states.count(state)} {state.name.lower()}" for state in TrialState if state in states)
-    told = f"{counted or 'no trial'}, of {search.trials} asked for. Best: {best_command(search, here=False) or 'none is complete'}"
+    best = best_command(search, here=False) or "none is complete"
+    told = f"{counted or 'no trial'}, of {search.trials} asked for. Best: {best}"
     title = html.escape(f"Search {search.folder.resolve().name}: {search.figure}")
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>',
