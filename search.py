@@ -25,7 +25,7 @@ from omegaconf.errors import OmegaConfBaseException
 from src.errors import UserError, refuse
 from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
-from src.spelling import override, pasted
+from src.spelling import command, override
 from src.sweeps.jobs import ROOT, command_again, searching
 from train import plain, run_training
 
@@ -48,7 +48,7 @@ def main() -> None:
     except UserError as error:
         refuse(error)
     except (HydraException, OmegaConfBaseException) as error:
-        refuse(explained(error, "search"))
+        refuse(explained(error, "search", [word for word in words if word.startswith("sweep")]))
     except Exception as error:
         if not is_full(error):
             raise
@@ -94,12 +94,12 @@ def search(words: list[str]) -> int:
         flush=True,
     )
     work(found, run_training)
-    page, command, best = write_page(found), best_command(found), found.best
-    if command is None or best is None:
+    page, again, best = write_page(found), best_command(found), found.best
+    if again is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
-    compare = pasted(["absa", "compare", str(folder)])
-    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\n{compare}")
+    compare = command("absa", ["compare", str(folder)])
+    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
     return 0
 
 

@@ -6,10 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .data.files import FORMATS, named_format
 from .errors import UserError, refuse
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
-from .spelling import as_options
+from .spelling import as_options, one_by_one
 
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -36,8 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
-    options = vars(parser.parse_args(arguments))
-    options.pop("command")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["check"]:
+        words = one_by_one(words, ("--aspects", "--ignore-columns"), lambda word: named_format(word)[0] in FORMATS)
+    found, more = parser.parse_known_args(words)
+    options = vars(found)
+    if options.pop("command") == "check":  # argparse takes only the files before the first option
+        options["files"] += [word for word in more if not word.startswith("-")]
+        more = [word for word in more if word.startswith("-")]
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     run = options.pop("run")
     try:
         run(**options)
@@ -62,13 +71,12 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
-    check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
+    check.add_argument("files", nargs="*", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
+    several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
+    check.add_argument("--aspects", **several, help="the aspects there may be (default: those of the training file)")
     check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument(
-        "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
-    )
+    check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
     check.set_defaults(run=_check)
 

@@ -3,7 +3,7 @@
 import re
 from array import array
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import combinations
 
@@ -11,7 +11,6 @@ import numpy as np
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE, SENTIMENTS, C
-from ..spelling import added_to
 from .rows import Source, clean_name
 
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
@@ -34,12 +33,10 @@ class Annotations:
         others: frozenset[str],
         declared: tuple[str, ...] | None,
         faults: Faults,
-        ignored: Sequence[str] = (),
     ) -> None:
         self.path, self.header, self.faults = source.name, source.header, faults
         self.label, self.others, self.declared = label, others, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
-        self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
@@ -120,16 +117,13 @@ class Annotations:
         for name in columns:
             if name not in self.place:
                 unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
-                remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
-                self.faults.add(self.path, unknown + remedy)
+                self.faults.add(self.path, unknown + did_you_mean(name, self.declared))
+                self.faults.spare[name] = None
         for name in self.declared:
             if wide and self.header and name not in self.seen:
                 missing = f"there is no column for the aspect {quoted(name)} among {listed(tuple(self.seen))}"
                 self.faults.add(self.path, missing + did_you_mean(name, tuple(self.seen)))
         return self.declared
-
-    def _ignoring(self, column: str) -> str:
-        return added_to("ignore_columns", column, self.ignored)
 
     def _tell_bad_cells(self) -> None:
         expected = f"is not one of {listed(SPOKEN)}"
@@ -138,8 +132,8 @@ class Annotations:
             if self.label is None and aspect not in self.well_said and not any(hints):
                 found = ", ".join(list(dict.fromkeys(quoted(cell) for _, cell in cells))[:3])
                 column = f"the column {quoted(aspect)} holds no sentiment but {found}"
-                remedy = f"if it is no aspect, {self._ignoring(aspect)} leaves it out"
-                self.faults.add(self.path, f"{column}; {listed(SPOKEN)} are expected, and {remedy}")
+                self.faults.add(self.path, f"{column}; {listed(SPOKEN)} are expected")
+                self.faults.spare[aspect] = None
                 continue
             for (line, cell), hint in zip(cells, hints, strict=True):
                 self.faults.add(self.path, f"aspect {quoted(aspect)}: {quoted(cell)} {expected}{hint}", line)

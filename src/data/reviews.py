@@ -17,7 +17,7 @@ import numpy as np
 
 from ..errors import Faults, UserError, listed, quoted
 from ..labels import C
-from ..spelling import setting
+from ..spelling import added_to, setting
 from .annotations import Annotations
 from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
@@ -117,7 +117,7 @@ def read_reviews(
     faults = Faults()
     columns = Columns(aspects, text_column, label_column, ignore_columns, separator)
     loaded = load_reviews(path, columns, faults)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, columns))
     assert loaded is not None
     return loaded
 
@@ -141,7 +141,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
         if source is None or layout is None:
             return None
-        labels = Annotations(source, layout.label, layout.others, declared, faults, columns.ignore_columns)
+        labels = Annotations(source, layout.label, layout.others, declared, faults)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
@@ -169,6 +169,14 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
         faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
+
+
+def leaving_out(faults: Faults, columns: Columns) -> str:
+    """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
+    if not faults.spare:
+        return ""
+    all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
+    return f"What is no aspect is left out by {all_}"
 
 
 def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import Labels
 from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
-from .reviews import Columns, Reviews, load_reviews
+from .reviews import Columns, Reviews, leaving_out, load_reviews
 
 Leaks = Literal["warn", "drop", "error"]
 
@@ -93,7 +93,7 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
         if i == 0 and found:
             aspects = found
             columns = columns._replace(aspects=found)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, columns))
     return splits, aspects
 
 

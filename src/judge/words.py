@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..runs.summary import Summary
-from ..spelling import pasted
+from ..spelling import command as command_line
 
 FIGURE_NAMES = {
     "pair_f1": "Aspects with their sentiments",
@@ -51,7 +51,7 @@ def other_encoder(summary: Summary) -> str | None:
 def training_command(summary: Summary) -> str:
     """The command that trains such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
-    return pasted(["python", "train.py", *overrides])
+    return command_line("train.py", overrides, here=False)
 
 
 def run_facts(summary: Summary) -> dict[str, str]:

@@ -21,6 +21,7 @@ from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import SENTIMENTS, Labels
 from ..runs.machine import flush, sha256
+from ..spelling import command
 
 FORMAT = 1
 INFO, ONNX, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
@@ -42,7 +43,9 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         text = _read(path).decode()
         info: Any = json.loads(text, parse_constant=_no_number)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: absa export RUN -o BUNDLE") from None
+        run = folder if (folder / "summary.json").is_file() else Path("RUN")
+        make = command("absa", ["export", str(run), "-o", str(run.parent / "BUNDLE")])
+        raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: {make}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:

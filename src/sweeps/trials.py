@@ -114,7 +114,8 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
         except UserError as error:
             faults |= dict.fromkeys(error.faults)
         except (HydraException, OmegaConfBaseException) as error:
-            faults[explained(error)] = None
+            told = explained(error, words=[*fixed, *overrides(point)])
+            faults |= dict.fromkeys(told.split("\n"))
     if len(figures) > 1:
         faults[f"the trials would go by different figures: {', '.join(sorted(figures))}"] = None
     if faults:

@@ -11,6 +11,7 @@ from transformers import PreTrainedModel
 
 from ..datamodule import AspectDataModule
 from ..model.attention import PLAIN, VARLEN
+from ..spelling import override, pasted
 from .ranks import rank
 from .targets import ALLOWED_FUNCTIONS
 
@@ -109,8 +110,8 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         return faults
     if kind is None and str(devices) != "1":
         faults.append(
-            f"trainer.devices={devices}: trainer=default trains on one device; trainer=ddp trainer.devices={devices} "
-            "on several"
+            f"trainer.devices={devices}: trainer=default trains on one device; "
+            f"{pasted(['trainer=ddp', override('trainer.devices', devices)])} on several"
         )
     on = device_of(str(trainer.get("accelerator", "auto")))
     there = torch.cuda.device_count()

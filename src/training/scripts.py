@@ -33,7 +33,7 @@ def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None
         if is_full(error):
             told = f"{error}. Make room; then the same command goes on"
         elif isinstance(error, HydraException | OmegaConfBaseException) and not begun and before != "1":
-            told = explained(error, config)
+            told = explained(error, config, sys.argv[1:])
         else:
             raise
     else:
