@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 SENTIMENTS = ("positive", "negative", "neutral")
 """The sentiments of a data set that names no others (``data.sentiments``), in the order of every array over them."""
-RESERVED = ("mentioned", "none", "null", "sentiment", "confidence")  # words with a meaning in data and answer files
+# words with a meaning of their own in data files, answers and tables of figures
+RESERVED = ("mentioned", "none", "null", "sentiment", "confidence", "aspect", "predicted", "precision", "recall", "f1")
 
 IGNORE = -100
 """Sentiment target of an aspect that is not mentioned, or mentioned without a sentiment."""
