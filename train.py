@@ -93,7 +93,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
-    alpha = alpha_of(settings["loss"], data.class_counts)
+    alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
     encoder = bring_encoder(settings, source, data)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
@@ -188,6 +188,7 @@ def build_module(
     module = AspectSentimentModule(
         aspects=list(data.labels.aspects),
         without_sentiment=list(data.labels.without_sentiment),
+        sentiments=list(data.labels.sentiments),
         encoder_config=encoder.config,
         encoder=encoder.module,
         loss=make_loss(settings["loss"], alpha),
@@ -202,6 +203,7 @@ def build_module(
         "seed": settings["seed"],
         "training data": data.findings.splits["train"].sha256,
         "validation data": data.findings.splits["val"].sha256,
+        "reviews without an aspect": len(data.splits.train.silent),
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
         "processes": data.world_size,

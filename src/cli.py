@@ -8,6 +8,7 @@ from typing import Any
 
 from .data.files import FORMATS, named_format
 from .errors import UserError, refuse
+from .labels import SENTIMENTS
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
@@ -78,7 +79,18 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check.add_argument("--label-column", help="default: label or labels, if there is one")
     check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
+    check.add_argument("--sentiments", nargs="+", default=SENTIMENTS, help="default: positive negative neutral")
+    _add_meanings(check)
     check.set_defaults(run=_check)
+
+
+def _add_meanings(command: argparse.ArgumentParser) -> None:
+    """The options that say what the cells of a labelled file mean."""
+    command.add_argument("--values", help="what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)")
+    command.add_argument("--several", help="what several sentiments for one aspect count as: a sentiment | mentioned")
+    command.add_argument(
+        "--unlabelled", choices=("keep", "drop"), help="rows without labels: they mention nothing (keep, the default)"
+    )
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -91,6 +103,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
+    _add_meanings(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -192,7 +205,10 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     serve.set_defaults(run=_serve)
 
 
-def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
+def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
+    given = {name: value for name, value in columns.items() if value is not None}
+    if file is None and given:
+        raise UserError(f"--{next(iter(given))} says what the cells of FILE mean, and there is no FILE")
     if file is None:
         from .judge.evaluation import evaluate_run
 
@@ -202,8 +218,9 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     from .judge.inference import predict_labelled
     from .runs.run import Run
 
-    run = Run(run_folder)
-    print(evaluate_predictions(run, predict_labelled(run, file), file, protocol))
+    with as_options():
+        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
+    print("\n".join(findings), evaluate_predictions(run, predictions, file, protocol), sep="\n\n")
 
 
 def _report(run_folder: str) -> None:
@@ -245,7 +262,7 @@ def _check(files: list[str], **options: object) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **options))
+        print(check_files(files, **{name: value for name, value in options.items() if value is not None}))
 
 
 if __name__ == "__main__":

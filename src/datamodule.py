@@ -1,18 +1,19 @@
 """From files of reviews to batches of token ids, with the counts that the loss and the schedule are made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as L
 import numpy as np
 from tokenizers import Tokenizer
 
 from .data.findings import Findings
-from .data.reviews import Reviews
+from .data.reviews import Columns, Reviews
 from .data.splits import Splits, read_splits
-from .labels import NEUTRAL, Labels
+from .errors import UserError
+from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
 from .tokens.windows import beyond, windowed
@@ -40,6 +41,10 @@ class AspectDataModule(L.LightningDataModule):
         label_column: str | None = None,
         ignore_columns: Sequence[str] = (),
         separator: str | None = None,
+        sentiments: Sequence[str] = SENTIMENTS,
+        values: Mapping[Any, Any] | str | None = None,
+        several: str | None = None,
+        unlabelled: Literal["keep", "drop"] = "keep",
         leaks: Literal["warn", "drop", "error"] = "warn",
         split_seed: int = 0,
         absent: Literal["mask", "neutral"] = "mask",
@@ -70,6 +75,10 @@ class AspectDataModule(L.LightningDataModule):
             "label_column": label_column,
             "ignore_columns": ignore_columns,
             "separator": separator,
+            "sentiments": sentiments,
+            "values": values,
+            "several": several,
+            "unlabelled": unlabelled,
             "leaks": leaks,
             "split_seed": split_seed,
         }
@@ -135,7 +144,8 @@ class AspectDataModule(L.LightningDataModule):
             ids, offsets = encode(self.tokenizer, reviews.texts)
             sentiment = reviews.sentiment
             if split == "train" and self.absent == "neutral":
-                sentiment = np.where(reviews.mentioned, sentiment, np.int8(NEUTRAL))
+                neutral = self.labels.sentiments.index("neutral")
+                sentiment = np.where(reviews.mentioned, sentiment, np.int8(neutral))
             self._tokenised[split] = TokenisedSplit(ids, offsets, reviews.mentioned, sentiment, self.pad_id)
         return self._tokenised[split]
 
@@ -192,3 +202,15 @@ class AspectDataModule(L.LightningDataModule):
 def in_folder(file: str | float | None, folder: str | None) -> str | float | None:
     """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
     return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
+
+
+def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:
+    """The sentiments of the group ``data``, and the faults of its settings that say what a cell means."""
+    told = {key: settings[key] for key in ("sentiments", "values", "several") if key in settings}
+    try:
+        sentiments = Columns(**told).meanings().sentiments
+    except UserError as error:
+        return SENTIMENTS, error.faults
+    lacking = settings.get("absent") == "neutral" and "neutral" not in sentiments
+    named = f"data.absent=neutral: the sentiments are {', '.join(sentiments)}; data.absent=mask goes with all"
+    return sentiments, [named] * lacking

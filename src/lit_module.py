@@ -7,7 +7,7 @@ import lightning.pytorch as L
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from .labels import IGNORE, Batch, Labels
+from .labels import IGNORE, SENTIMENTS, Batch, Labels
 from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
@@ -35,6 +35,7 @@ class AspectSentimentModule(L.LightningModule):
         encoder_config: dict[str, Any],
         task: Literal["absa", "sentiment"] = "absa",
         without_sentiment: Sequence[str] = (),
+        sentiments: Sequence[str] = SENTIMENTS,
         encoder: nn.Module | None = None,
         loss: nn.Module | None = None,
         pooling: Pooling = "cls",
@@ -53,11 +54,12 @@ class AspectSentimentModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["encoder", "loss"])
-        self.labels = Labels(tuple(aspects), tuple(without_sentiment))
+        self.labels = Labels(tuple(aspects), tuple(without_sentiment), tuple(sentiments))
         self.task, self.threshold = task, threshold
         self.classifier = AspectClassifier(
             encoder if encoder is not None else from_config(encoder_config, pooling),
             len(self.labels.aspects),
+            len(self.labels.sentiments),
             detect=task == "absa",
             pooling=pooling,
             head_width=head_width,
@@ -134,6 +136,7 @@ class AspectSentimentModule(L.LightningModule):
         checkpoint["labels"] = {
             "aspects": list(self.labels.aspects),
             "without_sentiment": list(self.labels.without_sentiment),
+            "sentiments": list(self.labels.sentiments),
         }
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin

@@ -166,6 +166,11 @@ def set_to(name: str, text: str) -> str:
     return pasted([override(setting(name), text)])
 
 
+def set_list(name: str, words: Sequence[str]) -> str:
+    """What one types to set a setting that is a list: ``'data.sentiments=[a,b]'`` or ``--sentiments a b``."""
+    return pasted([setting(name), *words] if _as_options.get() else [override(setting(name), list(words))])
+
+
 def added_to(name: str, texts: Sequence[str], there: Sequence[str]) -> str:
     """What one types to add to a list that holds ``there``: an option adds to the list, an override replaces it."""
     if _as_options.get():

@@ -10,7 +10,7 @@ import pytest
 from src.datamodule import AspectDataModule
 from src.errors import UserError
 from src.focal import resolve_alpha
-from src.labels import IGNORE, NEUTRAL
+from src.labels import IGNORE, SENTIMENTS
 from src.tokens.tokenizer import PROBES, from_json, train_tokenizer
 from src.training.summary import cut_line
 from tests.tiny import tiny_module
@@ -73,7 +73,7 @@ def test_absent_neutral_fills_training_only_and_changes_no_count(files, tokenize
     assert filled.class_counts.tolist() == plain.class_counts.tolist()
     before, after = plain.tokenised("train").sentiment, filled.tokenised("train").sentiment
     mentioned = plain.reviews("train").mentioned
-    assert (after[~mentioned] == NEUTRAL).all()
+    assert (after[~mentioned] == SENTIMENTS.index("neutral")).all()
     assert (after[mentioned] == before[mentioned]).all(), "mentioned without a sentiment stays ignored"
     assert (filled.tokenised("val").sentiment == plain.tokenised("val").sentiment).all()
     assert (before[~mentioned] == IGNORE).all()

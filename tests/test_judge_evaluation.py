@@ -15,11 +15,13 @@ from src.answers.thresholds import tune_thresholds
 from src.errors import UserError
 from src.judge.evaluation import evaluate_predictions, evaluate_run, evaluation
 from src.judge.protocols import PROTOCOLS, VISFD, protocol_figures, protocol_left_out, protocol_named
-from src.labels import IGNORE, SENTIMENTS, C, Labels
+from src.labels import IGNORE, SENTIMENTS, Labels
 from src.runs.run import Run
 from tests.conftest import ROOT
 from tests.judging import LABELS, change_summary, make_run, predicted
 from tests.test_model_metrics import predictions
+
+C = len(SENTIMENTS)
 
 ANSWERS = ["model", "model at 0.5", "tf-idf", "all absent", "all mentioned"]
 

@@ -21,7 +21,7 @@ TEST = ROOT / "data" / "sample" / "test.csv"
 
 def test_predicting_the_test_file_again_gives_the_runs_own_predictions(trained) -> None:
     run = Run(trained[0])
-    saved, again = read_predictions(run.predictions("test"), run.labels), predict_labelled(run, TEST)
+    saved, again = read_predictions(run.predictions("test"), run.labels), predict_labelled(run, TEST)[0]
     assert again.ids == saved.ids
     assert np.array_equal(again.sentiment, saved.sentiment)
     assert np.allclose(again.mentioned_logits, saved.mentioned_logits, atol=1e-4)
@@ -36,7 +36,8 @@ def test_batch_size_row_order_and_padding_change_nothing(trained, tmp_path, batc
     with (tmp_path / "shuffled.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([header, *(rows[i] for i in order)])
     run = Run(trained[0])
-    straight, shuffled = predict_labelled(run, TEST), predict_labelled(run, tmp_path / "shuffled.csv", batch_size)
+    straight = predict_labelled(run, TEST)[0]
+    shuffled = predict_labelled(run, tmp_path / "shuffled.csv", batch_size)[0]
     assert shuffled.texts == [straight.texts[i] for i in order]
     assert np.allclose(shuffled.mentioned_logits, straight.mentioned_logits[order], atol=2e-5)
     assert np.allclose(shuffled.sentiment_logits, straight.sentiment_logits[order], atol=2e-5)

@@ -22,8 +22,10 @@ from src.answers.figures import (
 from src.answers.predictions import Predictions
 from src.answers.thresholds import tune_thresholds
 from src.judge.intervals import bootstrap
-from src.labels import IGNORE, SENTIMENTS, C, Labels
+from src.labels import IGNORE, SENTIMENTS, Labels
 from src.model.metrics import UNTUNED, AspectFigures
+
+C = len(SENTIMENTS)
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
 A = len(LABELS.aspects)

@@ -149,6 +149,16 @@ def test_the_group_alpha_is_nothing_to_a_loss_without_weights(let_in, caplog, al
     assert ("takes no class weights" in caplog.text) == (alpha != "equal")
 
 
+def test_data_without_a_sentiment_are_told_of_its_weight(caplog) -> None:
+    of_auto = {"_target_": "src.focal.FocalLoss", "alpha": "auto", "gamma": 2.0}
+    with caplog.at_level("INFO"):
+        assert losses.alpha_of(of_auto, [[3, 1, 0], [3, 1, 0]]) == [8 / 12, 2.0, 1.0]
+        assert caplog.messages == ["loss.alpha=auto: no training pair is neutral, so the weight of that class is 1"]
+        losses.alpha_of(of_auto | {"alpha": "equal"}, [[3, 1, 0]])
+        losses.alpha_of(of_auto, [[3, 1]], ("positive", "negative"))
+    assert len(caplog.messages) == 1
+
+
 def test_what_is_printed_of_a_loss() -> None:
     of_auto = {"_target_": "src.focal.FocalLoss", "alpha": "auto", "gamma": 0.5}
     made = losses.make_loss(of_auto, losses.alpha_of(of_auto, [[1, 1, 2], [3, 0, 2]]))

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from .calibration import Calibration
 from .predictions import Predictions
 
@@ -43,9 +43,8 @@ class Decisions:
         mentioned, sentiment = self.calibration.probabilities(logits)
         confidence = np.round(self._confidence(mentioned, sentiment, said), PROBABILITY_DECIMALS).tolist()
         shown = None if mentioned is None else np.round(mentioned, PROBABILITY_DECIMALS).tolist()
-        named = [
-            [SENTIMENTS[c] if carries else None for c in range(C)] for carries in self.labels.carries_sentiment
-        ]  # [A][C]
+        names = self.labels.sentiments
+        named = [list(names) if carries else [None] * len(names) for carries in self.labels.carries_sentiment]  # [A][C]
         answers: list[dict[str, Any]] = [{"aspects": {}} for _ in range(len(sentiment))]
         rows, columns = np.nonzero(found)
         for i, a, c in zip(rows.tolist(), columns.tolist(), said[rows, columns].tolist(), strict=True):
@@ -57,7 +56,7 @@ class Decisions:
             for i, row in enumerate(np.round(sentiment, PROBABILITY_DECIMALS).tolist()):
                 answers[i]["all"] = {
                     aspect: ({} if shown is None else {"mentioned": shown[i][a]})
-                    | {name: row[a][c] if named[a][c] else None for c, name in enumerate(SENTIMENTS)}
+                    | {name: row[a][c] if named[a][c] else None for c, name in enumerate(names)}
                     for a, aspect in enumerate(self.labels.aspects)
                 }
         return answers

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from .predictions import Predictions
 
 DETECTION = ("pair_f1", "aspect_f1_micro", "aspect_f1_macro")
@@ -71,7 +71,7 @@ def total(counts: Counts) -> Counts:
 def per_review(predictions: Predictions, threshold: float | np.ndarray = 0.5) -> Counts:
     """What each review adds to the counts at a detection threshold (one, or [A]): bool [N, ...]."""
     found, said = predictions.detected(threshold), predictions.sentiment_said()
-    return tally(found, said, predictions.mentioned, predictions.sentiment, np.arange(C))
+    return tally(found, said, predictions.mentioned, predictions.sentiment, predictions.classes)
 
 
 def evaluate(predictions: Predictions, threshold: float | np.ndarray = 0.5) -> Counts:
@@ -119,7 +119,7 @@ def left_out(counts: Counts, labels: Labels, task: str) -> dict[str, list[str]]:
     confusion = counts.confusion[carries]
     occurs = confusion.sum((0, 1)) + confusion.sum((0, 2)) > 0  # [C]
     named = {
-        "sentiment_f1": [name for name, here in zip(SENTIMENTS, occurs, strict=True) if not here],
+        "sentiment_f1": [name for name, here in zip(labels.sentiments, occurs, strict=True) if not here],
         "sentiment_f1_per_aspect": _without(labels, ~carries | counts.confusion.any((-1, -2))),
     }
     if task == "absa":
@@ -150,7 +150,7 @@ def per_aspect(counts: Counts, labels: Labels, task: str) -> list[dict[str, Any]
     for a, (aspect, carries) in enumerate(zip(labels.aspects, labels.carries_sentiment, strict=True)):
         confusion = counts.confusion[a]
         row: dict[str, Any] = {"aspect": aspect, "mentioned": int(counts.mentioned_gold[a])}
-        row |= dict(zip(SENTIMENTS, map(int, confusion.sum(-1)), strict=True))
+        row |= dict(zip(labels.sentiments, map(int, confusion.sum(-1)), strict=True))
         if task == "absa":
             hit, said, gold = counts.mentioned_hit[a], counts.mentioned_said[a], counts.mentioned_gold[a]
             row["predicted"] = int(said)

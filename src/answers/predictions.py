@@ -5,8 +5,8 @@ One JSON object a line (:class:`Line`), in the order of the data file::
     {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
      "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
 
-``null`` is "mentioned, without a sentiment"; lists follow the run's order of aspects; sentiments are in the order
-positive, negative, neutral. Task ``sentiment`` has no ``mentioned_logits``.
+``null`` is "mentioned, without a sentiment"; lists follow the run's order of aspects and of sentiments. Task
+``sentiment`` has no ``mentioned_logits``.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import BinaryIO, TypedDict
 import numpy as np
 
 from ..errors import UserError
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from ..runs.contract import faults_of
 from ..runs.machine import write_whole
 
@@ -56,6 +56,11 @@ class Predictions:
         self.sentiment_logits = np.round(self.sentiment_logits.astype(np.float64), DECIMALS)
         if self.mentioned_logits is not None:
             self.mentioned_logits = np.round(self.mentioned_logits.astype(np.float64), DECIMALS)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The numbers of the sentiments, int64 [C]."""
+        return np.arange(self.sentiment_logits.shape[-1])
 
     def detected(self, threshold: float | np.ndarray = 0.5) -> np.ndarray:
         """bool [N, A]: probability above ``threshold`` (one, or [A]); for task ``sentiment`` the gold mentions."""
@@ -116,8 +121,8 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
                 j = labels.aspects.index(aspect)
                 gold_mentioned[j] = True
                 if name is not None:
-                    gold_sentiment[j] = SENTIMENTS.index(name)
-            logits = np.array(row["sentiment_logits"], float).reshape(a, C)
+                    gold_sentiment[j] = labels.sentiments.index(name)
+            logits = np.array(row["sentiment_logits"], float).reshape(a, len(labels.sentiments))
             if "mentioned_logits" in row:
                 mentioned_logits.append(np.array(row["mentioned_logits"], float).reshape(a))
             ids.append(str(row["id"]))
@@ -147,6 +152,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def _named(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> dict[str, str | None]:
     return {
-        labels.aspects[j]: SENTIMENTS[sentiment[j]] if sentiment[j] != IGNORE else None
+        labels.aspects[j]: labels.sentiments[sentiment[j]] if sentiment[j] != IGNORE else None
         for j in np.flatnonzero(mentioned)
     }

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..labels import C, Labels
+from ..labels import Labels
 from ..tokens.tokenizer import check_texts, composed, spans
 from ..tokens.windows import Windowed, encode_whole, window_spans, windows
 from .calibration import Calibration
@@ -82,7 +82,7 @@ class Predictor:
     def _computed(self, read: Windowed) -> tuple[np.ndarray | None, np.ndarray]:
         """Logits of every window: ``mentioned`` float32 [W, A] or None, ``sentiment`` float32 [W, A, C]."""
         a, number = len(self.labels.aspects), len(read.offsets) - 1
-        sentiment = np.zeros((number, a, C), np.float32)
+        sentiment = np.zeros((number, a, len(self.labels.sentiments)), np.float32)
         mentioned = np.zeros((number, a), np.float32) if self.task == "absa" else None
 
         def fill(rows: Iterable[int]) -> None:

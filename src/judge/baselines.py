@@ -17,7 +17,7 @@ from ..answers.thresholds import tune_thresholds
 from ..data.splits import Splits, read_splits
 from ..datamodule import in_folder
 from ..errors import UserError
-from ..labels import C, Labels
+from ..labels import Labels
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
@@ -58,7 +58,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     damaged file there is made again. Raises UserError if the data files are gone or changed, or share no words.
     """
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
-    if (kept := _read(cache, predictions.mentioned.shape)) is not None:
+    if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
         return kept
     splits = _splits(summary, labels)
     try:
@@ -94,13 +94,12 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     x = vectors.fit_transform(_composed(train.texts))
     others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
     split = len(texts["val"])
-    sentiment = np.stack([_scores(x, train.sentiment[:, a], C, others) for a in range(len(labels.aspects))], 1)
+    classes, each = len(labels.sentiments), range(len(labels.aspects))
+    sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
     said = sentiment[split:].argmax(-1)
     if predictions.mentioned_logits is None:
         return Predicted(predictions.mentioned, said)
-    mentioned = np.stack(
-        [_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))], 1
-    )
+    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
     logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
     test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
     if val is None:
@@ -136,6 +135,7 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
+    settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
     files = {name: in_folder(settings.get(name), folder) for name in ("train", "val", "test")}
     splits = read_splits(**settings | files)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
@@ -166,7 +166,9 @@ def _read(cache: Path, shape: tuple[int, ...]) -> Predicted | None:
             answer = Predicted(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    right = all(array.shape == shape for array in answer) and ((answer.sentiment >= 0) & (answer.sentiment < C)).all()
+    *of_answer, classes = shape
+    right = all(array.shape == tuple(of_answer) for array in answer)
+    right = right and bool(((answer.sentiment >= 0) & (answer.sentiment < classes)).all())
     return answer if right else None
 
 

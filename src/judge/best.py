@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 
 from ..answers.calibration import fit_calibration
 from ..answers.figures import evaluate, figures, left_out, per_aspect, tally, total
@@ -13,7 +12,6 @@ from ..answers.predictions import Predictions, write_predictions
 from ..answers.thresholds import tune_thresholds
 from ..datamodule import AspectDataModule
 from ..errors import UserError
-from ..labels import C
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run
 from ..runs.summary import Judged
@@ -76,7 +74,7 @@ def _constant(predictions: Predictions, data: AspectDataModule, task: str, monit
     """The highest value of the monitored figure among the constant answers."""
     gold = predictions.mentioned, predictions.sentiment
     answers = constant_answers(predictions, data.class_counts).values()
-    counts = [total(tally(a.detected, a.sentiment, *gold, np.arange(C))) for a in answers]
+    counts = [total(tally(a.detected, a.sentiment, *gold, predictions.classes)) for a in answers]
     return max(float(figures(c, data.labels, task)[monitor]) for c in counts)
 
 

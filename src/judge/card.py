@@ -7,7 +7,6 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ..answers.figures import FIGURES, told_left_out
 from ..answers.predictions import read_predictions
-from ..labels import SENTIMENTS
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
@@ -45,7 +44,7 @@ def card_of(run: Run) -> str:
         split=words.SPLITS[split],
         words=words,
         told_left_out=told_left_out,
-        sentiments=SENTIMENTS,
+        sentiments=run.labels.sentiments,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
         alpha=words.alpha_rows(summary),
     )

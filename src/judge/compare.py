@@ -10,7 +10,7 @@ import numpy as np
 
 from ..answers.figures import FIGURES, Counts, figures, left_out, told_left_out, total
 from ..errors import UserError, did_you_mean, quoted
-from ..labels import IGNORE, SENTIMENTS, Labels
+from ..labels import IGNORE, Labels
 from ..runs.settings import differing
 from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests
 from .contracts import Compared, Comparison, Difference
@@ -184,5 +184,5 @@ def _pairs(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> str:
     words = []
     for j in np.flatnonzero(mentioned):
         plain = sentiment[j] == IGNORE or not labels.carries_sentiment[j]
-        words.append(labels.aspects[j] if plain else f"{labels.aspects[j]} {SENTIMENTS[sentiment[j]]}")
+        words.append(labels.aspects[j] if plain else f"{labels.aspects[j]} {labels.sentiments[sentiment[j]]}")
     return ", ".join(words) or "nothing"

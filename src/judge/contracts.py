@@ -53,9 +53,11 @@ class Evaluation(TypedDict):
     task: str
     split: str
     reviews: int
+    silent: int  # those that mention no aspect
     pairs: int
     aspects: list[str]
     without_sentiment: list[str]
+    sentiments: list[str]
     answers: list[str]  # in the order of the tables: "model", "model at 0.5", then the baselines
     all: Section  # every review
     mixed: Section  # the reviews that mix sentiments

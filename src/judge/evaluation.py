@@ -11,7 +11,7 @@ from ..answers.figures import SENTIMENT, Counts, f1, figures, left_out, per_aspe
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.thresholds import Thresholds, tune_thresholds
 from ..errors import UserError
-from ..labels import NEUTRAL, C, Labels
+from ..labels import Labels
 from ..runs.run import Run
 from ..runs.summary import Summary
 from .baselines import Predicted, constant_answers, tfidf_answer
@@ -81,7 +81,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     answers |= constant_answers(predictions, np.array(summary["class_counts"]))
 
     each = {
-        name: tally(*answer, predictions.mentioned, predictions.sentiment, np.arange(C))
+        name: tally(*answer, predictions.mentioned, predictions.sentiment, predictions.classes)
         for name, answer in answers.items()
     }
     sums = {name: total(counts) for name, counts in each.items()}
@@ -91,7 +91,8 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
 
     def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
-        neutral = bool(sums[MODEL].confusion[carries][:, NEUTRAL].any())
+        there = sums[MODEL].confusion[carries].any((0, 2))  # [C], whether gold has the sentiment
+        neutral = "neutral" in labels.sentiments and bool(there[labels.sentiments.index("neutral")])
         named = left_out(sums[MODEL], labels, task)
         measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), sums, draw, named)
         return {"reviews": reviews, **measured}
@@ -103,9 +104,11 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "task": task,
         "split": split,
         "reviews": len(predictions.texts),
+        "silent": int((~predictions.mentioned.any(axis=1)).sum()),
         "pairs": int(model.confusion[carries].sum()),
         "aspects": list(labels.aspects),
         "without_sentiment": list(labels.without_sentiment),
+        "sentiments": list(labels.sentiments),
         "answers": list(answers),
         "all": section(sums, draw, len(predictions.texts)),
         "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
@@ -146,9 +149,10 @@ def section_figures(counts: Counts, labels: Labels, task: str, neutral: bool) ->
     """
     if not neutral:
         return figures(counts, labels, task)
+    c = labels.sentiments.index("neutral")
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
-    hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
-    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold, nothing=1.0)}
+    f1_neutral = f1(pooled[..., c, c], pooled[..., :, c].sum(-1), pooled[..., c, :].sum(-1), nothing=1.0)
+    return figures(counts, labels, task) | {"neutral_f1": f1_neutral}
 
 
 def _judged(
@@ -196,7 +200,7 @@ def _aspect_rows(
 
 def _mixed(predictions: Predictions, labels: Labels) -> np.ndarray:
     """bool [N]: reviews with gold pairs of more than one sentiment."""
-    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in range(C)]
+    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in predictions.classes]
     mixed: np.ndarray = np.sum(kinds, axis=0) > 1
     return mixed
 

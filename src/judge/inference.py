@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,7 +11,8 @@ from torch import Tensor
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
 from ..answers.windows import join
-from ..data.reviews import Reviews, read_reviews
+from ..data.findings import compare, text_keys
+from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import bytes_of, pad_id_of
@@ -22,14 +24,20 @@ from ..tokens.windows import encode_whole
 from ..training.checkpoint import AtomicCheckpointIO
 
 
-def predict_labelled(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
     """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
 
-    Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
+    ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Also returns what is
+    remarkable in the file, line by line: rows that were left out, repeats and so on. Raises UserError for faults of the
+    file, aspects the run does not know, and a run without its best checkpoint.
     """
     data = run.read_summary()["config"]["data"]
-    columns = ("text_column", "label_column", "ignore_columns", "separator")
-    reviews, _ = read_reviews(file, aspects=run.labels.aspects, **{name: data[name] for name in columns})
+    labels = run.labels
+    told = {name: data[name] for name in Columns._fields if name in data} | given
+    told |= {"aspects": labels.aspects, "sentiments": labels.sentiments}
+    reviews, _ = read_reviews(file, **told)
+    name = Path(file).name
+    findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
     module = load_best(run)
     tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
     read = encode_whole(tokenizer, reviews.texts)
@@ -37,7 +45,8 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64) -> Predic
     split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
     with torch.inference_mode():
-        return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], read.first, reviews)
+        read_windows = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
+    return assemble(read_windows, read.first, reviews), findings
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:

@@ -11,7 +11,6 @@ from markupsafe import Markup
 from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
-from ..labels import SENTIMENTS
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
@@ -71,7 +70,7 @@ def write_report(folder: str | Path) -> Path:
         "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
         "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
-        "sentiments": SENTIMENTS,
+        "sentiments": labels.sentiments,
         "data": json_block(page.error_data(shown, predictions, labels, weights)),
     }
     write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)

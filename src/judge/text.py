@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from ..answers.figures import told_left_out
-from ..labels import SENTIMENTS
 from ..spelling import cell, table
 from .contracts import Comparison, Evaluation, Measured, Section
 
@@ -19,7 +18,7 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     e = evaluation
     mixed = e["mixed"]["reviews"]
     parts = [
-        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews, {e['pairs']:,} pairs; task {e['task']}",
+        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews{_silent(e)}, {e['pairs']:,} pairs; task {e['task']}",
         _section(e, e["all"], "All reviews"),
     ]
     if mixed:
@@ -31,6 +30,10 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     parts += [_aspects(e), _confusions(e), _calibration(e)]
     notes = list(e["notes"])
     return "\n\n".join([*parts, *notes])
+
+
+def _silent(e: Evaluation) -> str:
+    return f" ({e['silent']:,} mention no aspect)" if e["silent"] else ""
 
 
 def between(interval: Sequence[float]) -> str:
@@ -77,7 +80,7 @@ def _aspects(e: Evaluation) -> str:
 
 
 def _confusions(e: Evaluation) -> str:
-    short = [name[:3] for name in SENTIMENTS]
+    short = abbreviated(e["sentiments"])
     rows = [["aspect", *(f"{gold}>{said}" for gold in short for said in short)]]
     for name, confusion in [
         *((row["aspect"], row["confusion"]) for row in e["per_aspect"]["model"]),
@@ -86,6 +89,12 @@ def _confusions(e: Evaluation) -> str:
         if name not in e["without_sentiment"]:
             rows.append([name, *(f"{n:,}" for line in confusion for n in line)])
     return f"Sentiments, gold > said, aspects given\n{table(rows)}"
+
+
+def abbreviated(names: Sequence[str]) -> list[str]:
+    """The first letters of each name: as few as tell them apart, three at least."""
+    length = next((n for n in range(3, 41) if len({name[:n] for name in names}) == len(names)), 41)
+    return [name[:length] for name in names]
 
 
 def _calibration(e: Evaluation) -> str:

@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from ..answers.figures import DETECTION, evaluate, figures
 from ..answers.predictions import Predictions, sigmoid
 from ..answers.thresholds import best_cut
-from ..labels import C, Labels
+from ..labels import Labels
 
 UNTUNED = "_untuned"
 """Ends the name of a detection figure at the module's own threshold; without it, the figure is at the best cut."""
@@ -61,7 +61,9 @@ class AspectFigures(Metric):
         a = len(self.labels.aspects)
         logits, predicted, mentioned, sentiment = (_array(state).reshape(-1, a) for state in self._states())
         detection = logits if self.task == "absa" else None
-        reviews = Predictions([], [], mentioned.astype(bool), sentiment, np.eye(C)[predicted], detection)
+        reviews = Predictions(
+            [], [], mentioned.astype(bool), sentiment, np.eye(len(self.labels.sentiments))[predicted], detection
+        )
 
         def at(threshold: float) -> dict[str, float]:
             values = figures(evaluate(reviews, threshold), self.labels, self.task)

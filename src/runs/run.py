@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..labels import Labels
+from ..labels import SENTIMENTS, Labels
 from ..spelling import command, override
 from .contract import faults_of
 from .machine import sha256, write_whole
-from .summary import Environment, PretrainingSummary, Summary
+from .summary import Environment, LabelNames, PretrainingSummary, Summary
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -129,8 +129,13 @@ class Run:
     @property
     def labels(self) -> Labels:
         """Raises UserError as :meth:`read_summary`."""
-        labels = self.read_summary()["labels"]
-        return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
+        return named_labels(self.read_summary()["labels"])
+
+
+def named_labels(names: LabelNames) -> Labels:
+    """Labels as ``summary.json`` and a bundle write them down. Raises ValueError as :class:`~src.labels.Labels`."""
+    sentiments = tuple(names.get("sentiments", SENTIMENTS))
+    return Labels(tuple(names["aspects"]), tuple(names["without_sentiment"]), sentiments)
 
 
 def environment() -> Environment:

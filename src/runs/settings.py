@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from reprlib import Repr
 from typing import Any
 
+from ..labels import SENTIMENTS
+
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
 # these change no model: where a run resumes, how it is evaluated; data.cache is in runs of before 0.2 only
 HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
@@ -26,7 +28,10 @@ SHARED = (
     "trainer.strategy",
     "trainer.limit_train_batches",
 )
+WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
+# settings that runs of before 0.3 do not have, and what they were then in effect
+ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep"}
 MOST_TOLD = 10  # differences in words
 
 
@@ -88,8 +93,8 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
     found: list[tuple[str, list[Any]]] = []
     for name in dict.fromkeys(name for tree in trees for name in tree):
         key = f"{above}{name}"
-        values: list[Any] = [tree.get(name) for tree in trees]
-        if all(isinstance(value, Mapping) for value in values):
+        values: list[Any] = [tree.get(name, ADDED.get(key)) for tree in trees]
+        if all(isinstance(value, Mapping) for value in values) and key != WHOLE:
             found += _differing(values, f"{key}.")
         elif any(_plain(value) != _plain(values[0]) for value in values[1:]):
             found.append((key, values))
@@ -98,6 +103,8 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
 
 def _plain(value: object) -> object:
     """The value to compare: a class of this project by its name alone, because classes move between modules."""
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}  # JSON has no numbers as keys
     ours = OURS.fullmatch(value) if isinstance(value, str) else None
     return ours[1] if ours else value
 
@@ -109,7 +116,8 @@ def _harmless(key: str) -> bool:
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+        within = isinstance(value, Mapping) and f"{above}{key}" != WHOLE
+        leaves |= _flat(value, f"{above}{key}.") if within else {f"{above}{key}": value}
     return leaves
 
 

@@ -7,10 +7,11 @@ Confusion = list[list[int]]  # [C][C], gold sentiment x predicted sentiment
 
 
 class LabelNames(TypedDict):
-    """The aspects, in the order of every list over them."""
+    """The aspects and the sentiments, in the order of every list over them."""
 
     aspects: list[str]
     without_sentiment: list[str]
+    sentiments: NotRequired[list[str]]  # positive, negative, neutral where it is missing
 
 
 class EncoderFacts(TypedDict):

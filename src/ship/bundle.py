@@ -19,8 +19,9 @@ from ..answers.calibration import Calibration
 from ..answers.figures import FIGURES
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
-from ..labels import SENTIMENTS, Labels
+from ..labels import Labels
 from ..runs.machine import flush, sha256
+from ..runs.run import named_labels
 from ..spelling import command
 
 FORMAT = 1
@@ -69,7 +70,7 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def declared_labels(info: dict[str, Any]) -> Labels:
     """The labels that a checked ``bundle.json`` declares."""
-    return Labels(tuple(info["labels"]["aspects"]), tuple(info["labels"]["without_sentiment"]))
+    return named_labels({**info["labels"], "sentiments": info["sentiments"]})
 
 
 def write_info(folder: Path, info: dict[str, Any]) -> None:
@@ -170,11 +171,12 @@ def _faults(info: dict[str, Any]) -> list[str]:
         "thresholds": dict,
         "calibration": dict,
         "encoder": dict,
+        "sentiments": list,
         "figures": dict,
         "files": dict,
     }
     kinds |= {"agreement": dict, "versions": dict, "task": str, "precision": str, "max_length": int, "pad_id": int}
-    faults = [f'"{key}" is missing' for key in (*kinds, "sentiments", "normalisation") if key not in info]
+    faults = [f'"{key}" is missing' for key in (*kinds, "normalisation") if key not in info]
     faults += [
         f'"{key}": expected {kind.__name__}, got {repr(info[key])[:80]}'
         for key, kind in kinds.items()
@@ -186,8 +188,6 @@ def _faults(info: dict[str, Any]) -> list[str]:
         faults.append(f'"task": {info["task"]!r} is not one of {", ".join(FIGURES)}')
     if info["precision"] not in PRECISIONS:
         faults.append(f'"precision": {info["precision"]!r} is not one of {", ".join(PRECISIONS)}')
-    if info["sentiments"] != list(SENTIMENTS):
-        faults.append(f'"sentiments": expected {list(SENTIMENTS)}, got {info["sentiments"]!r}')
     if info["normalisation"] != "NFC":
         faults.append(f'"normalisation": expected "NFC", got {info["normalisation"]!r}')
     if info["max_length"] < 3:

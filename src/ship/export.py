@@ -14,7 +14,7 @@ from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
 from ..errors import UserError
 from ..judge.inference import load_best, over_torch
-from ..labels import SENTIMENTS, Labels
+from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
 from ..runs.run import Run, environment
@@ -70,7 +70,7 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
     return {
         "task": module.task,
         "labels": summary["labels"],
-        "sentiments": list(SENTIMENTS),
+        "sentiments": list(module.labels.sentiments),
         "thresholds": summary["thresholds"],
         "calibration": summary["calibration"],
         "max_length": summary["config"]["data"]["max_length"],

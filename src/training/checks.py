@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from ..answers.figures import FIGURES
-from ..datamodule import in_folder
+from ..datamodule import in_folder, meaning_faults
 from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
@@ -35,7 +35,8 @@ SIZE_KEYS = {  # key of model.size -> key of config.json
     "heads": "num_attention_heads",
     "intermediate_size": "intermediate_size",
 }
-OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
+OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
+OWN_ARGUMENTS |= {"encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("loss.gamma", 0, math.inf, "a number, at least 0"),
@@ -80,7 +81,8 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults += model_faults(config["model"])
     own = is_focal(config["loss"])  # another loss may mean something else by these names
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
-    faults += loss_faults(config["loss"])
+    sentiments, unclear = meaning_faults(config["data"])
+    faults += unclear + loss_faults(config["loss"], sentiments)
     faults += _monitor_faults(config)
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:

@@ -13,7 +13,7 @@ from torch import nn
 
 from ..answers.figures import told_left_out
 from ..datamodule import AspectDataModule
-from ..labels import SENTIMENTS
+from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder, positions
@@ -23,11 +23,12 @@ from ..spelling import cell, table
 from .loss import Alpha, description, takes_alpha, with_alpha
 
 
-def pairs_line(class_counts: np.ndarray) -> str:
+def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
     """Class counts int64 [A, C] in words: ``29,041: positive 9,880 (34.02 %), negative ...``."""
     totals = class_counts.sum(0)
     total = max(1, int(totals.sum()))
-    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
+    named = zip(labels.sentiments, totals.tolist(), strict=True)
+    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in named)
     return f"{int(totals.sum()):,}: {', '.join(shares)}"
 
 
@@ -65,7 +66,7 @@ def start_up(
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
-            "Pairs": pairs_line(data.class_counts),
+            "Pairs": pairs_line(data.class_counts, data.labels),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
@@ -150,7 +151,11 @@ def summary(
     return {
         **judged,
         "task": settings["task"]["name"],
-        "labels": {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)},
+        "labels": {
+            "aspects": list(data.labels.aspects),
+            "without_sentiment": list(data.labels.without_sentiment),
+            "sentiments": list(data.labels.sentiments),
+        },
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),

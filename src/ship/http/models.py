@@ -4,7 +4,7 @@ Messages say what is wrong and never repeat the text: texts are private, and mes
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -111,8 +111,9 @@ class ErrorAnswer(BaseModel):
 class Aspect(BaseModel):
     """What a text says about an aspect."""
 
-    sentiment: Literal["positive", "negative", "neutral"] | None = Field(
-        description="null for an aspect that never carries a sentiment"
+    sentiment: str | None = Field(
+        description="one of the sentiments that GET /labels lists; null for an aspect that never carries one",
+        examples=["positive"],
     )
     confidence: float = Field(description="calibrated probability that aspect and sentiment are right", examples=[0.91])
     mentioned: float | None = Field(

@@ -18,7 +18,6 @@ from starlette.responses import Response
 
 from ...answers.predictor import Predictor
 from ...answers.windows import join, told
-from ...labels import SENTIMENTS
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -100,7 +99,7 @@ class Service:
                 "task": self.predictor.task,
                 "aspects": labels.aspects,
                 "without_sentiment": labels.without_sentiment,
-                "sentiments": SENTIMENTS,
+                "sentiments": list(self.predictor.labels.sentiments),
                 "model": {
                     "encoder": encoder,
                     "precision": info["precision"],

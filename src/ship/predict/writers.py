@@ -5,9 +5,9 @@ as :meth:`src.answers.decisions.Decisions.answers` gives them.
 
 CSV and Parquet: the row's own columns, ``line``, ``windows`` (in how many parts a long text was read, else 1), ``cut``
 (how many tokens at its end were not read, mostly 0), then for every aspect ``Battery_sentiment`` (positive, negative,
-neutral; ``mentioned`` for an aspect that carries no sentiment; empty where the review does not mention it) and
-``Battery_confidence``; if asked for, ``Battery_mentioned``, ``Battery_positive``, ``Battery_negative`` and
-``Battery_neutral``: the probabilities.
+neutral, or what the model's sentiments are called; ``mentioned`` for an aspect that carries no sentiment; empty where
+the review does not mention it) and ``Battery_confidence``; if asked for, ``Battery_mentioned`` and, for every
+sentiment, ``Battery_positive`` and so on: the probabilities.
 
 The input's columns keep their names. If an answer's column has the name of one of them, it gets ``_2``.
 """
@@ -20,7 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...labels import SENTIMENTS, Labels
+from ...labels import Labels
 
 OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
 MENTIONED_CELL = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
@@ -72,7 +72,7 @@ class Table:
                 add(f"{aspect}_sentiment", str)
                 add(f"{aspect}_confidence", float)
         for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
-            columns = ["mentioned"] * (task == "absa") + list(SENTIMENTS) * carries
+            columns = ["mentioned"] * (task == "absa") + list(labels.sentiments) * carries
             if all_aspects and columns:
                 self._all.append((aspect, columns))
                 for column in columns:
