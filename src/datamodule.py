@@ -2,13 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, Literal
 
 import lightning.pytorch as L
 import numpy as np
 from tokenizers import Tokenizer
 
+from .data.files import in_folder
 from .data.findings import Findings
 from .data.reviews import Columns, Reviews
 from .data.splits import Splits, read_splits
@@ -197,11 +197,6 @@ class AspectDataModule(L.LightningDataModule):
         if tokenised is None:
             raise RuntimeError(f"there is no {split} split")
         return tokenised
-
-
-def in_folder(file: str | float | None, folder: str | None) -> str | float | None:
-    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
-    return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
 
 
 def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:

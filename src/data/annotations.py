@@ -16,7 +16,7 @@ from .rows import Source, clean_name
 from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
-WORDS = 10_000  # different unknown words of a file that are counted
+MOST_WORDS = 10_000  # different unknown words of a file that are counted
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
@@ -95,7 +95,7 @@ class Annotations:
                 if self.bad_counts[aspect] <= Faults.SHOWN:
                     self.bad[aspect].append((line, cell))
                 word = _word(cell)
-                if word in self.bad_words or len(self.bad_words) < WORDS:
+                if word in self.bad_words or len(self.bad_words) < MOST_WORDS:
                     self.bad_words[word] += 1
         self.well_said.update(said)
         if numbers:

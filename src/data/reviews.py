@@ -24,7 +24,7 @@ from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
 from .rows import Source, clean_name, column_called, is_blank, no_text, text_column_of
 from .texts import Texts
-from .values import Given, Values
+from .values import Meanings, Values
 
 LABEL_COLUMNS = ("label", "labels")
 ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
@@ -120,7 +120,7 @@ class Columns(NamedTuple):
     ignore_columns: Sequence[str] = ()
     separator: str | None = None
     sentiments: Sequence[str] = SENTIMENTS
-    values: Given = None
+    values: Meanings = None
     several: str | None = None
     unlabelled: Unlabelled = "keep"
 

@@ -11,7 +11,7 @@ from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
 from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
 from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
-from .values import Given
+from .values import Meanings
 
 Leaks = Literal["warn", "drop", "error"]
 
@@ -38,7 +38,7 @@ def read_splits(
     ignore_columns: Sequence[str] = (),
     separator: str | None = None,
     sentiments: Sequence[str] = SENTIMENTS,
-    values: Given = None,
+    values: Meanings = None,
     several: str | None = None,
     unlabelled: Unlabelled = "keep",
     leaks: Leaks = "warn",

@@ -29,7 +29,7 @@ BETWEEN = re.compile(r"[,;|/+&]")  # what may stand between several sentiments i
 AROUND = " \t\r\n[](){}"
 LONG = 1_000  # letters or items, from which on a cell is not taken apart
 ROOM = 1 << 14  # different cells that are remembered with their meaning
-Given = Mapping[Any, Any] | str | None  # data.values as a mapping, or as the text "0=,1=positive"
+Meanings = Mapping[Any, Any] | str | None  # data.values as a mapping, or as the text "0=,1=positive"
 
 
 class Values:
@@ -40,7 +40,7 @@ class Values:
     """
 
     def __init__(
-        self, sentiments: Sequence[str] = SENTIMENTS, values: Given = None, several: str | None = None
+        self, sentiments: Sequence[str] = SENTIMENTS, values: Meanings = None, several: str | None = None
     ) -> None:
         try:
             self.sentiments = sentiments_of(sentiments)
@@ -133,7 +133,7 @@ class Values:
 
     def note(self, file: str, numbers: Counter[str], words: Counter[str], columns: Sequence[str]) -> None:
         """Remember, for :meth:`ask`, the unexplained ``numbers`` of a file and what its other cells say."""
-        self._asked[file] = numbers, words, columns
+        self._asked[file] = numbers, words, dict.fromkeys(columns)
 
     def asks(self, file: str) -> bool:
         """Whether a file has numbers that :meth:`ask` asks about."""
@@ -193,7 +193,7 @@ def key_of(cell: object) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
-def parsed(values: Given) -> Mapping[Any, Any]:
+def parsed(values: Meanings) -> Mapping[Any, Any]:
     """``data.values`` as a mapping; the text ``0=,1=positive`` is one too. Raises UserError for what is neither."""
     if values is None:
         return {}

@@ -14,8 +14,8 @@ import numpy as np
 
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
+from ..data.files import in_folder
 from ..data.splits import Splits, read_splits
-from ..datamodule import in_folder
 from ..errors import UserError
 from ..labels import Labels
 from ..runs.machine import write_whole

@@ -22,6 +22,7 @@ from ..errors import UserError
 from ..labels import Labels
 from ..runs.machine import flush, sha256
 from ..runs.run import named_labels
+from ..runs.summary import LabelNames
 from ..spelling import command
 
 FORMAT = 1
@@ -70,7 +71,8 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
 
 def declared_labels(info: dict[str, Any]) -> Labels:
     """The labels that a checked ``bundle.json`` declares."""
-    return named_labels({**info["labels"], "sentiments": info["sentiments"]})
+    names: LabelNames = {**info["labels"], "sentiments": info["sentiments"]}  # type: ignore[typeddict-item]
+    return named_labels(names)
 
 
 def write_info(folder: Path, info: dict[str, Any]) -> None:

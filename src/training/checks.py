@@ -14,7 +14,8 @@ from typing import Any
 import torch
 
 from ..answers.figures import FIGURES
-from ..datamodule import in_folder, meaning_faults
+from ..data.files import in_folder
+from ..datamodule import meaning_faults
 from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI

@@ -56,7 +56,7 @@ def alpha_of(settings: Mapping[str, Any], class_counts: object, sentiments: Sequ
         return None
     if isinstance(alpha, int | float) and not is_focal(settings):
         return alpha
-    totals = np.sum(class_counts, axis=0).tolist()
+    totals = np.asarray(class_counts).sum(0).tolist()
     if alpha in ("auto", "per_aspect") and 0 in totals:
         lacking = ", ".join(name for name, n in zip(sentiments, totals, strict=True) if not n)
         log.info(f"loss.alpha={alpha}: no training pair is {lacking}, so the weight of that class is 1")
