@@ -76,9 +76,10 @@ def test_a_long_text_takes_its_turns_window_by_window(predictor) -> None:
         (answer,) = service.post("/predict", {"text": text}).json()["answers"]
         assert [answer] == predictor.predict([text]) and answer["windows"] > 1
         assert sorted(text for (text,) in held.batches) == sorted(predictor.windows(text)[0])
-        told = service.post("/explain", {"text": text}).json()
-        assert told.pop("milliseconds") > 0 and told["windows"] == answer["windows"]
-        assert told == predictor.explain(text)
+        shorter = text[-1000:]  # an explanation takes as many runs as there are words
+        told = service.post("/explain", {"text": shorter}).json()
+        assert told.pop("milliseconds") > 0 and told["windows"] > 1
+        assert told == predictor.explain(shorter)
         mixed = [TEXT, text, "pin tốt", TEXT * 20]
         assert service.post("/predict", {"texts": mixed}).json()["answers"] == predictor.predict(mixed)
 

@@ -6,6 +6,7 @@ label cannot be given to a window. :mod:`src.answers.windows` joins what a model
 """
 
 import re
+import sys
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
@@ -103,7 +104,12 @@ def beyond(tokenizer: Tokenizer, texts: Sequence[str], offsets: np.ndarray) -> n
 
 def _full(tokenizer: Tokenizer, offsets: np.ndarray) -> list[int]:
     """The texts that may be longer than their tokens: those of as many tokens as truncation leaves."""
-    return np.flatnonzero(np.diff(offsets) >= tokenizer.truncation["max_length"]).tolist()
+    return np.flatnonzero(np.diff(offsets) >= _limit(tokenizer)).tolist()
+
+
+def _limit(tokenizer: Tokenizer) -> int:
+    """The tokens that truncation leaves, special ones included; without truncation no text is long."""
+    return int((tokenizer.truncation or {"max_length": sys.maxsize})["max_length"])
 
 
 def _encodings(tokenizer: Tokenizer, text: str) -> tuple[list[Encoding], int, int]:
@@ -111,7 +117,7 @@ def _encodings(tokenizer: Tokenizer, text: str) -> tuple[list[Encoding], int, in
     first = tokenizer.encode(text)
     encodings = [first, *first.overflowing]
     special = sum(first.special_tokens_mask)
-    return encodings, sum(map(len, encodings)) - special * len(encodings), tokenizer.truncation["max_length"] - special
+    return encodings, sum(map(len, encodings)) - special * len(encodings), _limit(tokenizer) - special
 
 
 def _between_sentences(text: str, start: int, end: int) -> bool:
