@@ -52,8 +52,8 @@ class Explanation:
         """
         drops = self.drops(mentioned, sentiment)
         answer = self._decisions.answers(None if mentioned is None else mentioned[:1], sentiment[:1])[0]
-        aspects = self._decisions.labels.aspects
-        mine = {name: drops[:, aspects.index(name)] for name in answer["aspects"]}
+        names = enumerate(self._decisions.labels.aspects)
+        mine = {name: drops[:, i] for i, name in names if name in answer["aspects"]}
         return {
             "text": self._text,
             "words": [{"start": a, "end": b} for a, b in self._words],

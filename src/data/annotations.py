@@ -5,7 +5,6 @@ from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from itertools import combinations
 
 import numpy as np
 
@@ -17,6 +16,7 @@ from .rows import Source, clean_name
 MENTIONED, BLANK, BAD = C, C + 1, C + 2  # what a cell can say beside a sentiment
 SPOKEN = tuple(name.capitalize() for name in SENTIMENTS)
 CODES = {name: code for code, name in enumerate(SENTIMENTS)} | {"mentioned": MENTIONED, "": BLANK}
+CELLS, SPARSE = 2**28, 256  # of aspects by reviews that every file may have, and times its rows and labels: bytes twice
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
 
@@ -42,6 +42,7 @@ class Annotations:
         self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
+        self.unknown = 0  # labels of aspects that are not declared
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
         self.bad_counts: Counter[str] = Counter()
         self.pairs, self.columns, self.codes = array("I"), array("I"), array("b")  # pairs of a row; then pair by pair
@@ -68,9 +69,14 @@ class Annotations:
                 continue
             if declared is not None and aspect not in self.place:
                 right = False
-                if not wide:  # in the wide layout it is one fault of the column
-                    unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
-                    self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
+                if wide:  # there it is one fault of the column
+                    continue
+                self.unknown += 1
+                if self.unknown > Faults.SHOWN:  # a hint takes milliseconds, and there may be any number of them
+                    self.faults.add_untold(1)
+                    continue
+                unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
+                self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
             elif code >= BLANK:
                 right = False
                 self.bad_counts[aspect] += 1
@@ -94,8 +100,14 @@ class Annotations:
         """The aspects, ``mentioned`` bool [N, A] and ``sentiment`` int8 [N, A]; records faults of whole columns."""
         aspects = self._aspects()
         self._tell_bad_cells()
-        order = np.array([aspects.index(name) for name in self.place], dtype=np.int64)
+        column = {name: i for i, name in enumerate(aspects)}
+        order = np.array([column[name] for name in self.place], dtype=np.int64)
         pairs, columns, codes = np.asarray(self.pairs), np.asarray(self.columns), np.asarray(self.codes)
+        said = len(pairs) + len(columns)
+        if len(pairs) * len(aspects) > max(CELLS, SPARSE * said):
+            sparse = f"{len(aspects):,} aspects in {len(pairs):,} reviews, and {len(columns):,} labels in all"
+            self.faults.add(self.path, f"{sparse}: so many aspects are hardly meant; is it the right column?")
+            pairs = columns = codes = np.zeros(0, np.int64)
         mentioned = np.zeros((len(pairs), len(aspects)), dtype=bool)
         sentiment = np.full((len(pairs), len(aspects)), IGNORE, dtype=np.int8)
         done = 0  # pairs
@@ -112,20 +124,24 @@ class Annotations:
         columns = [name for name in self.seen if wide and name not in self.others]
         if self.declared is None:
             names = columns if wide and self.header else sorted({*columns, *self.place})
-            for a, b in combinations(names, 2):
-                if a.casefold() == b.casefold():
+            folded: dict[str, str] = {}
+            for b in names:
+                a = folded.setdefault(b.casefold(), b)
+                if a != b:
                     alike = "differ in case only; write them alike"
                     self.faults.add(self.path, f"the aspects {quoted(a)} and {quoted(b)} {alike}")
             return tuple(names)
-        for name in columns:
-            if name not in self.place:
-                unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
-                remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
-                self.faults.add(self.path, unknown + remedy)
-        for name in self.declared:
-            if wide and self.header and name not in self.seen:
-                missing = f"there is no column for the aspect {quoted(name)} among {listed(tuple(self.seen))}"
-                self.faults.add(self.path, missing + did_you_mean(name, tuple(self.seen)))
+        unknown = [name for name in columns if name not in self.place]
+        for name in unknown[: Faults.SHOWN]:
+            told = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
+            remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
+            self.faults.add(self.path, told + remedy)
+        seen = tuple(self.seen)
+        missing = [name for name in self.declared if wide and self.header and name not in self.seen]
+        for name in missing[: Faults.SHOWN]:
+            told = f"there is no column for the aspect {quoted(name)} among {listed(seen)}"
+            self.faults.add(self.path, told + did_you_mean(name, seen))
+        self.faults.add_untold(sum(max(0, len(names) - Faults.SHOWN) for names in (unknown, missing)))
         return self.declared
 
     def _ignoring(self, column: str) -> str:

@@ -78,9 +78,10 @@ def clean_name(name: str) -> str:
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
     """Record a fault for every column that has the name of an earlier one."""
-    for i, column in enumerate(columns):
-        if column in columns[:i]:
-            faults.add(name, f"columns {columns.index(column) + 1} and {i + 1} are both called {quoted(column)}", line)
+    first: dict[str, int] = {}
+    for i, column in enumerate(columns, 1):
+        if (earlier := first.setdefault(column, i)) != i:
+            faults.add(name, f"columns {earlier} and {i} are both called {quoted(column)}", line)
 
 
 def column_called(wanted: str, option: str, source: Source, faults: Faults) -> str | None:
