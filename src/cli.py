@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .errors import UserError, refuse
+from .errors import UserError, refuse, say
 from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
@@ -154,6 +154,11 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
+    predict.add_argument(
+        "--safe-cells",
+        action="store_true",
+        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
+    )
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
     again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
@@ -187,34 +192,34 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     if file is None:
         from .judge.evaluation import evaluate_run
 
-        print(evaluate_run(run_folder, protocol=protocol))
+        say(evaluate_run(run_folder, protocol=protocol))
         return
     from .judge.evaluation import evaluate_predictions
     from .judge.inference import predict_file
     from .runs.run import Run
 
     run = Run(run_folder)
-    print(evaluate_predictions(run, predict_file(run, file), file, protocol))
+    say(evaluate_predictions(run, predict_file(run, file), file, protocol))
 
 
 def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    print(write_report(run_folder))
-    print(write_card(run_folder))
+    say(write_report(run_folder))
+    say(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    print(compare_runs(folders, by=by))
+    say(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
     from .ship.export import export_run
 
-    print(export_run(run_folder, out, int8, max_drop))
+    say(export_run(run_folder, out, int8, max_drop))
 
 
 def _predict(**options: Any) -> None:
@@ -236,7 +241,7 @@ def _check(files: list[str], **options: object) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **options))
+        say(check_files(files, **options))
 
 
 if __name__ == "__main__":

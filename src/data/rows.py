@@ -1,6 +1,5 @@
 """What a row is, whatever file it comes from, and which of its cells is the text."""
 
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from io import BufferedReader
@@ -8,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..spelling import setting
+from .nfc import composed
 
 TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
 
@@ -73,7 +73,7 @@ class Given(NamedTuple):
 @lru_cache(maxsize=4096)
 def clean_name(name: str) -> str:
     """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
-    return unicodedata.normalize("NFC", name).strip()
+    return composed(name).strip()
 
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:

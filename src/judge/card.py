@@ -9,20 +9,23 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from ..answers.figures import FIGURES
 from ..answers.predictions import read_predictions
 from ..labels import SENTIMENTS
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
 from . import words
 from .contracts import Evaluation
 from .evaluation import MODEL, evaluation
 from .html import printable
+from .places import without_places
 from .report import TEMPLATES
 
 
 def write_card(folder: str | Path) -> Path:
     """Write RUN/README.md; its path. Raises UserError as :func:`src.judge.report.write_report`."""
     path = Path(folder) / "README.md"
-    write_whole(path, card_of(Run(folder)))
+    content = card_of(Run(folder))
+    with told_as(path, "give the command again"):
+        write_whole(path, content)
     return path
 
 
@@ -31,6 +34,8 @@ def card_of(run: Run) -> str:
     summary = run.read_summary()
     split = "test" if "test" in summary["figures"] else "val"
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
+    cut = without_places(summary, str(run.folder.resolve()))
+    told = cut(summary)
     environment = Environment(  # autoescape is for HTML; in Markdown the filter `plain` escapes foreign text
         loader=FileSystemLoader(TEMPLATES),
         autoescape=False,
@@ -47,13 +52,13 @@ def card_of(run: Run) -> str:
     text: str = environment.get_template("card.md.j2").render(
         front_matter=front_matter(run.folder.resolve().name, summary, judged),
         name=run.folder.resolve().name,
-        summary=summary,
-        e=judged,
+        summary=told,
+        e=judged | {"notes": cut(judged["notes"])},
         split=words.SPLITS[split],
         words=words,
         sentiments=SENTIMENTS,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
-        alpha=words.alpha_rows(summary),
+        alpha=words.alpha_rows(told),
     )
     return text
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ..answers.predictions import Predictions
@@ -29,7 +30,7 @@ def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Prediction
     columns = ("text_column", "label_column", "ignore_columns", "separator")
     reviews, _ = read_reviews(file, aspects=run.labels.aspects, **{name: data[name] for name in columns})
     module = load_best(run)
-    tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
+    tokenizer = tokenizer_of(run, module, data["max_length"])
     ids, offsets = encode(tokenizer, reviews.texts)
     pad_id = module.classifier.encoder.config.pad_token_id
     split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
@@ -75,6 +76,16 @@ def load_best(run: Run) -> AspectSentimentModule:
     return module.eval()
 
 
+def tokenizer_of(run: Run, module: AspectSentimentModule, max_length: int) -> Tokenizer:
+    """The tokenizer that the run's best checkpoint carries. Raises DamagedFile if it carries none."""
+    try:
+        if not isinstance(module.tokenizer_json, str):
+            raise UserError("there is none")
+        return from_json(module.tokenizer_json, max_length)
+    except UserError as error:
+        raise DamagedFile(f"{run.best}: carries no tokenizer, so no text can be read with it ({error})") from error
+
+
 def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
     """A finished run's predictor, over torch, on the processor, in float32; ``threads`` are torch's, for each review.
 
@@ -86,7 +97,7 @@ def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
         torch.set_num_threads(threads)
     labels, module = run.labels, load_best(run)
     max_length = summary["config"]["data"]["max_length"]
-    tokenizer = from_json(module.tokenizer_json or "", max_length)
+    tokenizer = tokenizer_of(run, module, max_length)
     return Predictor({**summary, "task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
 
 

@@ -1,6 +1,8 @@
 """The encoder with its tokenizer: published weights from a folder, or random weights from a configuration."""
 
+import json
 import logging
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +13,7 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 from torch import nn
+from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -22,6 +25,11 @@ from .torch_files import check_weights
 
 ENOUGH = 100_000  # texts that a tokenizer is trained on, at most
 POSITIONS = 512  # tokens that the small encoder has room for, at least
+
+MOST = 10**9  # of a number in a configuration
+REPEATS = re.compile(r"layer(?!.?norm)|depth|repeat|block(?!.?size$)")  # names of numbers of equal parts in a row
+MOST_REPEATS = 1_000
+PARTS = 20_000  # weights, biases and the like of an encoder; XLM-R XXL has 800
 
 log = logging.getLogger(__name__)
 ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # families whose positions start at pad_id + 1
@@ -113,8 +121,11 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
+        _check_numbers(json.loads((folder / "config.json").read_bytes()))
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        if not isinstance(getattr(config, "vocab_size", None), int):
+            raise ValueError("it says no vocab_size, so it is no encoder of texts")
+    except Exception as error:  # the configuration may be anything, and each architecture has its own errors
         raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
     _check_positions(config, max_length)
     if tokenizer.get_vocab_size() > config.vocab_size:
@@ -163,12 +174,36 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
 def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
     """Bytes of the weights of the module that ``build`` makes of ``config``, counted without taking memory for them.
 
-    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises.
+    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises. Building ends at PARTS parts,
+    whatever the setting is called that repeats them.
     """
-    if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
-        raise ValueError("a size beyond any encoder's")
-    with torch.device("meta"):
-        return sum(t.numel() * t.element_size() for t in build().state_dict().values())
+    _check_numbers(config)
+    parts = 0
+
+    def count(module: nn.Module, name: str, weights: nn.Parameter) -> None:
+        nonlocal parts
+        parts += 1
+        if parts > PARTS:
+            raise ValueError(f"more than {PARTS:,} parts, and no encoder has so many")
+
+    counting = register_module_parameter_registration_hook(count)
+    try:
+        with torch.device("meta"):
+            return sum(t.numel() * t.element_size() for t in build().state_dict().values())
+    finally:
+        counting.remove()
+
+
+def _check_numbers(value: Any, name: str = "", depth: int = 0) -> None:
+    """Raise ValueError for a number beyond any encoder's, at any depth and in lists; ``name`` is the setting's."""
+    if isinstance(value, dict | list | tuple):
+        if depth > 20:
+            raise ValueError("settings within settings without end")
+        named = value.items() if isinstance(value, dict) else ((name, item) for item in value)
+        for key, item in named:
+            _check_numbers(item, str(key), depth + 1)
+    elif isinstance(value, int) and abs(value) > (most := MOST_REPEATS if REPEATS.search(name) else MOST):
+        raise ValueError(f"{name[:60]} is beyond any encoder's: {most:,} at most")
 
 
 def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:

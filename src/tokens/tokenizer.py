@@ -21,6 +21,9 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0..3, the order of XLM-R and 
 MASK = "<mask>"
 SENTENCEPIECE = "sentencepiece.bpe.model"  # the XLM-R family's file name, whatever kind of model is in it
 PAD_ID = 1
+LETTERS = 64  # of a token, on average; ViSoBERT's longest piece has 16
+EXPANSION = 18  # letters that one becomes in NFKC, at most: U+FDFA
+CHUNK = 512  # letters that are counted at once
 MOST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
 
 # Diacritics, teencode, emoji, digits, punctuation, literal special tokens, spaces in excess: a tokenizer that agrees
@@ -76,8 +79,15 @@ def prepare(tokenizer: Tokenizer, max_length: int) -> Tokenizer:
 
 
 def from_json(text: str, max_length: int) -> Tokenizer:
-    """The tokenizer that a checkpoint carries. ``encode_special_tokens`` is not part of the JSON, so it is set anew."""
-    return prepare(Tokenizer.from_str(text), max_length)
+    """The tokenizer that a checkpoint carries. ``encode_special_tokens`` is not part of the JSON, so it is set anew.
+
+    Raises UserError for a text that is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more precise
+        raise UserError(f"not a tokenizer ({str(error)[:200]})") from error
+    return prepare(tokenizer, max_length)
 
 
 def from_sentencepiece(model_file: Path) -> Tokenizer:
@@ -143,6 +153,25 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> T
     return prepare(tokenizer, max_length)
 
 
+def beginning(tokenizer: Tokenizer, text: str) -> str:
+    """As much of a text as the tokenizer, which cuts at so many tokens, may read: the other letters cost only time.
+
+    The letters are counted as the normaliser leaves them: one becomes up to :data:`EXPANSION`, and blanks in a row
+    become one. No piece of a vocabulary is as long as LETTERS, so the tokens are those of the whole text, unless one
+    word, without blanks, is longer than all that is read.
+    """
+    cut = tokenizer.truncation
+    if cut is None or len(text) * EXPANSION <= (most := LETTERS * cut["max_length"]):
+        return text
+    normalise, read = tokenizer.normalizer, 0
+    for start in range(0, len(text), CHUNK):
+        part = text[start : start + CHUNK]
+        read += len(normalise.normalize_str(part) if normalise is not None else part)
+        if read > most:
+            return text[: start + CHUNK]
+    return text
+
+
 def encode(
     tokenizer: Tokenizer, texts: Sequence[str], chunk: int = 2_000, *, compact: bool = True
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +184,7 @@ def encode(
     small = compact and max(tokenizer.get_vocab().values()) < 2**16
     ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place, without a second copy
     for start in range(0, len(texts), chunk):
-        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + chunk])):
+        for encoding in tokenizer.encode_batch_fast([beginning(tokenizer, t) for t in texts[start : start + chunk]]):
             ids.fromlist(encoding.ids)
             offsets.append(len(ids))
     return np.asarray(ids), np.asarray(offsets)
@@ -176,7 +205,7 @@ def spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
     """
     check_texts([text])
     text = composed(text)
-    encoding = tokenizer.encode(text)
+    encoding = tokenizer.encode(beginning(tokenizer, text))
     found = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
     return [_trimmed(text, *span) for span, special in found if not special]
 
