@@ -68,6 +68,7 @@ def test_a_text_that_a_dictionary_repeats_is_looked_at_before_it_is_expanded(tmp
 
 def test_a_row_is_no_longer_than_in_the_other_formats(tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(parquet, "LIMIT", 2**20)
+    monkeypatch.setattr(parquet, "BYTES", 2**20)
     path = bomb(tmp_path / "a.parquet", 700_000, 2, other=["y" * 400_000, "fine"])
     rows = list(source(path, path.read_bytes()).rows())
     assert rows[0].fault == f"the row is longer than {LIMIT >> 20} MiB"
@@ -91,6 +92,7 @@ def test_a_page_of_any_file_has_a_limit(tmp_path, monkeypatch) -> None:
 @pytest.mark.parametrize("nested", ["list", "fixed", "struct", "map", "binary"])
 def test_what_is_nested_is_bounded_too(tmp_path, monkeypatch, nested) -> None:
     monkeypatch.setattr(parquet, "LIMIT", 2**20)
+    monkeypatch.setattr(parquet, "BYTES", 2**20)
     monkeypatch.setattr(parquet_pages, "FREE", 2**21)
     one, long = pa.array([0] * 200, pa.int32()), pa.array(["x" * 2**15])
     texts = pa.DictionaryArray.from_arrays(one, long)

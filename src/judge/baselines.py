@@ -13,8 +13,8 @@ import numpy as np
 
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
-from ..data.splits import Splits, read_splits
 from ..data.nfc import composed
+from ..data.splits import Splits, read_splits
 from ..errors import UserError
 from ..labels import C, Labels
 from ..runs.machine import write_whole
