@@ -1,9 +1,11 @@
 """Data files from elsewhere: no file costs more time or memory than its size allows."""
 
+import json
 import subprocess
 import sys
 import time
 import tracemalloc
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from src.data import parquet_pages
 from src.data.corpus import read_corpus
 from src.data.lines import LIMIT
+from src.data.nfc import composed
 from src.data.report import check_files
 from src.data.reviews import read_reviews
 from src.errors import UserError
@@ -142,7 +145,7 @@ def test_values_that_repeat_the_one_before_are_read_a_few_at_a_time(tmp_path) ->
     """DELTA_BYTE_ARRAY: a page of a megabyte holds thousands of values of a megabyte."""
     path = tmp_path / "a.parquet"
     options = {"use_dictionary": False, "column_encoding": {"text": "DELTA_BYTE_ARRAY"}, "compression": "zstd"}
-    pq.write_table(pa.table({"text": ["x" * 2**18] * 3_000}), path, **options)
+    pq.write_table(pa.table({"text": ["x" * 2**16] * 1_500}), path, **options)
     assert path.stat().st_size < 100_000
     code = (
         "import resource, sys; from src.data.reviews import *; from src.data.corpus import read_corpus\n"
@@ -153,14 +156,14 @@ def test_values_that_repeat_the_one_before_are_read_a_few_at_a_time(tmp_path) ->
         "print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert int(done.stdout.split()[-1]) < 300, done.stdout
+    assert int(done.stdout.split()[-1]) < 80, done.stdout
 
 
 def test_headers_that_are_none_end_in_words(tmp_path) -> None:
     """Any byte of the pages changed: rows, or words, never another exception."""
     path = bomb(tmp_path / "a.parquet", 1_000, 50)
     whole = path.read_bytes()
-    for i in range(0, len(whole), 7):
+    for i in range(0, len(whole), 29):
         path.write_bytes(whole[:i] + bytes([whole[i] ^ 0xFF]) + whole[i + 1 :])
         try:
             read_reviews(path)
@@ -172,3 +175,89 @@ def test_a_header_is_read_as_thrift_means_it() -> None:
     data = bytes([0x15, 4, 0x15, 0x88, 0x80, 0x80, 8, 0x15, 20, 0x5C, 0x15, 2, 0x15, 0, 0, 0])
     header, end = parquet_pages._struct(data, 0, 0)
     assert header == {1: 2, 2: 2**23 + 4, 3: 10, 8: {1: 1, 2: 0}} and end == len(data)
+
+
+# --- columns, labels, quotes, marks ----------------------------------------------------------------------------------
+
+
+def wide(path: Path, n: int, cell: str = "positive", name: str = "a{}") -> list[str]:
+    rows = [["text", *(name.format(i) for i in range(n))], ["máy", *[cell] * n], ["pin", *[cell] * n]]
+    path.write_text("\n".join(map(",".join, rows)) + "\n", encoding="utf-8")
+    return [str(path)]
+
+
+def many(path: Path, n: int, form: str) -> list[str]:
+    """Two rows with so many labels, of which those of a second file are others."""
+    if form == "braces":
+        cells = ";".join(f"{{a{i}#Positive}}" for i in range(n))
+        path.write_text(f"text,label\nmáy,{cells}\npin,{{a0#Positive}}\n", encoding="utf-8")
+    else:
+        labels = {f"a{i}": "positive" for i in range(n)}
+        row = {"text": "máy"} | (labels if form == "keys" else {"label": labels})
+        path = path.with_suffix(".jsonl")
+        path.write_text(json.dumps(row) + "\n", encoding="utf-8")
+    other = path.with_name(f"val{path.suffix}")
+    other.write_text(path.read_text(encoding="utf-8").replace("a", "b").replace("lbbel", "label"), encoding="utf-8")
+    return [str(path), str(other)]
+
+
+def checked(files: list[str]) -> None:
+    try:
+        check_files(files)
+    except UserError as error:
+        assert len(str(error)) < 20_000
+
+
+WIDE: dict[str, Callable[[Path, int], list[str]]] = {
+    "columns": wide,
+    "bad cells": lambda path, n: wide(path, n, "bad"),
+    "columns of one name": lambda path, n: wide(path, n, name="a"),
+    "other columns in val": lambda path, n: [*wide(path, n), *wide(path.with_name("val.csv"), n, name="b{}")],
+    "braces": lambda path, n: many(path, n, "braces")[:1],
+    "braces, others in val": lambda path, n: many(path, n, "braces"),
+    "labels of an object": lambda path, n: many(path, n, "label"),
+    "keys": lambda path, n: many(path, n, "keys"),
+}
+
+
+@pytest.mark.parametrize("kind", WIDE)
+def test_columns_and_labels_take_time_in_proportion(tmp_path, kind) -> None:
+    """Sixteen times as long is what a step that goes through all of them for each would take."""
+    files = {n: WIDE[kind](tmp_path / f"{n}" / "a.csv", n) for n in (1_000, 4_000) if not (tmp_path / f"{n}").mkdir()}
+    checked(files[1_000])
+    assert ratio(lambda n: checked(files[n]), 1_000) < 9
+
+
+def test_many_aspects_in_many_reviews_are_refused_before_they_take_memory(tmp_path) -> None:
+    """An aspect of its own for every review: their table would have the square of their number."""
+    rows = (json.dumps({"text": f"máy {i}", f"a{i}": "positive"}) for i in range(20_000))
+    (tmp_path / "a.jsonl").write_text("\n".join(rows) + "\n", encoding="utf-8")
+    with pytest.raises(UserError, match=r"20,000 aspects in 20,000 reviews, and 20,000 labels in all"):
+        read_reviews(tmp_path / "a.jsonl")
+
+
+@pytest.mark.parametrize("line", ['x","\n', 'a",b,"\n', '"x"y\n', '"\n', "x,\r\n"])
+def test_quotes_take_time_in_proportion(tmp_path, line) -> None:
+    def read(n: int) -> None:
+        list(source(tmp_path / f"{n}.csv", b"text,b\n" + line.encode() * n).rows())
+
+    read(500)
+    assert ratio(read, 500) < 9
+
+
+MARKS = "a" + "\u0345" + "\u0300" * 2_000 + "\u0316" * 2_000
+
+
+def test_marks_are_composed_in_time_in_proportion() -> None:
+    assert composed(MARKS) == unicodedata.normalize("NFC", MARKS)
+    assert ratio(lambda n: composed("a" + "\u0345" + "\u0300" * n + "\u0316" * n), 2_000) < 9
+
+
+def test_nobody_composes_another_way() -> None:
+    users = [p for p in (ROOT / "src").rglob("*.py") if "unicodedata" in p.read_text(encoding="utf-8")]
+    assert {p.name for p in users} == {"nfc.py", "tokenizer.py"}  # the second names it in words alone
+
+
+@pytest.mark.parametrize("text", ["Máy đẹp", "Ma\u0301y", "e\u0323\u0302" * 400, "x" * 600 + "o\u031b\u0323", ""])
+def test_both_ways_compose_alike(text) -> None:
+    assert composed(text) == unicodedata.normalize("NFC", text)

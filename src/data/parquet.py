@@ -107,8 +107,8 @@ def opened(path: str) -> Opened:
     written = parquet.ParquetFile(path, **options)
     described, size = written.schema, Path(path).stat().st_size
     with Path(path).open("rb") as file:
-        largest = check_pages(file, written.metadata, described, size)
-    leaves = (described.column(i) for i in range(len(described.names)))
+        largest, others = check_pages(file, written.metadata, described, size)
+    leaves = (described.column(i) for i in range(len(described.names)) if i not in others)
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type != "DECIMAL"]
     file_ = parquet.ParquetFile(path, read_dictionary=texts, metadata=written.metadata, **options)
     return Opened(file_, written.schema_arrow, largest, most_of(size))
@@ -120,7 +120,7 @@ def batches(source: Opened, start: int = 0) -> Iterator[pa.RecordBatch]:
         facts = source.file.metadata.row_group(group)
         rows = facts.num_rows
         few = max(1, min(ROWS, BYTES * rows // max(1, facts.total_byte_size)))
-        if source.largest[group]:  # each value may be as large as its page
+        if source.largest[group]:
             few = max(1, min(few, BYTES // source.largest[group]))
         if start < rows:
             for batch in source.file.iter_batches(few, row_groups=[group], use_threads=False):

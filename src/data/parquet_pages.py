@@ -16,6 +16,7 @@ PAGE = 128 * 2**20  # bytes of a page, at most; DuckDB writes pages of 100 MB, o
 WIDE = 4096  # bytes of a value of fixed width, at most; a hash has 64
 HEADER = 2**16  # bytes in which a page's header is looked for first; its statistics may make it longer
 DELTA_BYTE_ARRAY = 7  # the encoding in which a value repeats the beginning of the one before it
+PLAIN = (0, 2, 8)  # encodings that pyarrow can read as a dictionary: plain, and the two with a dictionary
 
 
 class Excess(ValueError):
@@ -36,20 +37,21 @@ def most_of(file_bytes: int) -> int:
     return FREE + RATIO * file_bytes
 
 
-def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> list[int]:
-    """The size of the largest page of each row group whose rows cannot be told from their pages' sizes, else 0.
+def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> tuple[list[int], set[int]]:
+    """The columns (by number) that cannot be read as dictionaries, and the size of their largest page by row group.
 
-    ``metadata`` and ``schema`` are pyarrow's. Reads the headers of all pages, nothing else. Raises Excess for a file
+    A value of such a column can be as large as its page, whatever that holds. ``metadata`` and ``schema`` are pyarrow's. Reads the headers of all pages, nothing else. Raises Excess for a file
     that claims more than :func:`most_of` its size, or larger pages or values than any that is read here; ValueError,
     LookupError, TypeError or AttributeError for headers that are none.
     """
     for column in (schema.column(i) for i in range(len(schema.names))):
         if column.physical_type == "FIXED_LEN_BYTE_ARRAY" and column.length > WIDE:
             raise Excess(f"values of {column.length:,} bytes, and {WIDE:,} at most are read")
-    claimed, packed, largest = 0, 0, []
+    claimed, packed, others = 0, 0, set()
+    largest: list[list[int]] = []  # [row group][column]
     for group in range(metadata.num_row_groups):
         facts = metadata.row_group(group)
-        largest.append(0)
+        largest.append([0] * facts.num_columns)
         for i in range(facts.num_columns):
             column, described = facts.column(i), schema.column(i)
             packed += max(0, column.total_compressed_size)
@@ -60,12 +62,15 @@ def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> 
             for page in pages(file, column):
                 if page.size > PAGE or page.size > max(LIMIT, RATIO * page.packed):
                     raise Excess(f"a page of {page.size:,} bytes, packed in {page.packed:,}")
+                if page.encoding not in PLAIN:
+                    others.add(i)
+                if page.encoding == DELTA_BYTE_ARRAY and width:
+                    width = max(width, page.size)
                 claimed += max(page.size, page.values * width)
-                if page.encoding == DELTA_BYTE_ARRAY:
-                    largest[-1] = max(largest[-1], page.size)
+                largest[-1][i] = max(largest[-1][i], page.size)
             if claimed > most_of(file_bytes):
                 raise Excess(f"{claimed:,} bytes and more, packed in {file_bytes:,}")
-    return largest
+    return [max((sizes[i] for i in others), default=0) for sizes in largest], others
 
 
 def pages(file: BinaryIO, column: Any) -> Iterator[Page]:
