@@ -183,7 +183,7 @@ def onnx_bytes(**heads: int) -> bytes:
     for name, size in heads.items():
         weights.append(helper.make_tensor(f"w_{name}", TensorProto.FLOAT, [1, size], [0.0] * size))
         nodes.append(helper.make_node("Identity", [f"w_{name}"], [name]))
-        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, None))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", size]))
     graph = helper.make_graph(nodes, "g", ids, outputs, weights)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(model)
