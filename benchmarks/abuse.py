@@ -34,7 +34,7 @@ Connection = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 def request(path: str, body: object, **headers: str) -> bytes:
     """A whole POST; ``headers`` are added, or replace those that it has."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    data = body if isinstance(body, bytes) else json.dumps(body, ensure_ascii=False).encode()
     named = {"Host": "localhost", "Content_Type": "application/json", "Content_Length": str(len(data))} | headers
     head = "".join(f"{name.replace('_', '-')}: {value}\r\n" for name, value in named.items())
     return f"POST {path} HTTP/1.1\r\n{head}\r\n".encode() + data
@@ -201,8 +201,12 @@ def main() -> None:
     print("| | p50 | p99 |\n|---|---|---|")
     for name, q in result["small"].items():
         print(f"| small requests, {name.replace('_', ' ')} | {q['p50_ms']:.0f} ms | {q['p99_ms']:.0f} ms |")
-    print(f"\nof {sum(statuses.values())} small requests beside {sum(seen.values())} abuses: {statuses['503']} refused, {lost} lost")
-    print(f"memory before, at most, after: {before:.0f}, {most:.0f}, {after:.0f} MiB; ended after {ended:.1f} s, status {status}")
+    print(
+        f"\nof {sum(statuses.values())} small requests beside {sum(seen.values())} abuses: {statuses['503']} refused, {lost} lost"
+    )
+    print(
+        f"memory before, at most, after: {before:.0f}, {most:.0f}, {after:.0f} MiB; ended after {ended:.1f} s, status {status}"
+    )
     print(json.dumps(result))
     if lost or status:
         sys.exit(1)

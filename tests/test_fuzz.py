@@ -66,8 +66,34 @@ def tried(seen: Counter[str], work: Callable[[], object]) -> Any:
 
 pieces = st.lists(
     st.sampled_from(
-        [b'"', b'""', b",", b";", b"\t", b"\n", b"\r", b"\r\n", b" ", b"\xef\xbb\xbf", b"\xff", b"\0", b"text", b"label"]
-        + [b"Camera", b"positive", b"{Camera#Positive};", b'{"text": "a"', b'"text": ', b"}", b"[", b"]", b"\\ud800", b"1e999"]
+        [
+            b'"',
+            b'""',
+            b",",
+            b";",
+            b"\t",
+            b"\n",
+            b"\r",
+            b"\r\n",
+            b" ",
+            b"\xef\xbb\xbf",
+            b"\xff",
+            b"\0",
+            b"text",
+            b"label",
+        ]
+        + [
+            b"Camera",
+            b"positive",
+            b"{Camera#Positive};",
+            b'{"text": "a"',
+            b'"text": ',
+            b"}",
+            b"[",
+            b"]",
+            b"\\ud800",
+            b"1e999",
+        ]
         + ["máy".encode(), b"id", b"Pin", b"mentioned", b"\xcc\x80" * 30, b"\x1b]0;x\x07", b"NaN", b"null", b"true"]
     )
     | st.binary(max_size=6),
@@ -169,7 +195,12 @@ def test_archives(tmp_path_factory, seen, sealed) -> None:
 
 
 values = st.recursive(
-    st.none() | st.booleans() | st.integers(-(2**70), 2**70) | st.floats() | st.text(max_size=5) | st.sampled_from(["absa", "NFC"]),
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**70), 2**70)
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["absa", "NFC"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
     max_leaves=6,
 )

@@ -142,7 +142,13 @@ def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path,
     files = [write_report(run), write_card(run), *bundle.iterdir(), run / "suspected_label_errors.csv"]
     for path in files:
         content = path.read_bytes()
-        for private in (b"annguyen", str(ROOT).encode(), str(tmp_path).encode(), str(Path.home()).encode() + b"/", b"site-packages"):
+        for private in (
+            b"annguyen",
+            str(ROOT).encode(),
+            str(tmp_path).encode(),
+            str(Path.home()).encode() + b"/",
+            b"site-packages",
+        ):
             assert private not in content, (path.name, content[max(0, content.find(private) - 80) :][:200])
 
 

@@ -69,7 +69,9 @@ class ParquetSource:
                     for cells in zip(*columns, strict=True):
                         self._next += 1
                         row = dict(zip(self.columns, cells, strict=True))
-                        bad = next((f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), "")
+                        bad = next(
+                            (f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), ""
+                        )
                         yield Row(self._next, fault=bad) if bad else Row(self._next, row)
         except (pa.ArrowException, OSError) as error:
             fault = f"damaged from this row on: {str(error).splitlines()[0]}"

@@ -77,7 +77,10 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
         "pad_id": PAD_ID if config.pad_token_id is None else config.pad_token_id,
         "normalisation": "NFC",
         "precision": "fp32",
-        "encoder": {"name": without_places()(summary["encoder"]["name"]), "pretrained": summary["encoder"]["pretrained"]}
+        "encoder": {
+            "name": without_places()(summary["encoder"]["name"]),
+            "pretrained": summary["encoder"]["pretrained"],
+        }
         | {"type": config.model_type, "hidden_size": config.hidden_size, "pooling": module.classifier.pooling},
         "figures": {"monitor": summary["monitor"], **summary["figures"]},
         "agreement": {},

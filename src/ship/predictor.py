@@ -42,7 +42,9 @@ class OnnxModel:
         )
         self.session._model_bytes = None  # onnxruntime keeps the bytes for another provider, and there is none
         self._heads = ["sentiment", "mentioned"] if task == "absa" else ["sentiment"]
-        takes, gives = ([node.name for node in nodes()] for nodes in (self.session.get_inputs, self.session.get_outputs))
+        takes, gives = (
+            [node.name for node in nodes()] for nodes in (self.session.get_inputs, self.session.get_outputs)
+        )
         if set(takes) != INPUTS or not set(self._heads) <= set(gives):
             raise UserError(
                 f"{MODEL}: takes {listed(takes)} and gives {listed(gives)}; a model of task {task} takes "

@@ -58,7 +58,12 @@ def predict_file(
         assert source is not None
         if target is None:
             return _to_stdout(model, source, column, name_of(file), all_aspects)
-        options: dict[str, Any] = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
+        options: dict[str, Any] = {
+            "format": [form, kind],
+            "text column": text_column,
+            "separator": separator,
+            "--all": all_aspects,
+        }
         options |= {"--safe-cells": True} if safe_cells else {}  # absent from the journals of before it was there
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
@@ -70,7 +75,16 @@ def predict_file(
             journal.go_on()
             source.seek(journal.state.place)
         return _to_file(
-            model, source, column, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects, safe_cells
+            model,
+            source,
+            column,
+            journal,
+            go_on,
+            form,
+            None if is_stream(file) else file,
+            kind,
+            all_aspects,
+            safe_cells,
         )
 
 
