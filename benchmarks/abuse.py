@@ -202,10 +202,12 @@ def main() -> None:
     for name, q in result["small"].items():
         print(f"| small requests, {name.replace('_', ' ')} | {q['p50_ms']:.0f} ms | {q['p99_ms']:.0f} ms |")
     print(
-        f"\nof {sum(statuses.values())} small requests beside {sum(seen.values())} abuses: {statuses['503']} refused, {lost} lost"
+        f"\nof {sum(statuses.values())} small requests beside {sum(seen.values())} abuses: "
+        f"{statuses['503']} refused, {lost} lost"
     )
     print(
-        f"memory before, at most, after: {before:.0f}, {most:.0f}, {after:.0f} MiB; ended after {ended:.1f} s, status {status}"
+        f"memory before, at most, after: {before:.0f}, {most:.0f}, {after:.0f} MiB; "
+        f"ended after {ended:.1f} s, status {status}"
     )
     print(json.dumps(result))
     if lost or status:

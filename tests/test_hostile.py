@@ -12,7 +12,8 @@ import torch
 
 from src.errors import UserError
 from src.judge.inference import load_best, load_run
-from src.model.encoder import bytes_of, from_config, load_encoder
+from src.model.encoder import from_config, load_encoder
+from src.model.sizes import bytes_of
 from src.runs.run import Run
 from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_whole
 from src.ship.export import export_run
@@ -306,7 +307,7 @@ def test_sizes_are_bounded_wherever_they_stand(tmp_path, encoder, config) -> Non
 
 
 def test_a_setting_with_any_name_repeats_no_part_for_ever(monkeypatch) -> None:
-    monkeypatch.setattr("src.model.encoder.PARTS", 200)
+    monkeypatch.setattr("src.model.sizes.PARTS", 200)
     built = []
 
     def build() -> torch.nn.Module:

@@ -13,7 +13,7 @@ from ..answers.predictor import Model, Predictor
 from ..data.reviews import Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
-from ..model.encoder import bytes_of
+from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit

@@ -2,8 +2,7 @@
 
 import json
 import logging
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,6 @@ import torch
 import transformers
 from tokenizers import Tokenizer
 from torch import nn
-from torch.nn.modules.module import register_module_parameter_registration_hook
 from transformers import AutoConfig, AutoModel, PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
@@ -21,15 +19,11 @@ from ..errors import UserError
 from ..runs.summary import EncoderFacts
 from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 from .hub import locate
+from .sizes import bytes_of, check_numbers
 from .torch_files import check_weights
 
 ENOUGH = 100_000  # texts that a tokenizer is trained on, at most
 POSITIONS = 512  # tokens that the small encoder has room for, at least
-
-MOST = 10**9  # of a number in a configuration
-REPEATS = re.compile(r"layer(?!.?norm)|depth|repeat|block(?!.?size$)")  # names of numbers of equal parts in a row
-MOST_REPEATS = 1_000
-PARTS = 20_000  # weights, biases and the like of an encoder; XLM-R XXL has 800
 
 log = logging.getLogger(__name__)
 ROBERTA = ("roberta", "xlm-roberta", "xlm-roberta-xl", "camembert")  # families whose positions start at pad_id + 1
@@ -121,7 +115,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
-        _check_numbers(json.loads((folder / "config.json").read_bytes()))
+        check_numbers(json.loads((folder / "config.json").read_bytes()))
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
         if not isinstance(getattr(config, "vocab_size", None), int):
             raise ValueError("it says no vocab_size, so it is no encoder of texts")
@@ -169,41 +163,6 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
     module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
     module.train()
     return module
-
-
-def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
-    """Bytes of the weights of the module that ``build`` makes of ``config``, counted without taking memory for them.
-
-    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises. Building ends at PARTS parts,
-    whatever the setting is called that repeats them.
-    """
-    _check_numbers(config)
-    parts = 0
-
-    def count(module: nn.Module, name: str, weights: nn.Parameter) -> None:
-        nonlocal parts
-        parts += 1
-        if parts > PARTS:
-            raise ValueError(f"more than {PARTS:,} parts, and no encoder has so many")
-
-    counting = register_module_parameter_registration_hook(count)
-    try:
-        with torch.device("meta"):
-            return sum(t.numel() * t.element_size() for t in build().state_dict().values())
-    finally:
-        counting.remove()
-
-
-def _check_numbers(value: Any, name: str = "", depth: int = 0) -> None:
-    """Raise ValueError for a number beyond any encoder's, at any depth and in lists; ``name`` is the setting's."""
-    if isinstance(value, dict | list | tuple):
-        if depth > 20:
-            raise ValueError("settings within settings without end")
-        named = value.items() if isinstance(value, dict) else ((name, item) for item in value)
-        for key, item in named:
-            _check_numbers(item, str(key), depth + 1)
-    elif isinstance(value, int) and abs(value) > (most := MOST_REPEATS if REPEATS.search(name) else MOST):
-        raise ValueError(f"{name[:60]} is beyond any encoder's: {most:,} at most")
 
 
 def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:

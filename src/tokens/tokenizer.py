@@ -7,7 +7,6 @@ cannot differ.
 """
 
 import json
-import re
 from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,15 +16,12 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from ..errors import UserError
+from .beginning import beginning
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0..3, the order of XLM-R and ViSoBERT
 MASK = "<mask>"
 SENTENCEPIECE = "sentencepiece.bpe.model"  # the XLM-R family's file name, whatever kind of model is in it
 PAD_ID = 1
-LETTERS = 32  # of a token, on average, at most; ViSoBERT's longest piece has 16
-EXPANSION = 18  # letters that one becomes in NFKC, at most: U+FDFA
-EXPANDING = re.compile("[\u2057\u2152-\u2177\u247d-\u2487\u2a0c\u321d\u321e\u3300-\u33d8\ufdf0-\ufdff]")  # more than 3
-CHUNK = 512  # letters that are counted at once
 MOST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
 
 # Diacritics, teencode, emoji, digits, punctuation, literal special tokens, spaces in excess: a tokenizer that agrees
@@ -153,27 +149,6 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, max_length: int) -> T
     tokenizer = Tokenizer.from_str(json.dumps(state))
     _add_special(tokenizer)
     return prepare(tokenizer, max_length)
-
-
-def beginning(tokenizer: Tokenizer, text: str) -> str:
-    """As much of a text as the tokenizer, which cuts at so many tokens, may read: the other letters cost only time.
-
-    The letters are counted as the normaliser leaves them: one becomes up to :data:`EXPANSION`, and blanks in a row
-    become one. So the tokens are those of the whole text, unless a word without blanks is as long as all that is read.
-    """
-    cut = tokenizer.truncation
-    if cut is None:
-        return text
-    most = LETTERS * cut["max_length"]
-    if len(text) * (EXPANSION if EXPANDING.search(text) else 3) <= most:
-        return text
-    normalise, read = tokenizer.normalizer, 0
-    for start in range(0, len(text), CHUNK):
-        part = text[start : start + CHUNK]
-        read += len(normalise.normalize_str(part) if normalise is not None else part)
-        if read > most:
-            return text[: start + CHUNK]
-    return text
 
 
 def encode(
