@@ -41,9 +41,9 @@ def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> 
     """The columns (by number) that cannot be read as dictionaries, and the size of their largest page by row group.
 
     A value of such a column can be as large as its page, whatever that holds. ``metadata`` and ``schema`` are those of
-    pyarrow. Reads the headers of all pages, nothing else. Raises Excess for a file that claims more than :func:`most_of` its
-    size, or larger pages or values than any that is read here; ValueError, LookupError, TypeError or AttributeError for
-    headers that are none.
+    pyarrow. Reads the headers of all pages, nothing else. Raises Excess for a file that claims more than
+    :func:`most_of` its size, or larger pages or values than any that is read here; ValueError, LookupError, TypeError
+    or AttributeError for headers that are none.
     """
     for column in (schema.column(i) for i in range(len(schema.names))):
         if column.physical_type == "FIXED_LEN_BYTE_ARRAY" and column.length > WIDE:
