@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from .data.files import FORMATS, named_format
-from .errors import UserError, refuse
+from .errors import UserError, refuse, say
 from .labels import SENTIMENTS
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
@@ -176,6 +176,11 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
+    predict.add_argument(
+        "--safe-cells",
+        action="store_true",
+        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
+    )
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
     again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
@@ -212,7 +217,7 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
     if file is None:
         from .judge.evaluation import evaluate_run
 
-        print(evaluate_run(run_folder, protocol=protocol))
+        say(evaluate_run(run_folder, protocol=protocol))
         return
     from .judge.evaluation import evaluate_predictions
     from .judge.inference import predict_labelled
@@ -220,27 +225,27 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
 
     with as_options():
         predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
-    print("\n".join(findings), evaluate_predictions(run, predictions, file, protocol), sep="\n\n")
+    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
 def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    print(write_report(run_folder))
-    print(write_card(run_folder))
+    say(write_report(run_folder))
+    say(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    print(compare_runs(folders, by=by))
+    say(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
     from .ship.export import export_run
 
-    print(export_run(run_folder, out, int8, max_drop))
+    say(export_run(run_folder, out, int8, max_drop))
 
 
 def _predict(**options: Any) -> None:
@@ -262,7 +267,7 @@ def _check(files: list[str], **options: object) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **{name: value for name, value in options.items() if value is not None}))
+        say(check_files(files, **{name: value for name, value in options.items() if value is not None}))
 
 
 if __name__ == "__main__":

@@ -57,7 +57,8 @@ class Labels:
     @property
     def carries_sentiment(self) -> list[bool]:
         """A bool per aspect, in order: whether the aspect ever carries a sentiment in this data set."""
-        return [a not in self.without_sentiment for a in self.aspects]
+        without = set(self.without_sentiment)
+        return [a not in without for a in self.aspects]
 
 
 def sentiments_of(names: Sequence[object]) -> tuple[str, ...]:

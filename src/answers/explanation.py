@@ -82,8 +82,8 @@ class Explanation:
         first = np.array([0, n])
         whole = join(first, None if mentioned is None else mentioned[:n], sentiment[:n])
         answer = told(self._decisions.answers(*whole), first, np.array([self._cut]))[0]
-        aspects = self._decisions.labels.aspects
-        mine = {name: drops[:, aspects.index(name)] for name in answer["aspects"]}
+        names = enumerate(self._decisions.labels.aspects)
+        mine = {name: drops[:, i] for i, name in names if name in answer["aspects"]}
         return {
             "text": self._text,
             "words": [{"start": a, "end": b} for a, b in self._words],

@@ -106,7 +106,7 @@ def write_predictions(
 def read_predictions(path: Path, labels: Labels) -> Predictions:
     """Read the file back. Raises UserError, with the line, when it is not such a file or has other aspects."""
     ids, texts, mentioned, sentiment, sentiment_logits, mentioned_logits = [], [], [], [], [], []
-    a = len(labels.aspects)
+    a, place = len(labels.aspects), {name: j for j, name in enumerate(labels.aspects)}
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # not splitlines: a text may hold U+2028
     except OSError as error:
@@ -118,7 +118,7 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
                 raise ValueError("; ".join(faults[:5]))
             gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
             for aspect, name in row["gold"].items():
-                j = labels.aspects.index(aspect)
+                j = place[aspect]
                 gold_mentioned[j] = True
                 if name is not None:
                     gold_sentiment[j] = labels.sentiments.index(name)

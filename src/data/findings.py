@@ -1,6 +1,5 @@
 """Oddities in the splits of a data set: repeats, contradictions, leaks between splits; as data and in words."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -13,6 +12,7 @@ import numpy as np
 from ..errors import listed, quoted
 from ..labels import Labels
 from ..spelling import set_to
+from .nfc import composed
 from .reviews import Reviews
 from .values import BLANKS, key_of
 
@@ -129,7 +129,7 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
     differs = (reviews.sentiment[repeated] != reviews.sentiment[first[group[repeated]]]).any(axis=1)
     differs |= (reviews.mentioned[repeated] != reviews.mentioned[first[group[repeated]]]).any(axis=1)
     conflicting = np.unique(group[repeated[differs]])
-    is_nfc = (unicodedata.is_normalized("NFC", text) for text in reviews.texts)
+    is_nfc = (text.isascii() or composed(text) == text for text in reviews.texts)
     not_nfc = np.flatnonzero(~np.fromiter(is_nfc, bool, len(reviews)))
     rows = {"repeated": repeated, "not_nfc": not_nfc}
     rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
@@ -196,7 +196,7 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
     The same on every machine. The probability that any two of a million different texts share a number is 3e-8.
     """
-    plain = (" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
+    plain = (" ".join(composed(text).split()) for text in texts)
     return digests(text.encode() for text in plain)
 
 

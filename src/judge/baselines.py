@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import inspect
 import json
-import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ import numpy as np
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.files import in_folder
+from ..data.nfc import composed
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
 from ..labels import Labels
@@ -125,7 +125,7 @@ def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray
 
 
 def _composed(texts: Sequence[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", text) for text in texts]
+    return [composed(text) for text in texts]
 
 
 # --- the run's data, again -------------------------------------------------------------------------------------------

@@ -7,19 +7,22 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from ..answers.figures import FIGURES, told_left_out
 from ..answers.predictions import read_predictions
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
 from . import words
 from .contracts import Evaluation
 from .evaluation import MODEL, evaluation, shown_split
 from .html import printable, templates
+from .places import without_places
 
 
 def write_card(folder: str | Path) -> Path:
     """Write RUN/README.md; its path. Raises UserError as :func:`src.judge.report.write_report`."""
     path = Path(folder) / "README.md"
-    write_whole(path, card_of(Run(folder)))
+    content = card_of(Run(folder))
+    with told_as(path, "give the command again"):
+        write_whole(path, content)
     return path
 
 
@@ -28,6 +31,8 @@ def card_of(run: Run) -> str:
     summary = run.read_summary()
     split = shown_split(summary)
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
+    cut = without_places(summary, str(run.folder.resolve()))
+    told = cut(summary)
     environment = templates(autoescape=False)  # in Markdown the filter `plain` escapes foreign text
     environment.filters |= {
         "plain": as_markdown,
@@ -39,14 +44,14 @@ def card_of(run: Run) -> str:
     text: str = environment.get_template("card.md.j2").render(
         front_matter=front_matter(run.folder.resolve().name, summary, judged),
         name=run.folder.resolve().name,
-        summary=summary,
-        e=judged,
+        summary=told,
+        e=judged | {"notes": cut(judged["notes"])},
         split=words.SPLITS[split],
         words=words,
         told_left_out=told_left_out,
         sentiments=run.labels.sentiments,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
-        alpha=words.alpha_rows(summary),
+        alpha=words.alpha_rows(told),
     )
     return text
 

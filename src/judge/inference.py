@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ..answers.predictions import Predictions
@@ -15,7 +16,8 @@ from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
-from ..model.encoder import bytes_of, pad_id_of
+from ..model.encoder import pad_id_of
+from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
@@ -39,7 +41,7 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     name = Path(file).name
     findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
     module = load_best(run)
-    tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
+    tokenizer = tokenizer_of(run, module, data["max_length"])
     read = encode_whole(tokenizer, reviews.texts)
     pad_id = pad_id_of(module.classifier.encoder.config)
     split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
@@ -85,6 +87,16 @@ def load_best(run: Run) -> AspectSentimentModule:
     return module.eval()
 
 
+def tokenizer_of(run: Run, module: AspectSentimentModule, max_length: int) -> Tokenizer:
+    """The tokenizer that the run's best checkpoint carries. Raises DamagedFile if it carries none."""
+    try:
+        if not isinstance(module.tokenizer_json, str):
+            raise UserError("there is none")
+        return from_json(module.tokenizer_json, max_length)
+    except UserError as error:
+        raise DamagedFile(f"{run.best}: carries no tokenizer, so no text can be read with it ({error})") from error
+
+
 def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
     """A finished run's predictor, over torch, on the processor, in float32; ``threads`` are torch's, for each review.
 
@@ -96,7 +108,7 @@ def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
         torch.set_num_threads(threads)
     labels, module = run.labels, load_best(run)
     max_length = summary["config"]["data"]["max_length"]
-    tokenizer = from_json(module.tokenizer_json or "", max_length)
+    tokenizer = tokenizer_of(run, module, max_length)
     return Predictor({**summary, "task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
 
 

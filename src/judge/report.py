@@ -11,13 +11,14 @@ from markupsafe import Markup
 from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
 from .evaluation import decide, evaluation, shown_split
 from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
+from .places import without_places
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
@@ -47,10 +48,12 @@ def write_report(folder: str | Path) -> Path:
         weights, notes = _weights(run, predictions.texts, shown, seconds)
         judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
+    cut = without_places(summary, str(run.folder.resolve()))
+    told = cut(summary)  # the report is sent to others
     context = {
         "run": run.folder.resolve().name,
-        "summary": summary,
-        "e": judged,
+        "summary": told,
+        "e": judged | {"notes": cut(judged["notes"])},
         "split": words.SPLITS[split],
         "words": words,
         "charts": charts,
@@ -60,22 +63,23 @@ def write_report(folder: str | Path) -> Path:
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
         "learning": page.learning(run.folder, summary, judged["task"]),
-        "findings": page.findings(summary),
-        "settings": known_settings(summary),
+        "findings": page.findings(told),
+        "settings": cut(known_settings(summary)),
         "mistakes": mistakes,
         "sentiment_totals": np.sum(summary["class_counts"], axis=0).tolist(),
         "kinds": {kind: sum(m.kind == kind for m in mistakes) for kind in KINDS},
         "shown": len(shown),
-        "notes": notes,
+        "notes": cut(notes),
         "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
         "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
         "sentiments": labels.sentiments,
         "data": json_block(page.error_data(shown, predictions, labels, weights)),
     }
-    write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
     path = run.folder / "report.html"
-    write_whole(path, render(context))
+    with told_as(path, "give the command again"):
+        write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
+        write_whole(path, render(context))
     return path
 
 

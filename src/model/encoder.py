@@ -1,7 +1,8 @@
 """The encoder with its tokenizer: published weights from a folder, or random weights from a configuration."""
 
+import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..errors import UserError
 from ..runs.summary import EncoderFacts
 from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 from .hub import locate
+from .sizes import bytes_of, check_numbers
 from .torch_files import check_weights
 
 ENOUGH = 100_000  # texts that a tokenizer is trained on, at most
@@ -112,8 +114,11 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
+        check_numbers(json.loads((folder / "config.json").read_bytes()))
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        if not isinstance(getattr(config, "vocab_size", None), int):
+            raise ValueError("it says no vocab_size, so it is no encoder of texts")
+    except Exception as error:  # the configuration may be anything, and each architecture has its own errors
         raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
     _check_positions(config, max_length)
     if tokenizer.get_vocab_size() > config.vocab_size:
@@ -165,17 +170,6 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
 def pad_id_of(config: Any) -> int:
     """The id of the padding token in the configuration of an encoder, :data:`PAD_ID` where that names none."""
     return PAD_ID if config.pad_token_id is None else int(config.pad_token_id)
-
-
-def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
-    """Bytes of the weights of the module that ``build`` makes of ``config``, counted without taking memory for them.
-
-    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises.
-    """
-    if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
-        raise ValueError("a size beyond any encoder's")
-    with torch.device("meta"):
-        return sum(t.numel() * t.element_size() for t in build().state_dict().values())
 
 
 def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:

@@ -16,12 +16,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
+
+from ..errors import NoRoom
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 WAITS = (0.02, 0.1, 0.5)  # seconds
@@ -51,6 +53,19 @@ def write_whole(path: Path, content: str | bytes | Callable[[BinaryIO], object],
             temporary.unlink()
         raise
     flush(path.parent)
+
+
+@contextmanager
+def told_as(path: Path, again: str) -> Iterator[None]:
+    """Within this context, a file that cannot be written is a user's mistake, NoRoom, that names ``path``.
+
+    ``again`` is what to do once there is room.
+    """
+    try:
+        yield
+    except OSError as error:
+        room = f"; make room, then {again}" if is_full(error) else ""
+        raise NoRoom(f"{path}: cannot be written ({error.strerror or error}){room}") from error
 
 
 def replace(source: Path, target: Path) -> None:

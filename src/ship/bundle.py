@@ -20,7 +20,7 @@ from ..answers.figures import FIGURES
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import Labels
-from ..runs.machine import flush, sha256
+from ..runs.machine import flush, sha256, told_as
 from ..runs.run import named_labels
 from ..runs.summary import LabelNames
 from ..spelling import command
@@ -29,6 +29,7 @@ FORMAT = 1
 INFO, ONNX, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
 FILES = (ONNX, TOKENIZER, CARD)
 MOST_BYTES = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, ONNX: 2**31}  # of ONNX at most 2 GiB
+LONGEST = 2**15  # tokens of a text; attention takes memory with its square
 PRECISIONS = ("fp32", "int8")
 OTHER_HASH = "is not the file that was exported (its SHA-256 differs)"
 
@@ -103,10 +104,12 @@ def written_whole(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror})") from error
     try:
-        yield temporary
+        with told_as(out, "give the command again; nothing was written"):
+            yield temporary
         temporary.chmod(0o777 & ~_umask())  # mkdtemp closes its folders to everybody else
-        for path in (*temporary.iterdir(), temporary):
-            flush(path)
+        with told_as(out, "give the command again; nothing was written"):
+            for path in (*temporary.iterdir(), temporary):
+                flush(path)
         _check_replaceable(out)  # again: an export takes minutes, and the folder may have changed
         _take_place(temporary, out)
     finally:
@@ -192,8 +195,8 @@ def _faults(info: dict[str, Any]) -> list[str]:
         faults.append(f'"precision": {info["precision"]!r} is not one of {", ".join(PRECISIONS)}')
     if info["normalisation"] != "NFC":
         faults.append(f'"normalisation": expected "NFC", got {info["normalisation"]!r}')
-    if info["max_length"] < 3:
-        faults.append(f'"max_length": expected 3 tokens or more, got {info["max_length"]}')
+    if not 3 <= info["max_length"] <= LONGEST:
+        faults.append(f'"max_length": expected 3 to {LONGEST:,} tokens, got {str(info["max_length"])[:80]}')
     try:
         aspects = len(declared_labels(info).aspects)
         if len(Thresholds.from_dict(info["thresholds"]).per_aspect) != aspects:

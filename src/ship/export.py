@@ -13,13 +13,13 @@ from ..answers.figures import evaluate, figures
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
 from ..errors import UserError
-from ..judge.inference import load_best, over_torch
+from ..judge.inference import load_best, over_torch, tokenizer_of
+from ..judge.places import without_places
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
 from ..runs.run import Run, environment
 from ..runs.summary import Summary
-from ..tokens.tokenizer import from_json
 from .bundle import CARD, ONNX, TOKENIZER, write_info, written_whole
 from .graph import quantise, to_onnx
 from .predictor import load_bundle, over_onnx
@@ -42,7 +42,7 @@ def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_
     summary, labels = run.read_summary(), run.labels
     measured = read_predictions(run.predictions("val"), labels) if int8 else None  # first: exporting takes a minute
     module = load_best(run)
-    tokenizer = from_json(module.tokenizer_json or "", summary["config"]["data"]["max_length"])
+    tokenizer = tokenizer_of(run, module, summary["config"]["data"]["max_length"])
     texts = sample(tokenizer, _texts(run, labels))
     info = describe(summary, module)
     with written_whole(out) as folder:
@@ -77,7 +77,10 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
         "pad_id": pad_id_of(config),
         "normalisation": "NFC",
         "precision": "fp32",
-        "encoder": {"name": summary["encoder"]["name"], "pretrained": summary["encoder"]["pretrained"]}
+        "encoder": {
+            "name": without_places()(summary["encoder"]["name"]),
+            "pretrained": summary["encoder"]["pretrained"],
+        }
         | {"type": config.model_type, "hidden_size": config.hidden_size, "pooling": module.classifier.pooling},
         "figures": {"monitor": summary["monitor"], **summary["figures"]},
         "agreement": {},

@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError, refuse, tell
+from ..errors import UserError, refuse, say, shown, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
@@ -81,7 +81,7 @@ class Sweep(Callback):
         """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
-            print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
+            say(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
         except OSError as error:
             if not is_full(error):
                 raise
@@ -91,7 +91,7 @@ class Sweep(Callback):
         release(sweep)
         if failed:
             lines = [f"  {name}: {failed[name]['error'].splitlines()[0]}" for name in sorted(failed, key=_by_number)]
-            print(f"Jobs that failed, {len(failed)}:", *lines, sep="\n", file=sys.stderr)
+            print(shown("\n".join([f"Jobs that failed, {len(failed)}:", *lines])), file=sys.stderr)
             status = 2 if all(note["mistake"] for note in failed.values()) else 1
         if status:
             raise SystemExit(status)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...data.parquet import batches, opened
+from ...data.parquet import as_written, batches, opened, pieces
 from .writers import as_text
 
 GROUP = 10_000  # rows in a row group of a written file
@@ -22,7 +22,7 @@ def write_beside(
     ``answers`` yields row numbers, from 1 on and ascending, each with a value for each of ``fields`` (name, type).
     """
     file = opened(source)
-    schema = file.schema_arrow.remove_metadata()
+    schema = given = file.schema.remove_metadata()
     for name, kind in fields:
         schema = schema.append(pa.field(name, _TYPES[kind]))
     end = 0
@@ -36,10 +36,12 @@ def write_beside(
                 values.append(waiting[1])
                 waiting = next(answers, None)
             if chosen:
-                taken = batch.take(pa.array(chosen))
-                writer.write_batch(
-                    pa.RecordBatch.from_arrays([*taken.columns, *_columns(values, fields)], schema=schema)
-                )
+                row = 0
+                for piece, _ in pieces(batch.take(pa.array(chosen))):
+                    kept = [as_written(column, kind) for column, kind in zip(piece.columns, given.types, strict=True)]
+                    own = _columns(values[row : row + piece.num_rows], fields)
+                    writer.write_batch(pa.RecordBatch.from_arrays([*kept, *own], schema=schema))
+                    row += piece.num_rows
             if waiting is None:
                 return
 

@@ -20,6 +20,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...judge.mistakes import harmless
 from ...labels import Labels
 
 OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
@@ -89,15 +90,18 @@ class Table:
         return row
 
 
-def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]]) -> None:
+def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]], safe_cells: bool = False) -> None:
     """Write a CSV file for spreadsheets: UTF-8 with a byte order mark, without which Excel garbles Vietnamese.
 
-    Values that are no text are written as JSON; a missing value leaves its cell empty.
+    Values that are no text are written as JSON; a missing value leaves its cell empty. With ``safe_cells`` a text that
+    a spreadsheet would run as a formula gets a ``'`` before it. That changes ids and texts ("-5", "@shop", "=))"), and
+    whoever reads the file with a program would no longer find them in the input, so it is not done unasked.
     """
+    told = (lambda value: harmless(value) if isinstance(value, str) else as_text(value)) if safe_cells else as_text
     file = io.TextIOWrapper(out, encoding="utf-8-sig", newline="")
     writer = csv.writer(file)
-    writer.writerow(columns)
-    writer.writerows([as_text(value) for value in row] for row in rows)
+    writer.writerow(map(told, columns))
+    writer.writerows(map(told, row) for row in rows)
     file.detach()  # flushes, and leaves ``out`` open
 
 
