@@ -55,8 +55,9 @@ def test_long_reviews_of_a_file_are_judged_whole(trained, tmp_path) -> None:
     filler = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. "
     texts = ["Pin tốt", filler * 40 + "Pin trâu, màn hình đẹp.", "Camera mờ", filler * 60 + "Giá quá cao!"]
     with (tmp_path / "long.csv").open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([["text", run.labels.aspects[0]], *([text, "positive"] for text in texts)])
-    judged, answered = predict_labelled(run, tmp_path / "long.csv"), load_run(run.folder)
+        rest = [""] * (len(run.labels.aspects) - 1)
+        csv.writer(file).writerows([["text", *run.labels.aspects], *([text, "positive", *rest] for text in texts)])
+    judged, answered = predict_labelled(run, tmp_path / "long.csv")[0], load_run(run.folder)
     mentioned, sentiment = answered.logits(texts)
     assert np.allclose(judged.mentioned_logits, mentioned, atol=1e-4)
     assert np.allclose(judged.sentiment_logits, sentiment, atol=1e-4)
