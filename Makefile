@@ -14,7 +14,7 @@ train: setup
 	$(RUN) train.py $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -n 2 -m "not slow" $(ARGS)
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: setup
 	$(RUN) -m pytest -m slow $(ARGS)

@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
+from .data.files import FORMATS, named_format
 from .errors import UserError, refuse
-from .labels import SENTIMENTS
-from .runs.machine import write_any_letter
+from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
-from .spelling import as_options
+from .spelling import as_options, one_by_one
 
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -27,6 +27,7 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
+    end_at_once()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
@@ -36,8 +37,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
-    options = vars(parser.parse_args(arguments))
-    options.pop("command")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["check"]:
+        lists = ("--aspects", "--ignore-columns", "--sentiments")
+        words = one_by_one(words, lists, lambda word: named_format(word)[0] in FORMATS)
+    found, more = parser.parse_known_args(words)
+    options = vars(found)
+    if options.pop("command") == "check":  # argparse takes only the files before the first option
+        options["files"] += [word for word in more if not word.startswith("-")]
+        more = [word for word in more if word.startswith("-")]
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     run = options.pop("run")
     try:
         run(**options)
@@ -62,15 +72,14 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
-    check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
+    check.add_argument("files", nargs="*", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
+    several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
+    check.add_argument("--aspects", **several, help="the aspects there may be (default: those of the training file)")
     check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument(
-        "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
-    )
+    check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
-    check.add_argument("--sentiments", nargs="+", default=SENTIMENTS, help="default: positive negative neutral")
+    check.add_argument("--sentiments", **several, help="default: positive negative neutral")
     _add_meanings(check)
     check.set_defaults(run=_check)
 
@@ -206,11 +215,11 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
         print(evaluate_run(run_folder, protocol=protocol))
         return
     from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_file
+    from .judge.inference import predict_labelled
     from .runs.run import Run
 
     with as_options():
-        predictions, findings = predict_file(run := Run(run_folder), file, **given)
+        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
     print("\n".join(findings), evaluate_predictions(run, predictions, file, protocol), sep="\n\n")
 
 

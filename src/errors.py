@@ -46,6 +46,7 @@ class Faults:
     def __init__(self) -> None:
         self._found: list[tuple[str, int, str]] = []
         self._untold = 0
+        self.spare: dict[str, None] = {}  # columns of any of the files that the user may want to leave out
 
     def __len__(self) -> int:
         return len(self._found) + self._untold
@@ -58,15 +59,18 @@ class Faults:
         """Count further faults without their messages: SHOWN like them are recorded, and no more are printed."""
         self._untold += count
 
-    def raise_if_any(self) -> None:
-        """Raise UserError if there are faults: those of whole files first, then by file and line, SHOWN at most."""
+    def raise_if_any(self, remedy: str = "") -> None:
+        """Raise UserError if there are faults: those of whole files first, then by file and line, SHOWN at most.
+
+        ``remedy`` is a last line, for what mends several of them at once.
+        """
         if not self._found:
             return
         order = {path: i for i, path in enumerate(dict.fromkeys(path for path, _, _ in self._found))}
         found = sorted(self._found, key=lambda fault: (fault[1] > 0, order[fault[0]], fault[1]))
         told = [f"{path}:{line}: {message}" if line else f"{path}: {message}" for path, line, message in found]
         more = len(self) - min(len(told), self.SHOWN)
-        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []))
+        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []) + [remedy] * bool(remedy))
 
 
 def quoted(value: object, limit: int = 60) -> str:

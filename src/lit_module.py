@@ -126,18 +126,14 @@ class AspectSentimentModule(L.LightningModule):
         return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"])
 
     def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+        self, optimizer: object, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["labels"] = {
-            "aspects": list(self.labels.aspects),
-            "without_sentiment": list(self.labels.without_sentiment),
-            "sentiments": list(self.labels.sentiments),
-        }
+        checkpoint["labels"] = self.labels.lists()
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
         if not self.trainer.is_last_batch:  # within an epoch: a resumed run goes on with its mean loss

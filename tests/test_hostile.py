@@ -12,7 +12,7 @@ from src.errors import UserError
 from src.judge.inference import load_best
 from src.model.encoder import from_config, load_encoder
 from src.runs.run import Run
-from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_whole
+from src.ship.bundle import CARD, INFO, ONNX, TOKENIZER, read_whole
 from src.tokens.tokenizer import PROBES, train_tokenizer
 from src.training.checkpoint import AtomicCheckpointIO
 from tests.test_ship_bundle import fill
@@ -130,7 +130,7 @@ def test_a_checkpoint_that_describes_more_than_it_holds(tmp_path, changes, said)
 # --- bundles ---
 
 
-@pytest.mark.parametrize("name", [INFO, MODEL, TOKENIZER, CARD])
+@pytest.mark.parametrize("name", [INFO, ONNX, TOKENIZER, CARD])
 def test_files_of_a_bundle_without_end_are_not_read(tmp_path, name) -> None:
     folder = fill(tmp_path / "b")
     os.truncate(folder / name, 100 * 10**9)

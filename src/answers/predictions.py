@@ -1,6 +1,6 @@
 """The predictions file: what a model said of each review, from which every figure can be computed again.
 
-One JSON object a line (:class:`Row`), in the order of the data file::
+One JSON object a line (:class:`Line`), in the order of the data file::
 
     {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
      "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
@@ -31,7 +31,7 @@ class Detection(TypedDict, total=False):
     mentioned_logits: list[float]  # [A]
 
 
-class Row(Detection):
+class Line(Detection):
     """A line of the file; the aspects in ``gold`` and ``predicted`` are the mentioned ones."""
 
     id: str
@@ -89,7 +89,7 @@ def write_predictions(
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
             logits = predictions.mentioned_logits
             detection: Detection = {} if logits is None else {"mentioned_logits": logits[i].tolist()}
-            row: Row = {
+            row: Line = {
                 "id": id_,
                 "text": text,
                 "gold": _named(labels, predictions.mentioned[i], predictions.sentiment[i]),
@@ -113,8 +113,8 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
         raise UserError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
     for number, line in enumerate(lines, 1):
         try:
-            row: Row = json.loads(line)
-            if faults := faults_of(row, Row):
+            row: Line = json.loads(line)
+            if faults := faults_of(row, Line):
                 raise ValueError("; ".join(faults[:5]))
             gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
             for aspect, name in row["gold"].items():

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..labels import IGNORE
-from ..spelling import added_to, set_list, set_to, setting
+from ..spelling import set_list, set_to, setting
 from .rows import Source, clean_name
 from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
@@ -35,14 +35,12 @@ class Annotations:
         others: frozenset[str],
         declared: tuple[str, ...] | None,
         faults: Faults,
-        ignored: Sequence[str] = (),
         values: Values | None = None,
     ) -> None:
         self.path, self.header, self.faults = source.name, source.header, faults
         self.values = values or Values()
         self.label, self.others, self.declared = label, others, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
-        self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
@@ -156,16 +154,13 @@ class Annotations:
         for name in columns:
             if name not in self.place:
                 unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
-                remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
-                self.faults.add(self.path, unknown + remedy)
+                self.faults.add(self.path, unknown + did_you_mean(name, self.declared))
+                self.faults.spare[name] = None
         for name in self.declared:
             if wide and self.header and name not in self.seen:
                 missing = f"there is no column for the aspect {quoted(name)} among {listed(tuple(self.seen))}"
                 self.faults.add(self.path, missing + did_you_mean(name, tuple(self.seen)))
         return self.declared
-
-    def _ignoring(self, column: str) -> str:
-        return added_to("ignore_columns", column, self.ignored)
 
     def _tell_numbers(self) -> None:
         """Columns of numbers only are no labels where other columns hold words; all other numbers are asked about."""
@@ -189,8 +184,8 @@ class Annotations:
     def _tell_no_labels(self, column: str, found: Sequence[object]) -> None:
         shown = ", ".join(list(dict.fromkeys(map(quoted, found)))[:3])
         holds = f"the column {quoted(column)} holds no sentiment but {shown}"
-        remedy = f"if it is no aspect, {self._ignoring(column)} leaves it out"
-        self.faults.add(self.path, f"{holds}; {listed(self.values.spoken)} are expected, and {remedy}")
+        self.faults.add(self.path, f"{holds}; {listed(self.values.spoken)} are expected")
+        self.faults.spare[column] = None
 
     def _tell_bad_cells(self) -> None:
         spoken = self.values.spoken

@@ -117,7 +117,7 @@ def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Fi
     """
     leaks = {}
     for source, target in combinations(splits, 2):
-        there, here = shared(keys[source], keys[target])
+        there, here = shared_keys(keys[source], keys[target])
         first = (splits[source].lines[there[:EXAMPLES]].tolist(), splits[target].lines[here[:EXAMPLES]].tolist())
         leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
     return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
@@ -180,7 +180,7 @@ def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
     return notes
 
 
-def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shared_keys(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where keys of ``target`` (uint64 [N]) are also in ``source`` (uint64 [K], K > 0): two arrays int64 [M].
 
     The second holds every such position in ``target``, the first the key's first position in ``source``.

@@ -40,7 +40,7 @@ class ParquetSource:
     def rows(self) -> Iterator[Row]:
         try:
             for batch in batches(self._file, self._next):
-                columns = [plain(column) for column in batch.columns]
+                columns = [json_values(column) for column in batch.columns]
                 for cells in zip(*columns, strict=True):
                     self._next += 1
                     row = dict(zip(self.columns, cells, strict=True))
@@ -96,7 +96,7 @@ class Unreadable:
     reason: str
 
 
-def plain(values: pa.Array) -> list[Any]:
+def json_values(values: pa.Array) -> list[Any]:
     """A column as values that JSON has, at any depth: times and decimals as text, bytes in hexadecimal.
 
     A value that Python cannot hold comes as :class:`Unreadable`.
@@ -111,13 +111,13 @@ def plain(values: pa.Array) -> list[Any]:
     except pa.ArrowInvalid as error:  # such as a time outside every calendar: find its row
         if len(values) == 1:
             return [Unreadable(str(error).splitlines()[0])]
-        return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
+        return [item for i in range(len(values)) for item in json_values(values.slice(i, 1))]
     except pa.ArrowNotImplementedError:
         pass  # _jsonable turns each value into text
     return [_plain(value) for value in values]
 
 
-def _plain(value: pa.Scalar) -> Any:
+def _plain(value: pa.Scalar) -> object:
     try:
         return _jsonable(value.as_py())
     except UnicodeDecodeError as error:
@@ -126,7 +126,7 @@ def _plain(value: pa.Scalar) -> Any:
         return Unreadable(str(error))
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, bytes):

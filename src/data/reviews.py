@@ -18,7 +18,7 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS
-from ..spelling import setting
+from ..spelling import added_to, setting
 from .annotations import Annotations
 from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
@@ -145,7 +145,7 @@ def read_reviews(path: str | Path, **columns: Any) -> tuple[Reviews, tuple[str, 
     values = given.meanings()
     loaded = load_reviews(path, given, faults, values)
     values.ask(faults)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, given))
     assert loaded is not None
     return loaded
 
@@ -172,7 +172,7 @@ def load_reviews(
         layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
         if source is None or layout is None:
             return None
-        labels = Annotations(source, layout.label, layout.others, declared, faults, columns.ignore_columns, values)
+        labels = Annotations(source, layout.label, layout.others, declared, faults, values)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
@@ -201,6 +201,14 @@ def load_reviews(
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
         faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
+
+
+def leaving_out(faults: Faults, columns: Columns) -> str:
+    """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
+    if not faults.spare:
+        return ""
+    all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
+    return f"What is no aspect is left out by {all_}"
 
 
 def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:

@@ -9,8 +9,8 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
-from .findings import Findings, compare, digests, notes_on, shared, text_keys
-from .reviews import Columns, Reviews, Unlabelled, load_reviews
+from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
+from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
 from .values import Given
 
 Leaks = Literal["warn", "drop", "error"]
@@ -102,7 +102,7 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
             aspects = found
             columns = columns._replace(aspects=found)
     values.ask(faults)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, columns))
     return splits, aspects
 
 
@@ -121,7 +121,7 @@ def _refuse_leaks(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray])
     train = splits["train"]
     for name, reviews in splits.items():
         if name != "train":
-            for i, j in zip(*shared(keys["train"], keys[name]), strict=True):
+            for i, j in zip(*shared_keys(keys["train"], keys[name]), strict=True):
                 faults.add(reviews.path, f"this text is in {train.path}:{train.lines[i]} too", reviews.lines[j])
     if len(faults):
         remedy = "data.leaks=drop takes them out of training, data.leaks=warn leaves them"

@@ -55,8 +55,7 @@ class Encoder:
 
     @property
     def pad_id(self) -> int:
-        pad = self.module.config.pad_token_id
-        return PAD_ID if pad is None else int(pad)
+        return pad_id_of(self.module.config)
 
 
 def load_encoder(
@@ -152,12 +151,20 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
 
 
 def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
-    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode."""
+    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode.
+
+    Raises UserError if ``pooling`` asks for a pooler that the architecture does not have.
+    """
     settings = {k: v for k, v in config.items() if k not in ("model_type", "architectures", "dtype")}
     described = AutoConfig.for_model(config["model_type"], **settings)
     module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
     module.train()
     return module
+
+
+def pad_id_of(config: Any) -> int:
+    """The id of the padding token in the configuration of an encoder, :data:`PAD_ID` where that names none."""
+    return PAD_ID if config.pad_token_id is None else int(config.pad_token_id)
 
 
 def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
@@ -236,11 +243,17 @@ def _pooler(config: Any, pooling: str) -> dict[str, bool]:
     return {}
 
 
-def _check_positions(config: Any, max_length: int) -> None:
-    limit = getattr(config, "max_position_embeddings", None)
+def positions(config: Any) -> int | None:
+    """The most tokens that an encoder reads at once; None where it has no limit."""
+    limit: int | None = getattr(config, "max_position_embeddings", None)
     if limit is None or limit < 0:
-        return
+        return None
     if config.model_type in ROBERTA:
-        limit -= (PAD_ID if config.pad_token_id is None else config.pad_token_id) + 1
-    if max_length > limit:
+        limit -= pad_id_of(config) + 1
+    return limit
+
+
+def _check_positions(config: Any, max_length: int) -> None:
+    limit = positions(config)
+    if limit is not None and max_length > limit:
         raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

@@ -12,7 +12,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ..errors import UserError
 
@@ -47,7 +47,7 @@ class HashedWriter:
         self._file, self._digest = file, hashlib.sha256()
         self.error: OSError | None = None
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self._digest.update(data)
         try:
             return self._file.write(data)

@@ -4,7 +4,9 @@ Windows opens no folder, replaces and removes no file that anybody has open, and
 Unix has ``fcntl``, ``resource``, affinity and control groups: this module uses them, and their absence is no error.
 """
 
+import atexit
 import errno
+import gc
 import hashlib
 import io
 import math
@@ -216,6 +218,11 @@ def write_any_letter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def end_at_once() -> None:
+    """Leave out the garbage collection with which Python ends: after an import of torch it takes a second."""
+    atexit.register(gc.freeze)
 
 
 def _read(file: Path) -> str:

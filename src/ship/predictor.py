@@ -14,7 +14,7 @@ from ..answers.predictor import Predictor
 from ..errors import UserError
 from ..runs.machine import cores
 from ..tokens.tokenizer import from_json
-from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
+from .bundle import INFO, ONNX, TOKENIZER, declared_labels, read_whole
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two kernels it replaces
 
@@ -27,7 +27,7 @@ class OnnxModel:
 
     def __init__(self, model: bytes, task: str) -> None:
         if EXTERNAL in model:
-            raise UserError(f"{MODEL}: keeps weights in other files; a bundle's model is one file")
+            raise UserError(f"{ONNX}: keeps weights in other files; a bundle's model is one file")
         options = ort.SessionOptions()
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
@@ -63,7 +63,7 @@ def load_bundle(folder: str | Path, threads: int | None = None) -> Predictor:
     info, contents = read_whole(folder)  # the bytes that were checked are loaded, even if the files change now
     try:
         tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])
-        return over_onnx(info, tokenizer, contents[MODEL], threads)
+        return over_onnx(info, tokenizer, contents[ONNX], threads)
     except UserError as error:
         raise UserError([f"{folder}: {fault}" for fault in error.faults]) from error
     except Exception as error:  # tokenizers and onnxruntime raise exceptions of their own
@@ -76,4 +76,4 @@ def over_onnx(info: dict[str, Any], tokenizer: Tokenizer, model: bytes, threads:
     Raises UserError if the model keeps its weights in other files.
     """
     computed = OnnxModel(model, info["task"])
-    return Predictor(info, labels_of(info), info["max_length"], tokenizer, computed, threads or cores())
+    return Predictor(info, declared_labels(info), info["max_length"], tokenizer, computed, threads or cores())

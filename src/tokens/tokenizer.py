@@ -21,7 +21,7 @@ SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0..3, the order of XLM-R and 
 MASK = "<mask>"
 SENTENCEPIECE = "sentencepiece.bpe.model"  # the XLM-R family's file name, whatever kind of model is in it
 PAD_ID = 1
-MOST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
+LARGEST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
 
 # Diacritics, teencode, emoji, digits, punctuation, literal special tokens, spaces in excess: a tokenizer that agrees
 # with SentencePiece on these was built from the same model.
@@ -45,8 +45,8 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     spm_file = folder / SENTENCEPIECE
     json_file = folder / "tokenizer.json"
     if json_file.is_file():
-        if (size := json_file.stat().st_size) > MOST:
-            raise UserError(f"{json_file}: {size:,} bytes are no tokenizer; {MOST:,} at most are read")
+        if (size := json_file.stat().st_size) > LARGEST:
+            raise UserError(f"{json_file}: {size:,} bytes are no tokenizer; {LARGEST:,} at most are read")
         try:
             tokenizer = Tokenizer.from_file(str(json_file))
         except Exception as error:  # the library raises nothing more precise

@@ -18,6 +18,7 @@ from ..model.optim import learning_rate_factor
 from ..model.torch_files import DamagedFile, check_archive
 from ..runs.machine import link, replace, write_whole
 from ..runs.settings import differences, shared, short
+from ..spelling import override, pasted
 from .checkpoint import PREVIOUS, AtomicCheckpointIO
 from .ranks import rank
 
@@ -76,7 +77,7 @@ def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
     raise UserError(
         f"ckpt_path=last: none of {len(runs)} runs below {root} has these settings. The newest, {runs[0][1]}: "
         f"{'; '.join(told[0][:5])}. "
-        "Give its settings, or the checkpoint itself: ckpt_path=RUN/checkpoints/last.ckpt"
+        f"Give its settings, or the checkpoint itself: {pasted([override('ckpt_path', runs[0][2])])}"
     )
 
 

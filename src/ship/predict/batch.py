@@ -18,7 +18,7 @@ from .writers import dumps, json_line
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
 
-ROWS, CHARACTERS = 64, 2**20  # most of each in a chunk; CHARACTERS counts all its cells
+CHUNK_ROWS, CHUNK_CHARACTERS = 64, 2**20  # a chunk ends at either; the characters of all its cells count
 AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
 In = TypeVar("In")
@@ -69,20 +69,20 @@ def answered(
 
 
 def chunks(source: Source, column: str) -> Iterator[Chunk]:
-    """The rows in chunks of :data:`ROWS`, fewer if they are long; the last chunk may be empty."""
+    """The rows in chunks of :data:`CHUNK_ROWS`, fewer if they are long; the last chunk may be empty."""
     rows: list[Row] = []
     size = 0
     for row in source.rows():
         row = with_text(row, column)
         rows.append(row)
         size += weight(row.cells)
-        if len(rows) == ROWS or size >= CHARACTERS:
+        if len(rows) == CHUNK_ROWS or size >= CHUNK_CHARACTERS:
             yield Chunk(rows, source.place)
             rows, size = [], 0
     yield Chunk(rows, source.place)
 
 
-def weight(value: Any) -> int:
+def weight(value: object) -> int:
     """About how many characters a cell, or a row of cells, takes when it is written."""
     if isinstance(value, str):
         return len(value)

@@ -8,7 +8,7 @@ from ...errors import UserError
 from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
-from .writers import Table, column_types, gathered, write_csv
+from .writers import Table, column_types, partial_rows, write_csv
 
 MakeTable = Callable[[Collection[str]], Table]  # called with the names of the input's columns
 
@@ -63,12 +63,12 @@ def _write_table(
     if form == "parquet" and parquet:
         from .parquet import write_beside
 
-        answers = ((line, table.cells(line, answer)) for line, _, answer in gathered(partial))
+        answers = ((line, table.cells(line, answer)) for line, _, answer in partial_rows(partial))
         write_beside(file, parquet, table.fields, answers)
         return
 
     def rows() -> Iterator[list[Any]]:
-        for line, cells, answer in gathered(partial):
+        for line, cells, answer in partial_rows(partial):
             yield [*map(cells.get, types), *table.cells(line, answer)]
 
     if form == "csv":

@@ -1,6 +1,5 @@
 """Write Parquet files in which the answers' columns follow the input's columns."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
@@ -9,6 +8,10 @@ import pyarrow as pa
 from pyarrow import parquet
 
 from ...data.parquet import batches, opened
+from .writers import as_text
+
+GROUP = 10_000  # rows in a row group of a written file
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write_beside(
@@ -53,16 +56,6 @@ def write_rows(out: BinaryIO, fields: Sequence[tuple[str, type]], rows: Iterable
 def _columns(rows: list[list[Any]], fields: Sequence[tuple[str, type]]) -> list[pa.Array]:
     columns = zip(*rows, strict=True)
     return [
-        pa.array([_text(value) for value in column] if kind is str else column, _TYPES[kind])
+        pa.array([as_text(value) for value in column] if kind is str else column, _TYPES[kind])
         for column, (_, kind) in zip(columns, fields, strict=True)
     ]
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-GROUP = 10_000  # rows in a row group of a written file
-
-
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
