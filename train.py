@@ -186,9 +186,7 @@ def build_module(
     limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
     steps = data.optimizer_steps(trainer["max_epochs"], *limits)
     module = AspectSentimentModule(
-        aspects=list(data.labels.aspects),
-        without_sentiment=list(data.labels.without_sentiment),
-        sentiments=list(data.labels.sentiments),
+        **data.labels.lists(),
         encoder_config=encoder.config,
         encoder=encoder.module,
         loss=make_loss(settings["loss"], alpha),

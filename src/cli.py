@@ -8,7 +8,6 @@ from typing import Any
 
 from .data.files import FORMATS, named_format
 from .errors import UserError, refuse, say
-from .labels import SENTIMENTS
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
@@ -40,7 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_serve(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["check"]:
-        words = one_by_one(words, ("--aspects", "--ignore-columns"), lambda word: named_format(word)[0] in FORMATS)
+        lists = ("--aspects", "--ignore-columns", "--sentiments")
+        words = one_by_one(words, lists, lambda word: named_format(word)[0] in FORMATS)
     found, more = parser.parse_known_args(words)
     options = vars(found)
     if options.pop("command") == "check":  # argparse takes only the files before the first option
@@ -79,7 +79,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check.add_argument("--label-column", help="default: label or labels, if there is one")
     check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
-    check.add_argument("--sentiments", nargs="+", default=SENTIMENTS, help="default: positive negative neutral")
+    check.add_argument("--sentiments", **several, help="default: positive negative neutral")
     _add_meanings(check)
     check.set_defaults(run=_check)
 

@@ -54,6 +54,10 @@ class Labels:
             raise ValueError(f"without_sentiment names aspects that are not in the list: {sorted(unknown)}")
         sentiments_of(self.sentiments)
 
+    def lists(self) -> dict[str, list[str]]:
+        """The three fields as lists, as checkpoints and ``summary.json`` hold them."""
+        return {name: list(getattr(self, name)) for name in ("aspects", "without_sentiment", "sentiments")}
+
     @property
     def carries_sentiment(self) -> list[bool]:
         """A bool per aspect, in order: whether the aspect ever carries a sentiment in this data set."""

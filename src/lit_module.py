@@ -133,11 +133,7 @@ class AspectSentimentModule(L.LightningModule):
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["labels"] = {
-            "aspects": list(self.labels.aspects),
-            "without_sentiment": list(self.labels.without_sentiment),
-            "sentiments": list(self.labels.sentiments),
-        }
+        checkpoint["labels"] = self.labels.lists()
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
         if not self.trainer.is_last_batch:  # within an epoch: a resumed run goes on with its mean loss

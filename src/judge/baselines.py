@@ -135,8 +135,8 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
-    settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
     files = {name: in_folder(settings.get(name), folder) for name in ("train", "val", "test")}
+    settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
     splits = read_splits(**settings | files)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
     found = {name: split.sha256 for name, split in splits.findings.splits.items()}

@@ -91,8 +91,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
 
     def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
-        there = sums[MODEL].confusion[carries].any((0, 2))  # [C], whether gold has the sentiment
-        neutral = "neutral" in labels.sentiments and bool(there[labels.sentiments.index("neutral")])
+        neutral = _neutral(sums[MODEL], labels)
         named = left_out(sums[MODEL], labels, task)
         measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), sums, draw, named)
         return {"reviews": reviews, **measured}
@@ -142,17 +141,24 @@ def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     return Tuned(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
 
 
-def section_figures(counts: Counts, labels: Labels, task: str, neutral: bool) -> dict[str, Any]:
-    """The figures of ``counts``, and ``neutral_f1``, the F1 of neutral on gold pairs, if gold has ``neutral``.
+def section_figures(counts: Counts, labels: Labels, task: str, neutral: int | None) -> dict[str, Any]:
+    """The figures of ``counts``, each a float, or float [draws].
 
-    Each is a float, or float [draws].
+    ``neutral`` is the number of that sentiment; where it is given there is also ``neutral_f1``, its F1 on gold pairs.
     """
-    if not neutral:
+    if neutral is None:
         return figures(counts, labels, task)
-    c = labels.sentiments.index("neutral")
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
-    f1_neutral = f1(pooled[..., c, c], pooled[..., :, c].sum(-1), pooled[..., c, :].sum(-1), nothing=1.0)
-    return figures(counts, labels, task) | {"neutral_f1": f1_neutral}
+    hit, said, gold = pooled[..., neutral, neutral], pooled[..., :, neutral].sum(-1), pooled[..., neutral, :].sum(-1)
+    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold, nothing=1.0)}
+
+
+def _neutral(counts: Counts, labels: Labels) -> int | None:
+    """The number of the sentiment ``neutral``; None where the data set or this gold has none."""
+    if "neutral" not in labels.sentiments:
+        return None
+    c = labels.sentiments.index("neutral")
+    return c if counts.confusion[labels.carries_sentiment][:, c].any() else None
 
 
 def _judged(

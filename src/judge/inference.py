@@ -47,8 +47,8 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
     with torch.inference_mode():
-        read_windows = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
-    return assemble(read_windows, read.first, reviews), findings
+        batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
+    return assemble(batches, read.first, reviews), findings
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..answers.figures import Counts, f1, mean_where, ratio
 from ..errors import UserError, did_you_mean, listed, quoted
-from ..labels import SENTIMENTS, Labels
+from ..labels import Labels
 
 VISFD = frozenset(
     [
@@ -90,7 +90,7 @@ def protocol_left_out(counts: Counts, labels: Labels, protocol: Protocol) -> dic
     kept = [a for a in labels.aspects if a not in protocol.without]
     names = {
         "aspect_f1": kept,
-        "pair_f1": [f"{a} {c}" for a in kept if a not in labels.without_sentiment for c in SENTIMENTS],
+        "pair_f1": [f"{a} {c}" for a in kept if a not in labels.without_sentiment for c in labels.sentiments],
     }
     named = {}
     for name, (_, said, gold) in _classes(counts, labels, protocol).items():

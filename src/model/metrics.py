@@ -61,9 +61,8 @@ class AspectFigures(Metric):
         a = len(self.labels.aspects)
         logits, predicted, mentioned, sentiment = (_array(state).reshape(-1, a) for state in self._states())
         detection = logits if self.task == "absa" else None
-        reviews = Predictions(
-            [], [], mentioned.astype(bool), sentiment, np.eye(len(self.labels.sentiments))[predicted], detection
-        )
+        said = np.eye(len(self.labels.sentiments))[predicted]  # [N, A, C]
+        reviews = Predictions([], [], mentioned.astype(bool), sentiment, said, detection)
 
         def at(threshold: float) -> dict[str, float]:
             values = figures(evaluate(reviews, threshold), self.labels, self.task)

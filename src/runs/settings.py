@@ -30,7 +30,7 @@ SHARED = (
 )
 WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
-# settings that runs of before 0.3 do not have, and what they were then in effect
+# settings that earlier runs do not have, and what they were then in effect
 ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep"}
 MOST_TOLD = 10  # differences in words
 

@@ -44,7 +44,7 @@ def is_focal(settings: Mapping[str, Any]) -> bool:
     return inspect.isclass(made) and issubclass(made, FocalLoss)
 
 
-def alpha_of(settings: Mapping[str, Any], class_counts: object, sentiments: Sequence[str] = SENTIMENTS) -> Alpha:
+def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str] = SENTIMENTS) -> Alpha:
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
     None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because

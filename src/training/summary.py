@@ -18,7 +18,7 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
 from .loss import Alpha, description, takes_alpha, with_alpha
 
@@ -151,11 +151,7 @@ def summary(
     return {
         **judged,
         "task": settings["task"]["name"],
-        "labels": {
-            "aspects": list(data.labels.aspects),
-            "without_sentiment": list(data.labels.without_sentiment),
-            "sentiments": list(data.labels.sentiments),
-        },
+        "labels": cast(LabelNames, data.labels.lists()),
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
