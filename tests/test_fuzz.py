@@ -109,8 +109,15 @@ pieces = st.lists(
 def test_readers(tmp_path_factory, seen, form) -> None:
     path = tmp_path_factory.mktemp("fuzz") / f"a.{form}"
 
+    row = {
+        "csv": b"1,m\xc3\xa1y,positive\n",
+        "tsv": b"may\t{A#Positive}\n",
+        "jsonl": b'{"text": "b", "label": "{A}"}\n',
+        "txt": b"may\n",
+    }[form.removesuffix(".gz")]
+
     @FUZZ
-    @given(pieces, st.booleans())
+    @given(st.lists(pieces | st.just(b"") | st.just(row), max_size=6).map(row.join), st.booleans())
     def run(content: bytes, headed: bool) -> None:
         head = {"csv": b"id,text,Camera\n", "tsv": b"text\tlabel\n", "jsonl": b'{"text": "a", "label": "{A}"}\n'}
         content = head.get(form.removesuffix(".gz"), b"") * headed + content

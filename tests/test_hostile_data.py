@@ -258,3 +258,11 @@ def test_nobody_composes_another_way() -> None:
 @pytest.mark.parametrize("text", ["Máy đẹp", "Ma\u0301y", "e\u0323\u0302" * 400, "x" * 600 + "o\u031b\u0323", ""])
 def test_both_ways_compose_alike(text) -> None:
     assert composed(text) == unicodedata.normalize("NFC", text)
+
+
+def test_a_place_that_a_dictionary_does_not_have_is_damage() -> None:
+    """Bounds of these are not checked by pyarrow: it would read beyond its memory."""
+    for place in (1, -1, 2**30):
+        wrong = pa.DictionaryArray.from_arrays(pa.array([0, place], pa.int32()), pa.array(["a"]), safe=False)
+        with pytest.raises(pa.ArrowInvalid, match="a value that its dictionary does not have"):
+            parquet.sizes_of(wrong)

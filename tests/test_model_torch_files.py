@@ -259,8 +259,8 @@ def test_parts_are_those_that_the_directory_lists(file, tmp_path) -> None:
     check_archive(plain)
     whole = plain.read_bytes()
     (place,) = struct.unpack_from("<Q", whole, whole.rindex(b"PK\6\6") + 48) if b"PK\6\6" in whole else (0,)
-    entries = [m.start() for m in re.finditer(rb"PK\1\2", whole) if m.start() >= place]
-    locals_ = [m.start() for m in re.finditer(rb"PK\3\4", whole)]
+    entries = [m.start() for m in re.finditer(rb"PK\x01\x02", whole) if m.start() >= place]
+    locals_ = [m.start() for m in re.finditer(rb"PK\x03\x04", whole)]
     damaged = []
     for at in entries[1:]:  # two entries at one place
         damaged.append(whole[: at + 42] + whole[entries[0] + 42 : entries[0] + 46] + whole[at + 46 :])

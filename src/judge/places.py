@@ -31,7 +31,8 @@ def without_places(*known: Any) -> Callable[[Any], Any]:
             return value
         for path in ordered:
             if path in value:
-                value = re.sub(re.escape(path) + r"(?=[/\\]|\W|$)", lambda _, p=path: _last(p), value)
+                last = _last(path).replace("\\", r"\\")
+                value = re.sub(re.escape(path) + r"(?=[/\\]|\W|$)", last, value)
         return FOLDERS.sub("", value)
 
     return cut
