@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from .data.files import FORMATS
-from .data.options import FILES, OF_A_RUN, OPTIONS, READING, add_file_options, given_options
-from .errors import UserError, refuse
-from .runs.machine import write_any_letter
-from .ship.http.limits import Limits
-from .spelling import as_options
+from .data.files import FORMATS, named_format
+from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OF_TEXTS, OPTIONS, add_file_options, given_options
+from .errors import UserError, refuse, say
+from .runs.machine import end_at_once, write_any_letter
+from .ship.http.limits import Limits, add_limits
+from .spelling import as_options, one_by_one
 
 TRAIN = (
     "torch lightning transformers hydra omegaconf torchmetrics sentencepiece huggingface_hub sklearn scipy google onnx"
@@ -26,6 +26,7 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
+    end_at_once()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
@@ -36,8 +37,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
-    options = vars(parser.parse_args(arguments))
-    options.pop("command")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] in (["check"], ["convert"], ["evaluate"]):
+        words = one_by_one(words, LISTS, lambda word: named_format(word)[0] in FORMATS)
+    found, more = parser.parse_known_args(words)
+    options = vars(found)
+    if options.pop("command") in ("check", "convert"):  # argparse takes only the files before the first option
+        options["files"] += [word for word in more if not word.startswith("-")]
+        more = [word for word in more if word.startswith("-")]
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     run = options.pop("run")
     try:
         run(**options)
@@ -62,7 +71,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    check.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
     add_file_options(check)
     check.set_defaults(run=_check)
 
@@ -72,7 +81,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "convert",
         help="write files of any layout as one table of this project",
     )
-    convert.add_argument("files", nargs="+", metavar="FILE", help=FILES)
+    convert.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
     convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
     convert.add_argument("--overwrite", action="store_true", help="replace TABLE")
     convert.set_defaults(run=_convert)
@@ -149,7 +158,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
     )
     predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help=f"{FILES}; - is stdin")
+    predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
     predict.add_argument(
         "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
@@ -159,8 +168,13 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         choices=FORMATS,
         help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
     )
-    add_file_options(predict, *READING)
+    add_file_options(predict, *OF_TEXTS)
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
+    predict.add_argument(
+        "--safe-cells",
+        action="store_true",
+        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
+    )
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
     again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
@@ -175,17 +189,11 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "a demo page at /. SIGTERM or Ctrl-C stops it, once what was accepted is answered.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    bounds = Limits()
     serve.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote")
     serve.add_argument("--port", type=int, default=8000, help="0: any that is free")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
     serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
-    serve.add_argument("--queue", type=int, default=bounds.queue, help="texts that may wait; beyond them: 503")
-    serve.add_argument("--max-text-chars", type=int, default=bounds.max_text_chars, help="characters of one text")
-    serve.add_argument("--max-texts", type=int, default=bounds.max_texts, help="texts of one request")
-    serve.add_argument("--max-body-bytes", type=int, default=bounds.max_body_bytes, help="bytes of one request")
-    serve.add_argument("--timeout", type=float, default=bounds.timeout, help="seconds to wait for an answer; then: 504")
-    serve.add_argument("--read-timeout", type=float, default=bounds.read_timeout, help="seconds to read a request: 408")
+    add_limits(serve)
     serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
     serve.set_defaults(run=_serve)
 
@@ -197,35 +205,35 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
     if file is None:
         from .judge.evaluation import evaluate_run
 
-        print(evaluate_run(run_folder, protocol=protocol))
+        say(evaluate_run(run_folder, protocol=protocol))
         return
     from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_file
+    from .judge.inference import predict_labelled
     from .runs.run import Run
 
     with as_options():
-        predictions, findings = predict_file(run := Run(run_folder), file, **given)
-    print("\n".join(findings), evaluate_predictions(run, predictions, file, protocol), sep="\n\n")
+        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
+    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
 def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    print(write_report(run_folder))
-    print(write_card(run_folder))
+    say(write_report(run_folder))
+    say(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    print(compare_runs(folders, by=by))
+    say(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
     from .ship.export import export_run
 
-    print(export_run(run_folder, out, int8, max_drop))
+    say(export_run(run_folder, out, int8, max_drop))
 
 
 def _predict(**options: Any) -> None:
@@ -246,14 +254,14 @@ def _check(files: list[str], **options: Any) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **given_options(options)))
+        say(check_files(files, **given_options(options)))
 
 
 def _convert(files: list[str], out: str, overwrite: bool, **options: Any) -> None:
     from .data.convert import convert
 
     with as_options():
-        print(convert(files, out, overwrite, **given_options(options)))
+        say(convert(files, out, overwrite, **given_options(options)))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -97,7 +97,7 @@ def _check_tensors(logits: Tensor, targets: Tensor, alpha: Tensor | None) -> Non
         raise ValueError(f"alpha has shape {tuple(alpha.shape)}: expected {shape[-1:]} or {shape[-2:]}")
 
 
-def _check_settings(gamma: Any, label_smoothing: Any, normalization: str, reduction: str = "mean") -> None:
+def _check_settings(gamma: object, label_smoothing: object, normalization: str, reduction: str = "mean") -> None:
     if not isinstance(gamma, int | float) or not 0 <= gamma < math.inf:
         raise ValueError(f"gamma={gamma!r}: expected a finite number, at least 0")
     if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing < 1:
@@ -161,7 +161,7 @@ class FocalLoss(nn.Module):
         return told + [f"label_smoothing={self.label_smoothing:g}"] * (self.label_smoothing > 0)
 
 
-def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
+def inverse_frequency(counts: object) -> list[float] | list[list[float]]:
     """Class weights ``N / (C n_c)`` from the training split's counts: int [C] -> C floats, [A, C] -> A lists of C.
 
     C is the number of sentiments that the split has; one that it lacks, whose inverse frequency would be infinite,
@@ -186,7 +186,7 @@ def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
 
 
 def resolve_alpha(
-    alpha: Any, class_counts: Any, sentiments: Sequence[str] = SENTIMENTS
+    alpha: object, class_counts: object, sentiments: Sequence[str] = SENTIMENTS
 ) -> list[float] | list[list[float]] | None:
     """The config's ``loss.alpha`` as plain numbers, given the training split's counts int64 [A, C].
 
@@ -213,7 +213,7 @@ def resolve_alpha(
     return list(weights.tolist())
 
 
-def _as_weights(alpha: Any) -> Tensor:
+def _as_weights(alpha: object) -> Tensor:
     """C numbers or A lists of them as float64 [C] or [A, C]. Raises ValueError for others, negative or all 0."""
     try:
         weights = torch.tensor(alpha, dtype=torch.float64)

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 SENTIMENTS = ("positive", "negative", "neutral")
 """The sentiments of a data set that names no others (``data.sentiments``), in the order of every array over them."""
-RESERVED = ("mentioned", "none", "null", "sentiment", "confidence")  # words with a meaning in data and answer files
+# words with a meaning of their own in data files, answers and tables of figures
+RESERVED = ("mentioned", "none", "null", "sentiment", "confidence", "aspect", "predicted", "precision", "recall", "f1")
 
 IGNORE = -100
 """Sentiment target of an aspect that is not mentioned, or mentioned without a sentiment."""
@@ -53,10 +54,15 @@ class Labels:
             raise ValueError(f"without_sentiment names aspects that are not in the list: {sorted(unknown)}")
         sentiments_of(self.sentiments)
 
+    def lists(self) -> dict[str, list[str]]:
+        """The three fields as lists, as checkpoints and ``summary.json`` hold them."""
+        return {name: list(getattr(self, name)) for name in ("aspects", "without_sentiment", "sentiments")}
+
     @property
     def carries_sentiment(self) -> list[bool]:
         """A bool per aspect, in order: whether the aspect ever carries a sentiment in this data set."""
-        return [a not in self.without_sentiment for a in self.aspects]
+        without = set(self.without_sentiment)
+        return [a not in without for a in self.aspects]
 
 
 def sentiments_of(names: Sequence[object]) -> tuple[str, ...]:

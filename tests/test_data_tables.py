@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from src.data import reviews
-from src.data.reviews import good, read_reviews
-from src.data.rows import Source
+from src.data.reviews import read_reviews
+from src.data.rows import Source, good_rows
 from src.errors import Faults, UserError
 from tests.reading import opened
 
@@ -21,7 +21,7 @@ from tests.reading import opened
 def rows_of(path: Path, separator: str | None = None) -> list[tuple[int, dict[str, object]]]:
     faults = Faults()
     source = opened(path, faults, separator, clean=True)
-    rows = list(good(source, faults)) if source else []
+    rows = list(good_rows(source, faults)) if source else []
     faults.raise_if_any()
     return rows
 
@@ -231,7 +231,7 @@ def test_rows_before_and_after_a_broken_one_are_still_judged(tmp_path: Path) -> 
     faults = Faults()
     source = opened(path, faults)
     assert source is not None
-    assert [line for line, _ in good(source, faults)] == [1, 3, 5]
+    assert [line for line, _ in good_rows(source, faults)] == [1, 3, 5]
     assert len(faults) == 2
 
 

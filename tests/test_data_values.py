@@ -171,9 +171,9 @@ def test_a_column_of_numbers_beside_columns_of_words_is_no_aspect(tmp_path: Path
     path = write(tmp_path / "a.csv", "text,A,price\n" + "".join(f"x{i},positive,{1000 + i}\n" for i in range(40)))
     with pytest.raises(UserError) as error:
         read_reviews(path)
-    (fault,) = error.value.faults
+    fault, remedy = error.value.faults
     assert 'the column "price" holds no sentiment but "1000", "1001", "1002"; ' in fault
-    assert "'data.ignore_columns=[price]' leaves it out" in fault
+    assert remedy == "What is no aspect is left out by 'data.ignore_columns=[price]'"
 
 
 def test_words_for_not_mentioned_are_counted(tmp_path: Path) -> None:

@@ -41,7 +41,7 @@ def run(tmp_path) -> Run:
     return Run(make_run(tmp_path / "run"))
 
 
-def answer(run: Run, p: Predictions | None = None) -> baselines.Answer:
+def answer(run: Run, p: Predictions | None = None) -> baselines.Predicted:
     return tfidf_answer(run, run.read_summary(), LABELS, p or predicted("test"))
 
 

@@ -1,6 +1,6 @@
 """The predictions file: what a model said of each review, from which every figure can be computed again.
 
-One JSON object a line (:class:`Row`), in the order of the data file::
+One JSON object a line (:class:`Line`), in the order of the data file::
 
     {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
      "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
@@ -31,7 +31,7 @@ class Detection(TypedDict, total=False):
     mentioned_logits: list[float]  # [A]
 
 
-class Row(Detection):
+class Line(Detection):
     """A line of the file; the aspects in ``gold`` and ``predicted`` are the mentioned ones."""
 
     id: str
@@ -89,7 +89,7 @@ def write_predictions(
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
             logits = predictions.mentioned_logits
             detection: Detection = {} if logits is None else {"mentioned_logits": logits[i].tolist()}
-            row: Row = {
+            row: Line = {
                 "id": id_,
                 "text": text,
                 "gold": _named(labels, predictions.mentioned[i], predictions.sentiment[i]),
@@ -106,19 +106,19 @@ def write_predictions(
 def read_predictions(path: Path, labels: Labels) -> Predictions:
     """Read the file back. Raises UserError, with the line, when it is not such a file or has other aspects."""
     ids, texts, mentioned, sentiment, sentiment_logits, mentioned_logits = [], [], [], [], [], []
-    a = len(labels.aspects)
+    a, place = len(labels.aspects), {name: j for j, name in enumerate(labels.aspects)}
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # not splitlines: a text may hold U+2028
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
     for number, line in enumerate(lines, 1):
         try:
-            row: Row = json.loads(line)
-            if faults := faults_of(row, Row):
+            row: Line = json.loads(line)
+            if faults := faults_of(row, Line):
                 raise ValueError("; ".join(faults[:5]))
             gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
             for aspect, name in row["gold"].items():
-                j = labels.aspects.index(aspect)
+                j = place[aspect]
                 gold_mentioned[j] = True
                 if name is not None:
                     gold_sentiment[j] = labels.sentiments.index(name)

@@ -7,7 +7,7 @@ import numpy as np
 
 from ..labels import Labels
 from ..runs.summary import Cuts
-from .figures import f1
+from .figures import countable, f1
 from .predictions import Predictions, sigmoid
 
 PRIOR_POSITIVES = 10.0
@@ -65,14 +65,16 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
     carries = np.array(labels.carries_sentiment)
     gold_pairs = int((predictions.sentiment[:, carries] >= 0).sum())
 
-    global_ = best_cut(logits, right, predictions.sentiment, labels)
-    hit, said = _Cuts(logits[:, carries], right[:, carries]).at(global_)
+    counted = countable(predictions.mentioned, predictions.sentiment)  # bool [N, A]: where gold says if a pair is right
+    global_ = best_cut(logits, right, predictions.mentioned, predictions.sentiment, labels)
+    hit, said = _Cuts(logits[counted & carries], right[counted & carries]).at(global_)
     pair_f1 = float(f1(hit, said, gold_pairs))
 
     chosen = np.full(a, global_)
     for i in range(a):
         mentions = int(predictions.mentioned[:, i].sum())
-        detection, pairs = _Cuts(logits[:, i], predictions.mentioned[:, i]), _Cuts(logits[:, i], right[:, i])
+        detection = _Cuts(logits[:, i], predictions.mentioned[:, i])
+        pairs = _Cuts(logits[counted[:, i], i], right[counted[:, i], i])
         weight = mentions / (mentions + prior_positives)
         cut = weight * detection.best(mentions) + (1 - weight) * global_
         lower_f1 = detection.f1(cut, mentions) < detection.f1(global_, mentions)
@@ -83,14 +85,17 @@ def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: f
     return Thresholds(float(sigmoid(np.array(global_))), tuple(map(float, sigmoid(chosen))))
 
 
-def best_cut(logits: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels) -> float:
+def best_cut(
+    logits: np.ndarray, right: np.ndarray, mentioned: np.ndarray, sentiment: np.ndarray, labels: Labels
+) -> float:
     """The one logit for all aspects whose cut gives the highest ``pair_f1``; of equal cuts the one nearest to 0.
 
     Detection ``logits`` float [N, A]; ``right`` bool [N, A], whether the predicted sentiment is the gold one, False
-    where there is no gold; gold ``sentiment`` int [N, A] with IGNORE. Aspects that carry no sentiment do not count.
+    where there is no gold; gold ``mentioned`` bool and ``sentiment`` int with IGNORE, [N, A]. Aspects that carry no
+    sentiment do not count, nor mentions without one.
     """
-    carries = np.array(labels.carries_sentiment)
-    return _Cuts(logits[:, carries], right[:, carries]).best(int((sentiment[:, carries] >= 0).sum()))
+    counted = countable(mentioned, sentiment) & np.array(labels.carries_sentiment)
+    return _Cuts(logits[counted], right[counted]).best(int((sentiment[counted] >= 0).sum()))
 
 
 class _Cuts:

@@ -3,20 +3,20 @@
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 
 from ..errors import Faults, did_you_mean, listed, quoted
 from ..labels import IGNORE
-from ..spelling import added_to, set_list, set_to, setting
+from ..spelling import set_list, set_to, setting
 from .columns import Layout
 from .rows import Source
 from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
-WORDS = 10_000  # different unknown words of a file that are counted
+MOST_WORDS = 10_000  # different unknown words of a file that are counted
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
+CELLS, SPARSE = 2**28, 256  # of aspects by reviews that every file may have, and times its rows and labels: bytes twice
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
 
 
@@ -32,7 +32,6 @@ class Annotations:
         layout: Layout,
         declared: tuple[str, ...] | None,
         faults: Faults,
-        ignored: Sequence[str] = (),
         values: Values | None = None,
         in_part: bool = False,
     ) -> None:
@@ -41,9 +40,9 @@ class Annotations:
         self.layout, self.label, self.declared = layout, layout.label, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
         self.in_part = in_part  # whether columns of declared aspects may be missing
-        self.ignored = ignored  # as given, for messages
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
+        self.unknown = 0  # labels of aspects that are not declared
         self.bad: defaultdict[str, list[tuple[int, object]]] = defaultdict(list)  # aspect -> first bad cells
         self.bad_counts: Counter[str] = Counter()
         self.bad_words: Counter[str] = Counter()
@@ -77,6 +76,10 @@ class Annotations:
                     right = right and code == BLANK
                     continue
                 right = False
+                self.unknown += 1
+                if self.unknown > Faults.SHOWN:  # a hint takes milliseconds, and there may be any number of them
+                    self.faults.add_untold(1)
+                    continue
                 unknown = f"aspect {quoted(aspect)} is not one of {listed(declared)}"
                 self.faults.add(self.path, unknown + did_you_mean(aspect, declared), line)
             elif code <= MENTIONED or code == SEVERAL:
@@ -96,7 +99,7 @@ class Annotations:
                 if self.bad_counts[aspect] <= Faults.SHOWN:
                     self.bad[aspect].append((line, cell))
                 word = _word(cell)
-                if word in self.bad_words or len(self.bad_words) < WORDS:
+                if word in self.bad_words or len(self.bad_words) < MOST_WORDS:
                     self.bad_words[word] += 1
         self.well_said.update(said)
         if numbers:
@@ -122,8 +125,14 @@ class Annotations:
         self._tell_numbers()
         self._tell_bad_cells()
         self._tell_several()
-        order = np.array([aspects.index(name) for name in self.place], dtype=np.int64)
+        column = {name: i for i, name in enumerate(aspects)}
+        order = np.array([column[name] for name in self.place], dtype=np.int64)
         pairs, columns, codes = np.asarray(self.pairs), np.asarray(self.columns), np.asarray(self.codes)
+        said = len(pairs) + len(columns)
+        if len(pairs) * len(aspects) > max(CELLS, SPARSE * said):
+            sparse = f"{len(aspects):,} aspects in {len(pairs):,} reviews, and {len(columns):,} labels in all"
+            self.faults.add(self.path, f"{sparse}: so many aspects are hardly meant; is it the right column?")
+            pairs = columns = codes = np.zeros(0, np.int64)
         mentioned = np.zeros((len(pairs), len(aspects)), dtype=bool)
         sentiment = np.full((len(pairs), len(aspects)), IGNORE, dtype=np.int8)
         done = 0  # pairs
@@ -147,24 +156,26 @@ class Annotations:
         columns = [name for name in self.seen if wide and name not in self.layout.others]
         if self.declared is None:
             names = columns if wide and self.header else sorted({*columns, *self.place, *self.named})
-            for a, b in combinations(names, 2):
-                if a.casefold() == b.casefold():
+            folded: dict[str, str] = {}
+            for b in names:
+                a = folded.setdefault(b.casefold(), b)
+                if a != b:
                     alike = "differ in case only; write them alike"
                     self.faults.add(self.path, f"the aspects {quoted(a)} and {quoted(b)} {alike}")
             return tuple(names)
-        for name in columns:
-            if name not in self.place:
-                unknown = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
-                remedy = f"{did_you_mean(name, self.declared)}; {self._ignoring(name)} leaves it out"
-                self.faults.add(self.path, unknown + remedy)
-        for name in self.declared:
-            if wide and self.header and name not in self.seen and not self.in_part:
-                missing = f"there is no column for the aspect {quoted(name)} among {listed(tuple(self.seen))}"
-                self.faults.add(self.path, missing + did_you_mean(name, tuple(self.seen)))
+        unknown = [name for name in columns if name not in self.place]
+        for name in unknown[: Faults.SHOWN]:
+            told = f"the column {quoted(name)} is not one of the aspects {listed(self.declared)}"
+            self.faults.add(self.path, told + did_you_mean(name, self.declared))
+        self.faults.spare |= dict.fromkeys(unknown)
+        seen = tuple(self.seen)
+        named = wide and self.header and not self.in_part
+        missing = [name for name in self.declared if named and name not in self.seen]
+        for name in missing[: Faults.SHOWN]:
+            told = f"there is no column for the aspect {quoted(name)} among {listed(seen)}"
+            self.faults.add(self.path, told + did_you_mean(name, seen))
+        self.faults.add_untold(sum(max(0, len(names) - Faults.SHOWN) for names in (unknown, missing)))
         return self.declared
-
-    def _ignoring(self, column: str) -> str:
-        return added_to("ignore_columns", column, self.ignored)
 
     def _tell_numbers(self) -> None:
         """Columns of numbers only are no labels where other columns hold words; all other numbers are asked about."""
@@ -188,8 +199,8 @@ class Annotations:
     def _tell_no_labels(self, column: str, found: Sequence[object]) -> None:
         shown = ", ".join(list(dict.fromkeys(map(quoted, found)))[:3])
         holds = f"the column {quoted(column)} holds no sentiment but {shown}"
-        remedy = f"if it is no aspect, {self._ignoring(column)} leaves it out"
-        self.faults.add(self.path, f"{holds}; {listed(self.values.spoken)} are expected, and {remedy}")
+        self.faults.add(self.path, f"{holds}; {listed(self.values.spoken)} are expected")
+        self.faults.spare[column] = None
 
     def _tell_bad_cells(self) -> None:
         spoken = self.values.spoken

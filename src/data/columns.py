@@ -146,10 +146,10 @@ class _Finder:
             held = [row[name] for row in self.head if not cells.is_empty(row.get(name))]
             if held and all(cells.form(cell) for cell in held):
                 return name
-        return next((self.by_name[n] for n in doccano.LABELS if n in self.by_name and self._of_doccano()), None)
+        return next((self.by_name[n] for n in doccano.DOCCANO_LABELS if n in self.by_name and self._of_doccano()), None)
 
     def _of_doccano(self) -> bool:
-        return any(name in self.source.columns for name in doccano.COLUMNS)
+        return any(name in self.source.columns for name in doccano.OF_DOCCANO)
 
     # --- a row for each pair -----------------------------------------------------------------------------------------
 
@@ -162,8 +162,10 @@ class _Finder:
         return not self._says_sentiments(aspect)
 
     def _long_columns(self) -> tuple[str | None, str | None]:
-        aspect = self._called([name for name in long.ASPECTS if self.by_name.get(name) != self.label])
-        sentiment = self.label or self._called([name for name in long.SENTIMENTS if self.by_name.get(name) != aspect])
+        aspect = self._called([name for name in long.ASPECT_NAMES if self.by_name.get(name) != self.label])
+        sentiment = self.label or self._called(
+            [name for name in long.SENTIMENT_NAMES if self.by_name.get(name) != aspect]
+        )
         return aspect, sentiment
 
     def _long(self, faults: Faults) -> Layout | None:
@@ -183,7 +185,7 @@ class _Finder:
             faults.add(self.source.name, f"{said}, and {listed(others)} hold sentiments too; {choice}")
             return None
         said = f"aspects in {quoted(aspect)}, sentiments in {quoted(sentiment)}"
-        gathered = partial(long.gathered, text=self.text, name=self.id, aspect=aspect, sentiment=sentiment)
+        gathered = partial(long.by_review, text=self.text, name=self.id, aspect=aspect, sentiment=sentiment)
         layout = self._made("long", sentiment, frozenset(), itemgetter(long.PAIRS), said, {aspect, sentiment})
         return layout._replace(gathered=gathered)
 

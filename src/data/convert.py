@@ -25,9 +25,9 @@ from .splits import labels_of, load_files
 from .values import SAID, Values
 
 WRITTEN = {"csv": None, "tsv": None, "jsonl": None, "xlsx": ("openpyxl", "excel"), "parquet": ("pyarrow", "parquet")}
-ROWS, CELL = 2**20, 32_767  # of a sheet of Excel; letters of a cell
-AT_ONCE = 10_000  # rows
-ESCAPED = re.compile("[\0-\b\v\f\r\x0e-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
+SHEET_ROWS, CELL = 2**20, 32_767  # of a sheet of Excel; letters of a cell
+ROWS_AT_ONCE = 10_000  # rows
+TO_ESCAPE = re.compile("[\0-\b\v\f\r\x0e-\x1f\ufffe\uffff]|_(?=x[0-9A-Fa-f]{4}_)")
 
 
 def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any) -> str:
@@ -40,6 +40,8 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     form, zipped = named_format(out)
     target = Path(out).expanduser()
     faults = Faults()
+    if not files:
+        faults.add("convert", "name a file to convert")
     if form not in WRITTEN or zipped:
         faults.add(out, f"the format is told from the name: .{', .'.join(WRITTEN)}")
     elif (package := WRITTEN[form]) and find_spec(package[0]) is None:
@@ -130,8 +132,8 @@ def _write_excel(file: BinaryIO, header: list[str], rows: Iterable[list[str]]) -
             cell = WriteOnlyCell(sheet, value=escaped(text))
             cell.data_type = "s"  # a text that begins with = is no formula
             cells.append(cell)
-        if number > ROWS:
-            raise UserError(f"a sheet of Excel has {ROWS:,} rows at most; write .csv")
+        if number > SHEET_ROWS:
+            raise UserError(f"a sheet of Excel has {SHEET_ROWS:,} rows at most; write .csv")
         sheet.append(cells)
     book.save(file)
 
@@ -142,11 +144,11 @@ def _write_parquet(file: BinaryIO, header: list[str], rows: Iterator[list[str]])
 
     schema = pa.schema([(name, pa.string()) for name in header])
     with parquet.ParquetWriter(file, schema) as writer:
-        while chunk := list(islice(rows, AT_ONCE)):
+        while chunk := list(islice(rows, ROWS_AT_ONCE)):
             columns = [pa.array([cell or None for cell in column], pa.string()) for column in zip(*chunk, strict=True)]
             writer.write_batch(pa.record_batch(columns, schema=schema))
 
 
 def escaped(text: str) -> str:
     """A text as Excel writes it: letters that XML lacks as ``_x000D_``."""
-    return ESCAPED.sub(lambda match: f"_x{ord(match[0]):04X}_", text)
+    return TO_ESCAPE.sub(lambda match: f"_x{ord(match[0]):04X}_", text)

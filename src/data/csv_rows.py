@@ -9,13 +9,12 @@ from typing import NamedTuple
 from ..errors import quoted
 from ..spelling import set_to
 from .lines import LIMIT, LINES, Damaged, Lines, TooLong
-from .rows import TEXT_COLUMNS as TEXT_NAMES
-from .rows import Given, Row, plain_name, tell_repeated
+from .rows import TEXT_COLUMNS, Given, Row, plain_name, tell_repeated
 from .text_rows import TOO_LONG, TextSource, damaged, unreadable
 
-WORDS = {",": "comma", ";": "semicolon", "\t": "tab"}  # separators that a header shows
+TEXTS = frozenset(TEXT_COLUMNS)
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}  # separators that a header shows
 SEP = re.compile(r'sep=([^"\r\n])\r?\n', re.IGNORECASE)
-TEXT_COLUMNS = frozenset(TEXT_NAMES)
 
 
 def open_csv(given: Given) -> TextSource | None:
@@ -34,7 +33,7 @@ def open_csv(given: Given) -> TextSource | None:
         given.faults.add(given.name, "the file is empty")
         return None
     if len(names) == 1 and given.separator is not None:
-        for other, kind in WORDS.items():
+        for other, kind in SEPARATORS.items():
             if other != separator and other in names[0]:
                 single = f"the header is a single column, {quoted(names[0])}; is the separator a {kind}"
                 given.faults.add(given.name, f"{single}? Set {set_to('separator', other)}, or leave it out", line)
@@ -66,11 +65,11 @@ def _separator(given: Given, lines: Lines) -> str:
     lines.back()
     if given.separator is not None:
         return given.separator
-    split = {usual: _header(first, usual)} | {one: _header(first, one) for one in WORDS}
+    split = {usual: _header(first, usual)} | {one: _header(first, one) for one in SEPARATORS}
     several = [one for one, names in split.items() if len(names) > 1]
-    if usual in several and not TEXT_COLUMNS.isdisjoint(split[usual]):
+    if usual in several and not TEXTS.isdisjoint(split[usual]):
         return usual
-    with_text = [one for one in several if not TEXT_COLUMNS.isdisjoint(split[one])]
+    with_text = [one for one in several if not TEXTS.isdisjoint(split[one])]
     fitting = with_text if len(with_text) == 1 else several
     if usual in fitting or len(fitting) != 1:
         return usual
@@ -86,7 +85,7 @@ def _header(first: str, separator: str) -> list[str]:
 
 
 def _named(separator: str) -> str:
-    return f"a {WORDS[separator]}" if separator in WORDS else quoted(separator)
+    return f"a {SEPARATORS[separator]}" if separator in SEPARATORS else quoted(separator)
 
 
 def _csv(lines: Lines, separator: str, columns: list[str], named: int) -> Iterator[Row]:

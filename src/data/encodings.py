@@ -11,7 +11,7 @@ MARKS = {  # what a file may begin with -> the encoding that it names; the longe
     codecs.BOM_UTF16_BE: "utf-16",
     codecs.BOM_UTF8: None,
 }
-CHUNK = 1 << 16
+RECODED = 1 << 16
 codecs.register_error("absa-escape", lambda error: _escaped(error))
 
 
@@ -47,7 +47,7 @@ def recoded(file: BufferedReader, encoding: str | None, cr: bool = False) -> Buf
 
     A byte that the encoding does not have becomes one that UTF-8 does not have, so that the row with it is refused.
     """
-    return BufferedReader(_Recoded(file, encoding or "utf-8", cr), CHUNK)
+    return BufferedReader(_Recoded(file, encoding or "utf-8", cr), RECODED)
 
 
 class _Recoded(RawIOBase):
@@ -76,13 +76,13 @@ class _Recoded(RawIOBase):
         if offset < self._offset:
             self._file.seek(0)
             self._begin()
-        while self._offset < offset and self.read(min(CHUNK, offset - self._offset)):
+        while self._offset < offset and self.read(min(RECODED, offset - self._offset)):
             pass
         return self._offset
 
     def readinto(self, buffer: "bytearray | memoryview") -> int:  # type: ignore[override]
         while not self._ready and not self._ended:
-            raw = self._file.read1(CHUNK)
+            raw = self._file.read1(RECODED)
             text = self._decoder.decode(raw, not raw)
             self._ended = not raw
             if self._cr:

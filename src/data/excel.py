@@ -19,7 +19,7 @@ from .lines import LIMIT
 from .rows import Given, Place, Row, tell_repeated
 
 UNPACKED = 256 * 2**20  # bytes of all parts of a file, far more than a sheet of reviews has
-COLUMNS, ROWS = 16_384, 2**20  # of a sheet, as Excel has it
+MOST_COLUMNS, MOST_ROWS = 16_384, 2**20  # of a sheet, as Excel has it
 ESCAPED = re.compile(
     "_x(00[01][0-9A-Fa-f]|005[Ff]|[Ff]{3}[EeFf])_"
 )  # how Excel writes control characters, and such a text itself
@@ -50,8 +50,8 @@ class ExcelSource:
         try:
             for cells in self._sheet.iter_rows(min_row=self._next, values_only=True):
                 line = self._next
-                if line > ROWS:
-                    yield Row(line, fault=f"a sheet has {ROWS:,} rows at most", rest="lost")
+                if line > MOST_ROWS:
+                    yield Row(line, fault=f"a sheet has {MOST_ROWS:,} rows at most", rest="lost")
                     return
                 self._next += 1
                 texts = [_text(cell) for cell in cells]
@@ -114,7 +114,7 @@ def _head(sheet: Any) -> tuple[int, list[str]] | None:
     """The first row that is not empty, as texts, and its number; None for an empty sheet."""
     sheet.reset_dimensions()  # what the file says of them is often wrong
     for line, cells in enumerate(islice(sheet.iter_rows(values_only=True), 1000), 1):
-        names = [_text(cell) for cell in cells[:COLUMNS]]
+        names = [_text(cell) for cell in cells[:MOST_COLUMNS]]
         while names and not names[-1].strip():
             names.pop()
         if names:

@@ -4,6 +4,7 @@ import gzip
 import re
 import zipfile
 import zlib
+from collections.abc import Sequence
 from contextlib import ExitStack
 from io import BufferedReader
 from pathlib import Path
@@ -27,6 +28,7 @@ EXCEL = "this is an Excel file; call it .xlsx"
 JSON = re.compile(rb'(?:\xef\xbb\xbf)?\s*(?:\[\s*)?\{\s*"')
 WEB = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype html|html)", re.IGNORECASE)
 XML = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:\?xml|sentences>|Reviews>)")
+Located = str | Sequence[str] | float | None  # a file, several that are one split, a fraction of another, none
 
 
 def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
@@ -109,6 +111,16 @@ def hash_of(path: str, faults: Faults) -> str | None:
     except OSError as error:
         faults.add(path, f"cannot be read ({error.strerror})")
         return None
+
+
+def in_folder(file: Located, folder: str | None) -> Located:
+    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are.
+
+    A list of files, of which one split is made, is located file by file.
+    """
+    if isinstance(file, str):
+        return file if folder is None else str(Path(folder) / file)
+    return [str(in_folder(each, folder)) for each in file] if isinstance(file, Sequence) else file
 
 
 def _is_excel(file: BufferedReader, head: bytes) -> bool:

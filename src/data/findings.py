@@ -1,7 +1,6 @@
 """Oddities in the splits of a data set: repeats, contradictions, leaks between splits; as data and in words."""
 
 import os
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -14,6 +13,7 @@ import numpy as np
 from ..errors import listed, quoted
 from ..labels import Labels
 from ..spelling import set_to
+from .nfc import composed
 from .reviews import Reviews
 from .values import BLANKS, key_of
 
@@ -120,7 +120,7 @@ def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Fi
     """
     leaks = {}
     for source, target in combinations(splits, 2):
-        there, here = shared(keys[source], keys[target])
+        there, here = shared_keys(keys[source], keys[target])
         first = (_places(splits[source], there), _places(splits[target], here))
         leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
     return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
@@ -132,7 +132,7 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
     differs = (reviews.sentiment[repeated] != reviews.sentiment[first[group[repeated]]]).any(axis=1)
     differs |= (reviews.mentioned[repeated] != reviews.mentioned[first[group[repeated]]]).any(axis=1)
     conflicting = np.unique(group[repeated[differs]])
-    is_nfc = (unicodedata.is_normalized("NFC", text) for text in reviews.texts)
+    is_nfc = (text.isascii() or composed(text) == text for text in reviews.texts)
     not_nfc = np.flatnonzero(~np.fromiter(is_nfc, bool, len(reviews)))
     rows = {"repeated": repeated, "not_nfc": not_nfc}
     rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
@@ -192,7 +192,7 @@ def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
     return notes
 
 
-def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shared_keys(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where keys of ``target`` (uint64 [N]) are also in ``source`` (uint64 [K], K > 0): two arrays int64 [M].
 
     The second holds every such position in ``target``, the first the key's first position in ``source``.
@@ -208,7 +208,7 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
     The same on every machine. The probability that any two of a million different texts share a number is 3e-8.
     """
-    plain = (" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
+    plain = (" ".join(composed(text).split()) for text in texts)
     return digests(text.encode() for text in plain)
 
 

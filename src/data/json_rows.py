@@ -15,11 +15,11 @@ from .lines import LIMIT, Damaged, Lines, TooLong
 from .rows import Given, Place, Row, Source
 from .text_rows import TOO_LONG, TextSource, damaged, each, not_utf8
 
-ROWS = 100  # the keys of so many first rows are the columns
-CHUNK = 1 << 16
+FIRST_ROWS = 100  # the keys of so many first rows are the columns
+JSON_CHUNK = 1 << 16
 ARRAY = re.compile(r"\s*\[\s*(?:\{|\]\s*$)")
 UNREAD = re.compile("[\udc80-\udcff]")
-BLANK = re.compile(r"[ \t\r\n]*")
+BETWEEN_VALUES = re.compile(r"[ \t\r\n]*")
 
 
 def open_json(given: Given) -> Source | None:
@@ -34,7 +34,7 @@ def open_json(given: Given) -> Source | None:
     source = _Objects(given, pairs, in_array) if in_array or _over_many_lines(head) else _open_lines(given, pairs)
     if source is None or not source.columns:
         return source
-    return label_studio.flat(source) if label_studio.looks(source.columns) else source
+    return label_studio.flat(source) if label_studio.is_export(source.columns) else source
 
 
 def _over_many_lines(head: str) -> bool:
@@ -55,7 +55,7 @@ def _open_lines(given: Given, pairs: Callable[[list[tuple[str, Any]]], dict[str,
     columns: dict[str, None] = {}
     rows = 0
     lines.mark()
-    for _ in range(ROWS):  # back() makes these lines be read again
+    for _ in range(FIRST_ROWS):  # back() makes these lines be read again
         try:
             text = next(lines)
         except StopIteration:
@@ -110,7 +110,7 @@ class _Objects:
             self._ahead.append((row, self._end))
             columns.update(dict.fromkeys(row.cells))
             size = self._end.offset
-            if len(self._ahead) == ROWS or size > LIMIT:
+            if len(self._ahead) == FIRST_ROWS or size > LIMIT:
                 break
         self.columns, self._place = list(columns), Place(0, 1)
         if not self._ahead:
@@ -145,7 +145,7 @@ class _Objects:
         if self._whole:
             return False
         try:
-            raw = self._file.read(max(CHUNK, len(self._text) - self._at))
+            raw = self._file.read(max(JSON_CHUNK, len(self._text) - self._at))
         except Exception as error:  # gzip raises zlib.error, EOFError or OSError
             raise Damaged(str(error)) from error
         self._whole = not raw
@@ -162,7 +162,7 @@ class _Objects:
     def _blank(self) -> str:
         """Move over white space; the letter after it, empty at the end of the file."""
         while True:
-            match = BLANK.match(self._text, self._at)
+            match = BETWEEN_VALUES.match(self._text, self._at)
             assert match is not None
             self._take(match.end())
             if self._at < len(self._text):

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..errors import quoted
 
-DEPTH = 100  # deepest nesting of a row: writing a deeper one again could exceed Python's recursion limit
+MOST_DEPTH = 100  # deepest nesting of a row: writing a deeper one again could exceed Python's recursion limit
 
 
 def json_object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str:
@@ -21,8 +21,8 @@ def json_object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str
 
 def fit(row: Any, text: str) -> dict[str, Any] | str:
     """An object that can be written as JSON again, or what is wrong with it; ``text`` is what it was read from."""
-    if text.count("[") + text.count("{") > DEPTH and _deeper(row, DEPTH):
-        return f"objects and lists stand in each other more than {DEPTH} deep"
+    if text.count("[") + text.count("{") > MOST_DEPTH and _deeper(row, MOST_DEPTH):
+        return f"objects and lists stand in each other more than {MOST_DEPTH} deep"
     if "\\ud" in text or "\\uD" in text:  # in valid UTF-8 only an escape can hold half a character
         try:
             json.dumps(row, ensure_ascii=False).encode()

@@ -5,17 +5,18 @@ from typing import Any
 
 from .layouts.names import LAYOUTS
 
-FILES = "CSV, TSV, JSONL, JSON, XML, text (each also as .gz), XLSX or Parquet"
+FILE_KINDS = "CSV, TSV, JSONL, JSON, XML, text (each also as .gz), XLSX or Parquet"
+ONE_BY_ONE = {"action": "append", "metavar": "NAME"}  # a list; src.spelling.one_by_one takes it apart before argparse
 OPTIONS: dict[str, dict[str, Any]] = {
-    "aspects": {"nargs": "+", "help": "the aspects there may be (default: those of the training file)"},
+    "aspects": {**ONE_BY_ONE, "help": "the aspects there may be (default: those of the training file)"},
     "text_column": {"help": "default: data, text, review, comment, content, sentence or another usual name"},
     "label_column": {"help": "default: label or labels, or a column in which every cell holds labels"},
-    "ignore_columns": {"nargs": "+", "action": "extend", "help": "columns that are neither text nor aspects"},
+    "ignore_columns": {**ONE_BY_ONE, "help": "columns that are neither text nor aspects"},
     "separator": {"help": "of CSV (default: told from the header)"},
     "encoding": {"help": "of text that is not UTF-8, e.g. cp1258 (never guessed)"},
     "sheet": {"help": "of an Excel file (default: the first with rows)"},
     "layout": {"metavar": "LAYOUT", "help": f"of the labels (default: told from the file): {', '.join(LAYOUTS)}"},
-    "sentiments": {"nargs": "+", "help": "default: positive negative neutral"},
+    "sentiments": {**ONE_BY_ONE, "help": "default: positive negative neutral"},
     "values": {"help": "what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)"},
     "several": {"help": "what several sentiments for one aspect count as: a sentiment | mentioned"},
     "unlabelled": {
@@ -23,7 +24,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
         "help": "rows without labels: they mention nothing (keep, the default)",
     },
 }
-READING = ("text_column", "separator", "encoding", "sheet")  # what it takes to read texts
+OF_TEXTS = ("text_column", "separator", "encoding", "sheet")  # what it takes to read texts
+LISTS = tuple("--" + name.replace("_", "-") for name in OPTIONS if "action" in OPTIONS[name])
 OF_A_RUN = ("aspects", "sentiments")  # what a run fixes
 
 

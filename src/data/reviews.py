@@ -6,7 +6,7 @@ mentioned", the cell ``mentioned`` is "mentioned without a sentiment".
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain
@@ -17,18 +17,17 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS
-from ..spelling import setting
+from ..spelling import added_to, setting
 from .annotations import Annotations
 from .columns import layout_of
 from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
 from .layouts.names import OF_FILES
-from .rows import Source, clean_name, is_blank, no_text
+from .rows import clean_name, first_rows, good_rows, is_blank, no_text
 from .texts import Texts
-from .values import Given, Values
+from .values import Meanings, Values
 
 FILE = 1 << 40  # a line of the second file of a split is this much larger than it is in the file, and so on
-HEAD = 100, 1 << 20  # rows, and letters of them, by which the layout is told
 
 
 @dataclass
@@ -132,7 +131,7 @@ class Columns(NamedTuple):
     ignore_columns: Sequence[str] = ()
     separator: str | None = None
     sentiments: Sequence[str] = SENTIMENTS
-    values: Given = None
+    values: Meanings = None
     several: str | None = None
     unlabelled: Unlabelled = "keep"
     encoding: str | None = None
@@ -160,7 +159,7 @@ def read_reviews(path: str | Path, **columns: Any) -> tuple[Reviews, tuple[str, 
     values = given.meanings()
     loaded = load_reviews(path, given, faults, values)
     values.ask(faults)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, given))
     assert loaded is not None
     return loaded
 
@@ -184,17 +183,17 @@ def load_reviews(
         given = {name: getattr(columns, name) for name in ("separator", "encoding", "sheet")}
         fixed = columns.layout if columns.layout in OF_FILES else None
         source = open_rows(path, opened, faults, layout=fixed, clean=clean_name, **given)
-        rows = good(source, faults) if source else iter(())
+        rows = good_rows(source, faults) if source else iter(())
         if source and not source.columns:
             deque(rows, maxlen=0)  # no row can be read: this records why
-        head = _head(rows) if source and len(faults) == before else []
+        head = first_rows(rows) if source and len(faults) == before else []
         if source is None or not (source.columns or len(faults) == before):
             return None
         layout = layout_of(source, columns, [cells for _, cells in head], values, faults)
         if layout is None:
             return None
         rows = layout.gathered(chain(head, rows)) if layout.gathered else chain(head, rows)
-        labels = Annotations(source, layout, declared, faults, columns.ignore_columns, values, in_part)
+        labels = Annotations(source, layout, declared, faults, values, in_part)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
@@ -225,29 +224,12 @@ def load_reviews(
     return reviews, found
 
 
-def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line and cells of the rows without a fault; the faults are recorded.
-
-    Stops after a stray quote or bytes of another encoding, because the rows that follow cannot be trusted.
-    """
-    for row in source.rows():
-        if not row.fault:
-            yield row.line, row.cells
-            continue
-        faults.add(source.name, row.fault, row.line)
-        if row.rest == "doubtful":
-            return
-
-
-def _head(rows: Iterator[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
-    """The first rows, fewer where they are long."""
-    head, letters = [], 0
-    for row in rows:
-        head.append(row)
-        letters += sum(len(cell) for cell in row[1].values() if isinstance(cell, str))
-        if len(head) == HEAD[0] or letters > HEAD[1]:
-            break
-    return head
+def leaving_out(faults: Faults, columns: Columns) -> str:
+    """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
+    if not faults.spare:
+        return ""
+    all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
+    return f"What is no aspect is left out by {all_}"
 
 
 def _declared(aspects: Sequence[str]) -> tuple[str, ...]:

@@ -1,6 +1,5 @@
 """What a row is, whatever file it comes from, and which of its cells is the text."""
 
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from io import BufferedReader
@@ -8,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..spelling import set_to, setting
+from .nfc import composed, without_marks
 
 TEXT_COLUMNS = (  # as plain_name writes them; the first that is there is taken
     *("data", "text", "review", "comment", "content", "sentence"),
@@ -15,6 +15,7 @@ TEXT_COLUMNS = (  # as plain_name writes them; the first that is there is taken
     *("review text", "comment text", "review content", "review body", "content text", "raw text", "full text"),
     *("texts", "reviews", "comments", "sentences", "feedback", "body", "message"),
 )
+TOLD_BY = 100, 1 << 20  # rows, and letters of them, by which the layout is told
 
 
 class Place(NamedTuple):
@@ -85,14 +86,13 @@ class Given(NamedTuple):
 @lru_cache(maxsize=4096)
 def clean_name(name: str) -> str:
     """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
-    return unicodedata.normalize("NFC", name).strip()
+    return composed(name).strip()
 
 
 @lru_cache(maxsize=4096)
 def plain_name(name: str) -> str:
     """A column's name as usual names are written here: lower case, no marks on letters, blanks for ``_`` and ``-``."""
-    letters = unicodedata.normalize("NFD", clean_name(name).casefold().replace("đ", "d"))
-    return "".join(c for c in letters if not unicodedata.combining(c)).replace("_", " ").replace("-", " ")
+    return without_marks(clean_name(name).casefold()).replace("_", " ").replace("-", " ")
 
 
 def text_candidates(columns: Collection[str]) -> list[str]:
@@ -103,9 +103,10 @@ def text_candidates(columns: Collection[str]) -> list[str]:
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
     """Record a fault for every column that has the name of an earlier one."""
-    for i, column in enumerate(columns):
-        if column in columns[:i]:
-            faults.add(name, f"columns {columns.index(column) + 1} and {i + 1} are both called {quoted(column)}", line)
+    first: dict[str, int] = {}
+    for i, column in enumerate(columns, 1):
+        if (earlier := first.setdefault(column, i)) != i:
+            faults.add(name, f"columns {earlier} and {i} are both called {quoted(column)}", line)
 
 
 def column_called(wanted: str, option: str, source: Source, faults: Faults) -> str | None:
@@ -162,3 +163,28 @@ def with_text(row: Row, column: str) -> Row:
         return Row(line, fault="the text is empty")
     fault = no_text(text, column)
     return Row(line, fault=fault) if fault else Row(line, cells, text)
+
+
+def good_rows(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and cells of the rows without a fault; the faults are recorded.
+
+    Stops after a stray quote or bytes of another encoding, because the rows that follow cannot be trusted.
+    """
+    for row in source.rows():
+        if not row.fault:
+            yield row.line, row.cells
+            continue
+        faults.add(source.name, row.fault, row.line)
+        if row.rest == "doubtful":
+            return
+
+
+def first_rows(rows: Iterator[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+    """The first rows, fewer where they are long."""
+    head, letters = [], 0
+    for row in rows:
+        head.append(row)
+        letters += sum(len(cell) for cell in row[1].values() if isinstance(cell, str))
+        if len(head) == TOLD_BY[0] or letters > TOLD_BY[1]:
+            break
+    return head

@@ -9,10 +9,10 @@ import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
-from .findings import Findings, compare, digests, notes_on, shared, text_keys
+from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
 from .joined import joined
-from .reviews import Columns, Reviews, Unlabelled, load_reviews
-from .values import Given
+from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
+from .values import Meanings
 
 Leaks = Literal["warn", "drop", "error"]
 Files = str | Path | Sequence[str]  # of one split
@@ -40,7 +40,7 @@ def read_splits(
     ignore_columns: Sequence[str] = (),
     separator: str | None = None,
     sentiments: Sequence[str] = SENTIMENTS,
-    values: Given = None,
+    values: Meanings = None,
     several: str | None = None,
     unlabelled: Unlabelled = "keep",
     encoding: str | None = None,
@@ -110,7 +110,7 @@ def load_files(files: Mapping[str, Files], columns: Columns) -> tuple[dict[str, 
             aspects = found
             columns = columns._replace(aspects=found)
     values.ask(faults)
-    faults.raise_if_any()
+    faults.raise_if_any(leaving_out(faults, columns))
     return splits, aspects
 
 
@@ -129,7 +129,7 @@ def _refuse_leaks(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray])
     train = splits["train"]
     for name, reviews in splits.items():
         if name != "train":
-            for i, j in zip(*shared(keys["train"], keys[name]), strict=True):
+            for i, j in zip(*shared_keys(keys["train"], keys[name]), strict=True):
                 there, here = train.file_and_line(int(train.lines[i])), reviews.file_and_line(int(reviews.lines[j]))
                 faults.add(here[0], f"this text is in {there[0]}:{there[1]} too", here[1])
     if len(faults):

@@ -12,11 +12,15 @@ from .lines import LIMIT, Damaged, Lines, TooLong
 from .rows import Given, Place, Row
 
 TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
-LABELLED = {"vlsp": vlsp, "acos": acos, "pyabsa": pyabsa}  # layouts that plain text may have
+LABELLED = {
+    "vlsp": (vlsp.is_vlsp, vlsp.read_vlsp),
+    "acos": (acos.is_acos, acos.read_acos),
+    "pyabsa": (pyabsa.is_pyabsa, pyabsa.read_pyabsa),
+}  # layouts that plain text may have
 
 
 class TextSource:
-    """A :class:`src.data.rows.Source` over lines."""
+    """A :class:`src.data.rows.Source` whose rows are read from lines of text."""
 
     binary: Collection[str] = ()
 
@@ -74,9 +78,9 @@ def open_text(given: Given) -> TextSource | None:
     """
     head = given.file.peek(HEAD)[:HEAD].decode(errors="replace").removeprefix("\ufeff")
     lines = Lines(given.file, given.encoding)
-    for name, layout in LABELLED.items():
-        if name == given.layout or (given.layout is None and layout.looks(head)):
-            reading = partial(layout.read, lines, partial(each, lines), head)
+    for name, (looks, read) in LABELLED.items():
+        if name == given.layout or (given.layout is None and looks(head)):
+            reading = partial(read, lines, partial(each, lines), head)
             return TextSource(given, lines, ["id", "text", "labels"], reading, layout=name)
     if given.form == "raw":
         given.faults.add(given.name, "a .raw file has three lines for each aspect (PyABSA), which these are not")

@@ -6,7 +6,6 @@ mentioned". So a number means nothing until ``data.values`` says what it means.
 
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, sentiments_of
 from ..spelling import pasted, set_to, setting, value
+from .nfc import composed
 
 MENTIONED, BLANK, SEVERAL, NUMBER, BAD = 100, 101, 102, 103, 104  # what a cell can say beside a sentiment, 0..C-1
 
@@ -29,7 +29,7 @@ BETWEEN = re.compile(r"[,;|/+&]")  # what may stand between several sentiments i
 AROUND = " \t\r\n[](){}"
 LONG = 1_000  # letters or items, from which on a cell is not taken apart
 ROOM = 1 << 14  # different cells that are remembered with their meaning
-Given = Mapping[Any, Any] | str | None  # data.values as a mapping, or as the text "0=,1=positive"
+Meanings = Mapping[Any, Any] | str | None  # data.values as a mapping, or as the text "0=,1=positive"
 
 
 class Values:
@@ -40,7 +40,7 @@ class Values:
     """
 
     def __init__(
-        self, sentiments: Sequence[str] = SENTIMENTS, values: Given = None, several: str | None = None
+        self, sentiments: Sequence[str] = SENTIMENTS, values: Meanings = None, several: str | None = None
     ) -> None:
         try:
             self.sentiments = sentiments_of(sentiments)
@@ -133,7 +133,7 @@ class Values:
 
     def note(self, file: str, numbers: Counter[str], words: Counter[str], columns: Sequence[str]) -> None:
         """Remember, for :meth:`ask`, the unexplained ``numbers`` of a file and what its other cells say."""
-        self._asked[file] = numbers, words, columns
+        self._asked[file] = numbers, words, dict.fromkeys(columns)
 
     def asks(self, file: str) -> bool:
         """Whether a file has numbers that :meth:`ask` asks about."""
@@ -183,7 +183,7 @@ def key_of(cell: object) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, str):
-        cell = " ".join(unicodedata.normalize("NFC", cell).casefold().split()).replace("−", "-")
+        cell = " ".join(composed(cell).casefold().split()).replace("−", "-")
         if not NUMERIC.fullmatch(cell):
             return cell
     try:
@@ -193,7 +193,7 @@ def key_of(cell: object) -> str:
     return str(int(number)) if number.is_integer() else repr(number)
 
 
-def parsed(values: Given) -> Mapping[Any, Any]:
+def parsed(values: Meanings) -> Mapping[Any, Any]:
     """``data.values`` as a mapping; the text ``0=,1=positive`` is one too. Raises UserError for what is neither."""
     if values is None:
         return {}

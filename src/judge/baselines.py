@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import inspect
 import json
-import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,8 +13,9 @@ import numpy as np
 
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
+from ..data.files import in_folder
+from ..data.nfc import composed
 from ..data.splits import Splits, read_splits
-from ..datamodule import locate
 from ..errors import UserError
 from ..labels import Labels
 from ..runs.machine import write_whole
@@ -29,14 +29,14 @@ SURE = 20.0  # -SURE is the lowest log-probability, that of a class absent from 
 READING = tuple(inspect.signature(read_splits).parameters)  # names of the data settings that say what is read
 
 
-class Answer(NamedTuple):
+class Predicted(NamedTuple):
     """What a model or a baseline predicts for each review."""
 
     detected: np.ndarray  # bool [N, A]
     sentiment: np.ndarray  # int64 [N, A], of every aspect, detected or not
 
 
-def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Answer]:
+def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Predicted]:
     """Baselines that do not look at the text, by name; ``class_counts`` int64 [A, C] are the **training** split's.
 
     ``all mentioned`` predicts each aspect's most frequent sentiment in training (the most frequent of all aspects, if
@@ -46,12 +46,12 @@ def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict
     said = np.where(class_counts.any(1), class_counts.argmax(1), class_counts.sum(0).argmax())
     said = np.broadcast_to(said, predictions.mentioned.shape)
     if predictions.mentioned_logits is None:
-        return {"most frequent sentiment": Answer(predictions.mentioned, said)}
+        return {"most frequent sentiment": Predicted(predictions.mentioned, said)}
     every = np.ones_like(predictions.mentioned)
-    return {"all absent": Answer(~every, said), "all mentioned": Answer(every, said)}
+    return {"all absent": Predicted(~every, said), "all mentioned": Predicted(every, said)}
 
 
-def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Answer:
+def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Predicted:
     """The answer of tf-idf with logistic regression, trained on the run's training split.
 
     Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
@@ -69,7 +69,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     return answer
 
 
-def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Answer:
+def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Predicted:
     """Train on ``splits.train``, tune on ``splits.val``, answer for the texts of ``predictions``.
 
     Raises ValueError if the training texts have no words in common.
@@ -98,15 +98,15 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
     said = sentiment[split:].argmax(-1)
     if predictions.mentioned_logits is None:
-        return Answer(predictions.mentioned, said)
+        return Predicted(predictions.mentioned, said)
     mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
     logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
     test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
     if val is None:
-        return Answer(test.detected(), said)
+        return Predicted(test.detected(), said)
     gold = val.mentioned, val.sentiment.astype(np.int64)
     thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
-    return Answer(test.detected(thresholds.array), said)
+    return Predicted(test.detected(thresholds.array), said)
 
 
 def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray:
@@ -125,7 +125,7 @@ def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray
 
 
 def _composed(texts: Sequence[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", text) for text in texts]
+    return [composed(text) for text in texts]
 
 
 # --- the run's data, again -------------------------------------------------------------------------------------------
@@ -135,10 +135,9 @@ def _splits(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
-    for name in ("train", "val", "test"):
-        settings[name] = locate(settings.get(name), folder)
+    files = {name: in_folder(settings.get(name), folder) for name in ("train", "val", "test")}
     settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
-    splits = read_splits(**settings)
+    splits = read_splits(**settings | files)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
     found = {name: split.sha256 for name, split in splits.findings.splits.items()}
     if changed := [splits.findings.splits[name].path for name in found if found[name] != told.get(name)]:
@@ -161,10 +160,10 @@ def _key(summary: Summary, predictions: Predictions) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
+def _read(cache: Path, shape: tuple[int, ...]) -> Predicted | None:
     try:
         with np.load(cache, allow_pickle=False) as arrays:
-            answer = Answer(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
+            answer = Predicted(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
     *of_answer, classes = shape
@@ -173,7 +172,7 @@ def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
     return answer if right else None
 
 
-def _write(cache: Path, answer: Answer) -> None:
+def _write(cache: Path, answer: Predicted) -> None:
     detected, sentiment = answer.detected, answer.sentiment.astype(np.int8)
     with contextlib.suppress(OSError):  # a run on a disk that is full or cannot be written is judged all the same
         cache.parent.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ from typing import Any
 import lightning.pytorch as L
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import evaluate, figures, per_aspect, tally, total
+from ..answers.figures import evaluate, figures, left_out, per_aspect, tally, total
 from ..answers.predictions import Predictions, write_predictions
 from ..answers.thresholds import tune_thresholds
 from ..datamodule import AspectDataModule
@@ -43,6 +43,7 @@ def judge_best(
         "best": float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor]),
         "figures": {},
         "figures_untuned": {},
+        "left_out": {},
         "per_aspect": {},
         "confusion": {},
         "thresholds": thresholds.to_dict(),
@@ -57,11 +58,13 @@ def judge_best(
         write_predictions(run.predictions(split), predictions, labels, thresholds.array)
         for found, cut in ((judged["figures"], thresholds.array), (judged["figures_untuned"], module.threshold)):
             found[split] = {k: float(v) for k, v in figures(evaluate(predictions, cut), labels, task).items()}
-        judged["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
-        judged["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
+        counts = evaluate(predictions, thresholds.array)
+        judged["left_out"][split] = left_out(counts, labels, task)
+        judged["confusion"][split] = counts.confusion[labels.carries_sentiment].sum(0).tolist()
+        judged["per_aspect"][split] = per_aspect(counts, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
-    log.info(f"\n{figures_table(judged['figures'], judged['figures_untuned'], module.threshold, task)}\n")
+    log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
     if judged["best"] < constant + HARDLY:
         log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))
     return judged
@@ -94,6 +97,7 @@ def predict(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    batches: Any = exact.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
+    loader, first = data.predict_loader(split)
+    batches: Any = exact.predict(module, loader, ckpt_path=checkpoint, weights_only=True)
     assert reviews is not None
-    return assemble(batches, reviews)
+    return assemble(batches, first, reviews)

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from ..answers.figures import FIGURES, figures, total
+from ..answers.figures import FIGURES, Counts, figures, left_out, told_left_out, total
 from ..errors import UserError, did_you_mean, quoted
 from ..labels import IGNORE, Labels
 from ..runs.settings import differing
@@ -53,7 +53,8 @@ def _compare(
     ranking = FIGURES[task][0]
 
     groups = _groups(candidates, by)
-    singles = [figures(total(c.each), labels, task) for c in candidates]
+    sums = [total(c.each) for c in candidates]
+    singles = [figures(counts, labels, task) for counts in sums]
     drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
     order = sorted(groups, key=lambda members: (-_mean(singles, members, ranking), str(candidates[members[0]].folder)))
 
@@ -84,9 +85,20 @@ def _compare(
         "rows": rows,
         "differs": differs,
         "folders": [str(c.folder) for c in candidates],
-        "notes": [f"Not finished, left out: {', '.join(map(str, unfinished))}"] if unfinished else [],
+        "notes": _notes(names, sums, labels, task),
     }
+    if unfinished:
+        result["notes"].append(f"Not finished, left out: {', '.join(map(str, unfinished))}")
     return result, candidates
+
+
+def _notes(names: list[str], sums: list[Counts], labels: Labels, task: str) -> list[str]:
+    """What the macro figures of the runs leave out: one sentence for all runs that leave out the same."""
+    runs: dict[str, list[str]] = {}
+    for name, counts in zip(names, sums, strict=True):
+        for told in told_left_out(left_out(counts, labels, task)):
+            runs.setdefault(told, []).append(name)
+    return [told if len(of) == len(names) else f"{', '.join(of)}: {told}" for told, of in runs.items()]
 
 
 def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:

@@ -13,6 +13,7 @@ class Measured(TypedDict):
 
     figures: dict[str, Numbers]  # by answer
     intervals: Intervals
+    left_out: dict[str, list[str]]  # by macro figure, of the model: aspects or sentiments that do not occur
 
 
 class Section(Measured):
@@ -62,7 +63,6 @@ class Evaluation(TypedDict):
     mixed: Section  # the reviews that mix sentiments
     per_aspect: dict[str, list[dict[str, Any]]]  # answer -> rows of src.answers.figures.per_aspect, with "confusion"
     confusion: Confusion  # of the model over all gold pairs, gold aspects given
-    empty: list[str]  # aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
     thresholds: Cuts  # on uncalibrated probabilities
     calibration: CalibrationFigures
     protocols: dict[str, ProtocolFigures]  # empty for other data than UIT-ViSFD

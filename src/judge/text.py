@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from ..answers.figures import told_left_out
 from ..spelling import cell, table
 from .contracts import Comparison, Evaluation, Measured, Section
 
@@ -9,7 +10,7 @@ BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row
     "absa": ("aspect_f1_macro", "sentiment_f1"),
     "sentiment": ("sentiment_f1_per_aspect", "sentiment_accuracy"),
 }
-HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
+HEAD_WORDS = {"mentioned": "mention", "sentiment": "sentiment"}
 
 
 def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
@@ -28,8 +29,6 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
         parts.append(_protocol(e, protocol))
     parts += [_aspects(e), _confusions(e), _calibration(e)]
     notes = list(e["notes"])
-    if e["empty"]:
-        notes.append(f"Neither mentioned nor detected, F1 counts 0 in aspect_f1_macro: {', '.join(e['empty'])}")
     return "\n\n".join([*parts, *notes])
 
 
@@ -53,7 +52,7 @@ def _figures(e: Evaluation, judged: Measured) -> str:
     for figure, value in judged["figures"][first].items():
         beside = [cell(judged["figures"][name][figure], 4) for name in others]
         rows.append([figure, cell(value, 4), between(judged["intervals"][figure]), *beside])
-    return table(rows)
+    return "\n".join([table(rows), *told_left_out(judged["left_out"])])
 
 
 def _protocol(e: Evaluation, name: str) -> str:
@@ -105,7 +104,7 @@ def _calibration(e: Evaluation) -> str:
         before = calibration["before"][head]
         pairs = [cell(x, 4) for key in ("ece", "brier") for x in (before[key], after[key])]
         temperature = calibration["temperatures"]["mentioned" if head == "mentioned" else "sentiment"]
-        rows.append([HEADS[head], cell(temperature), *pairs])
+        rows.append([HEAD_WORDS[head], cell(temperature), *pairs])
     return f"Calibration, temperatures fitted on validation\n{table(rows)}"
 
 

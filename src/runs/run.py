@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from ..errors import UserError
 from ..labels import SENTIMENTS, Labels
-from ..spelling import override, pasted
+from ..spelling import command, override
 from .contract import faults_of
 from .machine import sha256, write_whole
 from .summary import Environment, LabelNames, PretrainingSummary, Summary
@@ -118,7 +118,7 @@ class Run:
             raise UserError(f"{path}: not valid JSON ({error})") from error
         if faults := faults_of(summary, Summary):
             if not faults_of(summary, PretrainingSummary):
-                again = pasted(["python", "train.py", "model=mini", override("model.encoder", self.folder / "encoder")])
+                again = command("train.py", ["model=mini", override("model.encoder", self.folder / "encoder")])
                 raise UserError(
                     f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
                 )

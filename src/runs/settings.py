@@ -30,9 +30,9 @@ SHARED = (
 )
 WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
-# settings that runs of before 0.3 do not have, and what they were then in effect
+# settings that earlier runs do not have, and what they were then in effect
 ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep"}
-SHOWN = 10  # differences in words
+MOST_TOLD = 10  # differences in words
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -71,15 +71,16 @@ def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between earlier settings and those given now, in words: SHOWN of them, then their number.
+    """The differences between earlier settings and those given now, in words: MOST_TOLD of them, then their number.
 
     Number and length are bounded, because a file from elsewhere may hold any number of keys and lists of any length.
     """
     found = [f"{short(key)} was {short(a)}, is {short(b)}" for key, (a, b) in differing([was, now]).items()]
-    return found[:SHOWN] + ([f"and {len(found) - SHOWN:,} more settings differ"] if len(found) > SHOWN else [])
+    more = [f"and {len(found) - MOST_TOLD:,} more settings differ"] * (len(found) > MOST_TOLD)
+    return found[:MOST_TOLD] + more
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value on one line of at most 80 characters, however long or deep it is."""
     shorten = Repr()
     shorten.maxstring = shorten.maxother = 80
@@ -100,7 +101,7 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The value to compare: a class of this project by its name alone, because classes move between modules."""
     if isinstance(value, Mapping):
         return {str(key): item for key, item in value.items()}  # JSON has no numbers as keys
@@ -120,5 +121,5 @@ def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     return leaves
 
 
-def _without(value: Any, folder: str) -> Any:
+def _without(value: object, folder: str) -> object:
     return value.replace(folder, "RUN") if folder and isinstance(value, str) else value

@@ -63,6 +63,7 @@ class Judged(TypedDict):
     best: float
     figures: Figures  # at the tuned thresholds
     figures_untuned: Figures
+    left_out: dict[str, dict[str, list[str]]]  # split -> macro figure -> the aspects or sentiments that do not occur
     per_aspect: dict[str, list[dict[str, Any]]]  # split -> rows of src.answers.figures.per_aspect
     confusion: dict[str, Confusion]  # split -> over all gold pairs
     thresholds: Cuts
@@ -82,6 +83,7 @@ class Summary(TypedDict):
     config: dict[str, Any]
     best: NotRequired[float]
     figures_untuned: NotRequired[Figures]
+    left_out: NotRequired[dict[str, dict[str, list[str]]]]
     per_aspect: NotRequired[dict[str, list[dict[str, Any]]]]
     confusion: NotRequired[dict[str, Confusion]]
     thresholds: NotRequired[Cuts]

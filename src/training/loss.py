@@ -15,6 +15,7 @@ from ..labels import SENTIMENTS
 from .targets import find_class
 
 log = logging.getLogger(__name__)
+Alpha = float | list[float] | list[list[float]] | None  # class weights in numbers
 
 
 def loss_faults(settings: Mapping[str, Any], sentiments: Sequence[str] = SENTIMENTS) -> list[str]:
@@ -43,7 +44,7 @@ def is_focal(settings: Mapping[str, Any]) -> bool:
     return inspect.isclass(made) and issubclass(made, FocalLoss)
 
 
-def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str] = SENTIMENTS) -> Any:
+def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str] = SENTIMENTS) -> Alpha:
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
     None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because
@@ -55,20 +56,20 @@ def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequenc
         return None
     if isinstance(alpha, int | float) and not is_focal(settings):
         return alpha
-    totals = np.sum(class_counts, axis=0).tolist()
+    totals = np.asarray(class_counts).sum(0).tolist()
     if alpha in ("auto", "per_aspect") and 0 in totals:
         lacking = ", ".join(name for name, n in zip(sentiments, totals, strict=True) if not n)
         log.info(f"loss.alpha={alpha}: no training pair is {lacking}, so the weight of that class is 1")
     return resolve_alpha(alpha, class_counts, sentiments)
 
 
-def with_alpha(settings: Mapping[str, Any], alpha: Any) -> dict[str, Any]:
+def with_alpha(settings: Mapping[str, Any], alpha: Alpha) -> dict[str, Any]:
     """The settings that the loss is made with: ``alpha`` in numbers where one is set and the loss takes it."""
     rest = {key: value for key, value in settings.items() if key != "alpha"}
     return rest | ({"alpha": alpha} if "alpha" in settings and takes_alpha(settings) else {})
 
 
-def make_loss(settings: Mapping[str, Any], alpha: Any) -> nn.Module:
+def make_loss(settings: Mapping[str, Any], alpha: Alpha) -> nn.Module:
     """The loss of checked ``settings``, with class weights ``alpha`` of :func:`alpha_of`; warns if it ignores them."""
     if not takes_alpha(settings) and settings.get("alpha") not in (None, "null", "equal"):
         name = settings["_target_"].rpartition(".")[2]

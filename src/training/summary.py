@@ -11,17 +11,16 @@ import numpy as np
 import torch
 from torch import nn
 
+from ..answers.figures import told_left_out
 from ..datamodule import AspectDataModule
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
-from ..model.encoder import Encoder
+from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
-from .loss import description, takes_alpha, with_alpha
-
-Figures = Mapping[str, Mapping[str, float]]
+from .loss import Alpha, description, takes_alpha, with_alpha
 
 
 def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
@@ -59,19 +58,48 @@ def start_up(
     aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    cut = cut_line(data, positions(module.classifier.encoder.config))
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
             "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
+            **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts, data.labels),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
+            "Rates": f"encoder {module.encoder_rate:g}, head {module.hparams['head_lr']:g}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
+    )
+
+
+def cut_line(data: AspectDataModule, limit: int | None) -> str:
+    """How many texts are longer than ``data.max_length``, and what follows; empty if none is.
+
+    ``limit`` is the number of tokens that the encoder reads at most, None without a limit.
+    """
+    lost = {name: data.beyond(name) for name in ("train", "val", "test")}
+    parts = []
+    for name, beyond in lost.items():
+        if n := int((beyond > 0).sum()):
+            tokens = int(beyond.sum())
+            split = data.tokenised(name)
+            assert split is not None
+            share = 100 * tokens / (tokens + len(split.ids))
+            parts.append(
+                f"{name} {n:,} of {len(beyond):,} texts ({100 * n / len(beyond):.1f} %), "
+                f"{tokens:,} of their tokens ({share:.1f} % of the split's)"
+            )
+    if not parts:
+        return ""
+    more = "" if limit == data.max_length else f"data.max_length up to {limit:,} cuts fewer. " if limit else ""
+    return (
+        f"at data.max_length={data.max_length} tokens: {'; '.join(parts)}.\nTraining and the figures of an epoch do "
+        f"without them. {more}Judging, absa predict and\nthe service read a long review whole, in windows."
     )
 
 
@@ -110,7 +138,7 @@ def summary(
     module: AspectSentimentModule,
     trainer: L.Trainer,
     judged: Judged,
-    alpha: Any,
+    alpha: Alpha,
     encoder: EncoderFacts,
     seconds: dict[str, float],
     *,
@@ -124,11 +152,7 @@ def summary(
     return {
         **judged,
         "task": settings["task"]["name"],
-        "labels": {
-            "aspects": list(data.labels.aspects),
-            "without_sentiment": list(data.labels.without_sentiment),
-            "sentiments": list(data.labels.sentiments),
-        },
+        "labels": cast(LabelNames, data.labels.lists()),
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
@@ -174,18 +198,20 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     return table([list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)])
 
 
-def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
-    """A table of split -> figure -> value: a row a figure, a column a split; for ``absa`` also at ``threshold``."""
-    columns = dict(tuned)
+def figures_table(judged: Judged, threshold: float, task: str) -> str:
+    """A row a figure, a column a split, for ``absa`` also at ``threshold``; then what a macro mean leaves out."""
+    columns = dict(judged["figures"])
     if task == "absa":
-        columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
-    names = list(next(iter(tuned.values())))
+        columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
+    names = list(next(iter(columns.values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
-    return table(rows) + note
+    notes = ["Detection thresholds were tuned on val."] if task == "absa" else []
+    for split, named in judged["left_out"].items():
+        notes += told_left_out(named, f" on {split}")
+    return "\n".join([table(rows), *notes])
 
 
-def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
+def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
     """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
     asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
     return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

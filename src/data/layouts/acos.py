@@ -13,13 +13,13 @@ from .vlsp import Each
 LINE = re.compile(r"(.*?)\s*####\s*(\[.*\])\s*")
 
 
-def looks(head: str) -> bool:
+def is_acos(head: str) -> bool:
     """Whether a file that begins so has this layout, as its first line shows."""
     first = next((line for line in head.splitlines() if line.strip()), "")
     return re.search(r"####\s*\[", first) is not None
 
 
-def read(lines: Lines, each: Each, head: str) -> Iterator[Row]:
+def read_acos(lines: Lines, each: Each, head: str) -> Iterator[Row]:
     """A row for each line; its cell ``labels`` is the list as text, which :mod:`src.data.layouts.lists` reads."""
     for line, text in each():
         if isinstance(text, Row):

@@ -10,16 +10,16 @@ from functools import lru_cache
 from ...errors import quoted
 from ..rows import clean_name
 
-LABEL = re.compile(r"\s*\{([^{};]*)\}\s*")
+IN_BRACES = re.compile(r"\s*\{([^{};]*)\}\s*")
 QUOTED = re.compile(r"""\s*(?:\{\s*['"]|\[|\()""")
 
 
-def looks(text: str) -> bool:
+def is_braces(text: str) -> bool:
     """Whether a cell has this layout, as its first letters show; ``{"`` begins an object of JSON."""
     return text.lstrip().startswith("{") and not QUOTED.match(text)
 
 
-def pairs(text: str) -> list[tuple[str, object]]:
+def braces_pairs(text: str) -> list[tuple[str, object]]:
     """Aspect and sentiment of each label; ``mentioned`` where a label has no sentiment. Raises ValueError."""
     found: list[tuple[str, object]] = []
     for part in text.split(";"):
@@ -32,7 +32,7 @@ def pairs(text: str) -> list[tuple[str, object]]:
 def _labels(text: str) -> tuple[tuple[str, str], ...]:
     found, position = [], 0
     while position < len(text):
-        match = LABEL.match(text, position)
+        match = IN_BRACES.match(text, position)
         pair = _pair(match[1]) if match else None
         if match is None or pair is None:
             raise ValueError(_malformed(text[position:]))

@@ -6,10 +6,10 @@ from ...errors import kind_of, quoted
 from . import braces, colon, lists, spans
 
 FORMS: dict[str, Callable[[object], list[tuple[str, object]]]] = {
-    "braces": lambda cell: braces.pairs(_text(cell)),
-    "colon": lambda cell: colon.pairs(_text(cell)),
-    "pairs": lists.pairs,
-    "spans": lists.pairs,
+    "braces": lambda cell: braces.braces_pairs(_text(cell)),
+    "colon": lambda cell: colon.colon_pairs(_text(cell)),
+    "pairs": lists.list_pairs,
+    "spans": lists.list_pairs,
 }
 
 
@@ -19,13 +19,13 @@ EMPTY = ("", "[]", "{}", "()")
 def form(cell: object) -> str | None:
     """How the labels in a cell are written; None for a blank cell and for one that holds no labels."""
     if isinstance(cell, str):
-        if braces.looks(cell):
+        if braces.is_braces(cell):
             return "braces"
-        if lists.looks(cell):
-            return "spans" if spans.looks(lists.parsed(cell)) else "pairs"
-        return "colon" if colon.looks(cell) else None
+        if lists.is_list(cell):
+            return "spans" if spans.is_spans(lists.parsed_cell(cell)) else "pairs"
+        return "colon" if colon.is_colon(cell) else None
     if isinstance(cell, list | dict):
-        return "spans" if spans.looks(cell) else "pairs" if lists.looks(cell) else None
+        return "spans" if spans.is_spans(cell) else "pairs" if lists.is_list(cell) else None
     return None
 
 
@@ -39,8 +39,8 @@ def pairs(cell: object, wanted: str | None = None) -> list[tuple[str, object]]:
     if isinstance(cell, str):
         if not cell or cell.isspace():
             return []
-        if wanted is None and len(cell) > 2 and braces.looks(cell):  # by far the most frequent one
-            return braces.pairs(cell)
+        if wanted is None and len(cell) > 2 and braces.is_braces(cell):  # by far the most frequent one
+            return braces.braces_pairs(cell)
     elif cell is None:
         return []
     elif not isinstance(cell, list | dict):
@@ -50,8 +50,8 @@ def pairs(cell: object, wanted: str | None = None) -> list[tuple[str, object]]:
     if wanted in FORMS:
         return FORMS[wanted](cell)
     if not isinstance(cell, str) or cell.lstrip().startswith(("[", "(", "{")):
-        return lists.pairs(cell)
-    return colon.pairs(cell) if ":" in cell else braces.pairs(cell)
+        return lists.list_pairs(cell)
+    return colon.colon_pairs(cell) if ":" in cell else braces.braces_pairs(cell)
 
 
 def _text(cell: object) -> str:

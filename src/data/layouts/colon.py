@@ -8,20 +8,20 @@ import re
 from ...errors import quoted
 from ..rows import clean_name
 
-LABEL = re.compile(r"\s*([^:{}\[\],;\n|]+?)\s*:\s*([^:{}\[\],;\n|]+?)\s*(?:[,;\n|]+|$)")
+WITH_COLON = re.compile(r"\s*([^:{}\[\],;\n|]+?)\s*:\s*([^:{}\[\],;\n|]+?)\s*(?:[,;\n|]+|$)")
 
 
-def looks(text: str) -> bool:
+def is_colon(text: str) -> bool:
     """Whether a cell is nothing but such labels."""
-    return re.fullmatch(f"(?:{LABEL.pattern})+", text) is not None
+    return re.fullmatch(f"(?:{WITH_COLON.pattern})+", text) is not None
 
 
-def pairs(text: str) -> list[tuple[str, object]]:
+def colon_pairs(text: str) -> list[tuple[str, object]]:
     """Aspect and sentiment of each label. Raises ValueError."""
     found: list[tuple[str, object]] = []
     position = 0
     while position < len(text):
-        match = LABEL.match(text, position)
+        match = WITH_COLON.match(text, position)
         if not match:
             raise ValueError(
                 f"malformed label at {quoted(text[position:].strip())}; ASPECT: Sentiment, ... is expected"

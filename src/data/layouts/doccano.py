@@ -4,5 +4,5 @@
 ``"label": [[0, 3, "PIN#POSITIVE"]]`` or ``"entities": [...]``. The lists are read by :mod:`src.data.layouts.lists`.
 """
 
-COLUMNS = ("Comments", "entities", "relations", "cats")  # of the tool, beside id, text and label
-LABELS = ("label", "labels", "entities", "cats")
+OF_DOCCANO = ("Comments", "entities", "relations", "cats")  # of the tool, beside id, text and label
+DOCCANO_LABELS = ("label", "labels", "entities", "cats")

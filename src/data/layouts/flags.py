@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 
 from ...errors import quoted
 
-BESIDE = ("_sentiment", "_polarity", " sentiment", "_cảm xúc", "_cam_xuc")
+SUFFIXES = ("_sentiment", "_polarity", " sentiment", "_cảm xúc", "_cam_xuc")
 YES, NO = {"1", "1.0", "true", "yes", "x", "có"}, {"0", "0.0", "false", "no", "", "nan", "none", "null", "không"}
 
 
 def columns(names: Sequence[str]) -> dict[str, str]:
     """The column of the sentiment of each column of flags, by the names."""
     lower = {name.casefold(): name for name in names}
-    found = ((name, lower.get(name.casefold() + end)) for name in names for end in BESIDE)
+    found = ((name, lower.get(name.casefold() + end)) for name in names for end in SUFFIXES)
     return {name: beside for name, beside in found if beside is not None}
 
 

@@ -11,15 +11,15 @@ from typing import Any
 from ..rows import Place, Row, Source
 
 TASK = {"data", "annotations"}
-COLUMNS = ("annotator", "annotation_id", "lead_time", "created_at", "updated_at")  # of the tool, in its tables
+OF_THE_TABLE = ("annotator", "annotation_id", "lead_time", "created_at", "updated_at")  # of the tool, in its tables
 
 
 def is_table(columns: Sequence[str]) -> bool:
     """Whether columns are those of JSON_MIN or CSV."""
-    return sum(name in columns for name in COLUMNS) >= 3
+    return sum(name in columns for name in OF_THE_TABLE) >= 3
 
 
-def looks(columns: Sequence[str]) -> bool:
+def is_export(columns: Sequence[str]) -> bool:
     """Whether the keys of rows are those of a task."""
     return set(columns) >= TASK
 

@@ -19,35 +19,37 @@ from . import spans
 ASPECT_KEYS = ("category", "aspect_category", "aspect", "entity", "name", "target", "term", "topic", "khía cạnh")
 SENTIMENT_KEYS = ("sentiment", "polarity", "label", "value", "opinion_polarity", "cảm xúc")
 KEYS = frozenset({*ASPECT_KEYS, *SENTIMENT_KEYS, ""})
-ROOM, DEPTH = 1 << 20, 100  # letters of a cell, brackets in each other
-WORDS = {*SENTIMENTS, "conflict", "mentioned", *(word for words in SYNONYMS.values() for word in words)}
-TAIL = re.compile(rf"(.+?)\s*(?:::|[:|/_,-]|\s)\s*({'|'.join(sorted(WORDS, key=len, reverse=True))})", re.IGNORECASE)
+MOST_LETTERS, DEEPEST = 1 << 20, 100  # letters of a cell, brackets in each other
+SENTIMENT_WORDS = {*SENTIMENTS, "conflict", "mentioned", *(word for words in SYNONYMS.values() for word in words)}
+AT_END = re.compile(
+    rf"(.+?)\s*(?:::|[:|/_,-]|\s)\s*({'|'.join(sorted(SENTIMENT_WORDS, key=len, reverse=True))})", re.IGNORECASE
+)
 NO_COMMA = re.compile(r"""(['"])\s+(['"])""")  # how numpy writes a list of texts
 NESTED = re.compile(r"[^()\[\]{}]")
 
 
-def looks(cell: object) -> bool:
+def is_list(cell: object) -> bool:
     """Whether a cell holds labels in this way."""
     if isinstance(cell, str):
         text = cell.strip()
         if not (text.startswith(("[", "(", "{")) and text.endswith(("]", ")", "}"))):
             return False
     try:
-        return bool(pairs(cell)) or cell in ({}, [])
+        return bool(list_pairs(cell)) or cell in ({}, [])
     except ValueError:
         return False
 
 
-def parsed(text: str) -> Any:
+def parsed_cell(text: str) -> Any:
     """The value that a text is written as, in JSON or in Python. Raises ValueError."""
-    if len(text) > ROOM:
-        raise ValueError(f"a cell of labels has {len(text):,} letters, {ROOM:,} at most are read")
+    if len(text) > MOST_LETTERS:
+        raise ValueError(f"a cell of labels has {len(text):,} letters, {MOST_LETTERS:,} at most are read")
     deepest = depth = 0
     for bracket in NESTED.sub("", text):
         depth += 1 if bracket in "([{" else -1
         deepest = max(deepest, depth)
-    if deepest > DEPTH:
-        raise ValueError(f"lists stand in each other more than {DEPTH} deep")
+    if deepest > DEEPEST:
+        raise ValueError(f"lists stand in each other more than {DEEPEST} deep")
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -63,9 +65,9 @@ def is_plain(cell: dict[str, object]) -> bool:
     return KEYS.isdisjoint(cell) and all(type(said) is str for said in cell.values())
 
 
-def pairs(cell: object) -> list[tuple[str, object]]:
+def list_pairs(cell: object) -> list[tuple[str, object]]:
     """Aspect and cell (a sentiment, or a list of them) of each label. Raises ValueError."""
-    value = parsed(cell) if isinstance(cell, str) else cell
+    value = parsed_cell(cell) if isinstance(cell, str) else cell
     if isinstance(value, dict):
         return list(_of_object(value))
     if not isinstance(value, list | tuple):
@@ -126,7 +128,7 @@ def _of_text(text: Any) -> tuple[str, object]:
     name, sign, said = inner.rpartition("#")
     if sign:
         return _named(name), said
-    if match := TAIL.fullmatch(inner.strip()):
+    if match := AT_END.fullmatch(inner.strip()):
         return _named(match[1]), match[2]
     if _is_sentiment(inner):
         raise ValueError(f'{quoted(text)} is a sentiment without an aspect; "Pin#positive" is expected')
@@ -145,7 +147,7 @@ def _first(value: Mapping[Any, Any], keys: Sequence[str]) -> str | None:
 
 
 def _is_sentiment(name: object) -> bool:
-    return isinstance(name, str) and name.strip().casefold() in WORDS
+    return isinstance(name, str) and name.strip().casefold() in SENTIMENT_WORDS
 
 
 def _shown(value: object) -> str:

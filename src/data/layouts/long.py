@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 PAIRS = "\0pairs"  # no column has this name
-ASPECTS = (
+ASPECT_NAMES = (
     *(
         "aspect",
         "aspect category",
@@ -23,20 +23,20 @@ ASPECTS = (
     ),
     *("span", "khia canh", "thuoc tinh", "danh muc"),
 )
-SENTIMENTS = (
+SENTIMENT_NAMES = (
     *("sentiment", "polarity", "sentiment polarity", "sentiments", "label", "labels", "opinion", "class"),
     *("cam xuc", "nhan", "sac thai", "thai do", "phan cuc"),
 )
 
 
-def pairs(cells: Mapping[str, object], aspect: str, sentiment: str) -> list[tuple[str, object]]:
+def pair_of(cells: Mapping[str, object], aspect: str, sentiment: str) -> list[tuple[str, object]]:
     """The pair of a row; none where the aspect is blank."""
     name = cells.get(aspect)
     text = "" if name is None else str(name).strip()
     return [(text, cells.get(sentiment))] if text else []
 
 
-def gathered(
+def by_review(
     rows: Iterable[tuple[int, dict[str, Any]]], text: str, name: str | None, aspect: str, sentiment: str
 ) -> Iterator[tuple[int, dict[str, Any]]]:
     """One row for each review, with the line of its first row and all its pairs in the cell ``PAIRS``.
@@ -51,7 +51,7 @@ def gathered(
         if not isinstance(key, str | int) or key == "":
             key = (line,)  # a row without text, which is told later
         _, review = found.setdefault(key, (line, {**cells, PAIRS: []}))
-        review[PAIRS] += pairs(cells, aspect, sentiment)
+        review[PAIRS] += pair_of(cells, aspect, sentiment)
     yield from found.values()
 
 

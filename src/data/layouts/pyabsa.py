@@ -16,13 +16,13 @@ HOLE = "$T$"
 BEFORE = re.compile(r"\s*\$T\$\s*[,:;|.-]?\s*")
 
 
-def looks(head: str) -> bool:
+def is_pyabsa(head: str) -> bool:
     """Whether a file that begins so has this layout: the first line has a hole, the two after it have none."""
     lines = [line for line in head.splitlines() if line.strip()][:3]
     return len(lines) == 3 and [HOLE in line for line in lines] == [True, False, False]
 
 
-def read(lines: Lines, each: Each, head: str) -> Iterator[Row]:
+def read_pyabsa(lines: Lines, each: Each, head: str) -> Iterator[Row]:
     """A row for each review; its cell ``labels`` is a list of pairs, aspect and sentiment."""
     patterns = [line for line in head.splitlines() if HOLE in line]
     before = len(patterns) > 1 and all(BEFORE.match(pattern) for pattern in patterns)

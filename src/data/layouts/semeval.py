@@ -16,8 +16,8 @@ from defusedxml.ElementTree import DefusedXMLParser, ParseError
 from ..lines import LIMIT
 from ..rows import Given, Place, Row
 
-CHUNK = 1 << 16
-ASPECTS = {"Opinion": "category", "aspectCategory": "category", "aspectTerm": "term"}  # element -> its attribute
+XML_CHUNK = 1 << 16
+OPINIONS = {"Opinion": "category", "aspectCategory": "category", "aspectTerm": "term"}  # element -> its attribute
 
 
 class _Sentences:
@@ -38,9 +38,9 @@ class _Sentences:
             self._cells, self._begun, self._said = {"id": attributes.get("id", ""), "text": ""}, self.line, {}
         elif tag == "text" and self._cells is not None:
             self._text = []
-        elif tag in ASPECTS and self._cells is not None:
-            pair = [attributes.get(ASPECTS[tag], ""), attributes.get("polarity", "mentioned")]
-            self._said.setdefault(ASPECTS[tag], []).append(pair)
+        elif tag in OPINIONS and self._cells is not None:
+            pair = [attributes.get(OPINIONS[tag], ""), attributes.get("polarity", "mentioned")]
+            self._said.setdefault(OPINIONS[tag], []).append(pair)
 
     def data(self, text: str) -> None:
         if self._text is not None:
@@ -93,7 +93,7 @@ class _Source:
         parser = DefusedXMLParser(target=target, forbid_dtd=False)
         since = 0  # bytes
         try:
-            while raw := self._file.read(CHUNK):
+            while raw := self._file.read(XML_CHUNK):
                 since += len(raw)
                 for part in raw.splitlines(keepends=True) if b"\n" in raw else [raw]:
                     target.line = parser.parser.CurrentLineNumber

@@ -21,6 +21,6 @@ def label(item: Any) -> list[Any] | None:
     return None
 
 
-def looks(cell: object) -> bool:
+def is_spans(cell: object) -> bool:
     """Whether a cell is a list of spans."""
     return isinstance(cell, list) and bool(cell) and all(label(item) is not None for item in cell)

@@ -10,18 +10,18 @@ from typing import Any
 from ..lines import Lines
 from ..rows import Row
 
-NUMBER = re.compile(r"\s*#\s*(\d+)\s*")
-LABELS = re.compile(r"\s*\{[^{}]+,[^{}]+\}[\s,;]*(?:\{[^{}]+\}[\s,;]*)*")
+NUMBER_LINE = re.compile(r"\s*#\s*(\d+)\s*")
+LABEL_LINE = re.compile(r"\s*\{[^{}]+,[^{}]+\}[\s,;]*(?:\{[^{}]+\}[\s,;]*)*")
 Each = Callable[[], Iterator[tuple[int, str | Row]]]
 
 
-def looks(head: str) -> bool:
+def is_vlsp(head: str) -> bool:
     """Whether a file that begins so has this layout: first a number, then, somewhere, labels."""
     lines = [line for line in head.splitlines() if line.strip()]
-    return bool(lines and NUMBER.fullmatch(lines[0]) and any(LABELS.fullmatch(line) for line in lines[2:]))
+    return bool(lines and NUMBER_LINE.fullmatch(lines[0]) and any(LABEL_LINE.fullmatch(line) for line in lines[2:]))
 
 
-def read(lines: Lines, each: Each, head: str) -> Iterator[Row]:
+def read_vlsp(lines: Lines, each: Each, head: str) -> Iterator[Row]:
     """A row for each review; its cell ``labels`` is the line of labels, which :mod:`src.data.layouts.braces` reads."""
     begun: tuple[int, str] | None = None
     held: list[str] = []
@@ -33,7 +33,7 @@ def read(lines: Lines, each: Each, head: str) -> Iterator[Row]:
                 if text.rest == "lost":
                     return
             fault = fault or text.fault
-        elif number := NUMBER.fullmatch(text):
+        elif number := NUMBER_LINE.fullmatch(text):
             if begun is None:
                 begun, held, fault = (line, number[1]), [], ""
             else:

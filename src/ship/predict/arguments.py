@@ -14,8 +14,8 @@ from ...data.rows import Source, text_column_of
 from ...data.text_rows import sniff
 from ...errors import Faults
 from ..bundle import INFO
-from . import writers
 from .target import Target
+from .writers import OUTPUT_FORMATS
 
 STREAM = "-"
 
@@ -36,8 +36,8 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
             faults.add(f"--format {given}", "standard output gets jsonl; give -o a file")
         return "jsonl"
     form = given or Path(out).suffix.lower().lstrip(".")
-    if form not in writers.FORMATS:
-        faults.add(out, f"the format is told from the name (.{', .'.join(writers.FORMATS)}), or given with --format")
+    if form not in OUTPUT_FORMATS:
+        faults.add(out, f"the format is told from the name (.{', .'.join(OUTPUT_FORMATS)}), or given with --format")
     elif form == "parquet" and find_spec("pyarrow") is None:
         faults.add(out, "writing Parquet needs pyarrow; pip install '.[parquet]'")
     return form
@@ -48,7 +48,7 @@ def open_source(
 ) -> tuple[Source | None, str, str]:
     """The rows of ``file``, the column of their texts, and the format of the file.
 
-    ``reading`` are the options that say how a file is read (:data:`src.data.options.READING`). ``file`` stays open as
+    ``reading`` are the options that say how a file is read (:data:`src.data.options.OF_TEXTS`). ``file`` stays open as
     long as ``opened``. The rows are None if faults were added.
     """
     separator, text_column = reading["separator"], reading["text_column"]
