@@ -12,7 +12,7 @@ from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
-from .model.optim import adamw, clip, parameter_groups
+from .model.optim import adamw, clip, encoder_rate, parameter_groups
 from .tokens.packing import Packing
 
 
@@ -44,7 +44,7 @@ class AspectSentimentModule(L.LightningModule):
         detection_loss: Literal["bce", "focal", "asymmetric"] = "bce",
         detection_weight: float = 1.0,
         threshold: float = 0.5,
-        encoder_lr: float = 2e-5,
+        encoder_lr: float | Literal["auto"] = 2e-5,
         head_lr: float = 2e-5,
         weight_decay: float = 0.01,
         r_drop: float = 0.0,
@@ -78,6 +78,11 @@ class AspectSentimentModule(L.LightningModule):
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task, threshold, cut=stage == "val"))
             for head in self.heads:
                 setattr(self, f"{stage}_{head}_loss", MeanMetric())
+
+    @property
+    def encoder_rate(self) -> float:
+        """The encoder's learning rate, before the schedule."""
+        return encoder_rate(self.hparams["encoder_lr"], self.classifier.encoder.config.hidden_size)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -122,7 +127,7 @@ class AspectSentimentModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         h = self.hparams
-        groups = parameter_groups(self.classifier, h["encoder_lr"], h["head_lr"], h["weight_decay"])
+        groups = parameter_groups(self.classifier, self.encoder_rate, h["head_lr"], h["weight_decay"])
         return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"])
 
     def configure_gradient_clipping(

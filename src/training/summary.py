@@ -69,6 +69,7 @@ def start_up(
             "Pairs": pairs_line(data.class_counts, data.labels),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
+            "Rates": f"encoder {module.encoder_rate:g}, head {module.hparams['head_lr']:g}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
