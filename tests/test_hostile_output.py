@@ -124,7 +124,7 @@ def test_paths_are_cut_to_their_last_part() -> None:
 
 def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path, monkeypatch) -> None:
     """With the data gone, so that a note names them, and an encoder and data from a user's folders."""
-    monkeypatch.setattr("src.judge.report.MOST", 0.1)  # seconds that the words are coloured
+    monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)  # seconds that the words are coloured
     run = tmp_path / "run"
     shutil.copytree(trained[0], run)
     (run / SUMS).unlink()
@@ -156,7 +156,7 @@ def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path,
 
 @pytest.mark.parametrize("what", ["report", "export"])
 def test_a_full_disk_ends_in_words(trained, tmp_path, monkeypatch, capsys, what) -> None:
-    monkeypatch.setattr("src.judge.report.MOST", 0.1)
+    monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)
     run = tmp_path / "run"
     shutil.copytree(trained[0], run)
 

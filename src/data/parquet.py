@@ -151,10 +151,10 @@ def sizes_of(values: pa.Array) -> np.ndarray:
         return sizes_of(values.storage)
     if kinds.is_dictionary(kind):
         each = np.append(sizes_of(values.dictionary), 0)
-        places = pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)
-        if len(places) and not 0 <= places.min() <= places.max() < len(each):  # pyarrow would read beyond its memory
+        least, most = pc.min_max(values.indices).as_py().values()  # None where all are null
+        if least is not None and not 0 <= least <= most < len(values.dictionary):  # pyarrow would read elsewhere
             raise pa.ArrowInvalid("a value that its dictionary does not have")
-        return np.asarray(each[places])
+        return np.asarray(each[pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)])
     if kinds.is_string(kind) or kinds.is_large_string(kind) or _is_binary(kind):
         lengths = pc.fill_null(pc.binary_length(values), 0)
         return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64) + 8
