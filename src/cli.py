@@ -4,10 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .data.files import FORMATS, named_format
-from .errors import UserError, refuse, say
+from .errors import UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
@@ -24,11 +24,19 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse prints some of the words that it refuses as they came."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message, without what a terminal would act on, and end with exit status 2."""
+        super().error(shown(message))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
     end_at_once()
-    parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
+    parser = Parser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_evaluate(commands)

@@ -61,6 +61,25 @@ def test_absa_check_shows_what_others_wrote(tmp_path, capsys, kind) -> None:
     assert "\\x1b" in printed.out + printed.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--x\x1b]0;y\x07"],
+        ["serve", "b", "--port", TITLE],
+        ["serve", "b", TITLE],
+        ["predict", "b", "a.csv", "-o", "x", "--format", TITLE],
+        ["predict", "b", "a.csv", "-o", "x", f"--all={TITLE}"],
+        ["compare", "a", "--b\x9b31m"],
+        [TITLE],
+    ],
+)
+def test_words_that_are_no_options_are_shown(capsys, words) -> None:
+    with pytest.raises(SystemExit) as status:
+        main(words)
+    printed = capsys.readouterr()
+    assert status.value.code == 2 and not acts(printed.out + printed.err)
+
+
 def test_every_message_and_every_log_line_goes_that_way(capsys) -> None:
     faults = Faults()
     faults.add(TITLE, TITLE)
