@@ -28,6 +28,7 @@ from .texts import Texts
 from .values import Meanings, Values
 
 FILE = 1 << 40  # a line of the second file of a split is this much larger than it is in the file, and so on
+SPARE = 30  # columns that are no aspects, up to which one command that leaves them out is printed
 
 
 @dataclass
@@ -228,6 +229,11 @@ def leaving_out(faults: Faults, columns: Columns) -> str:
     """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
     if not faults.spare:
         return ""
+    if len(faults.spare) > SPARE:
+        most = f"more than {SPARE} that {setting('ignore_columns')} could name here"
+        return (
+            f"{len(faults.spare):,} columns are no aspects, {most}; keep the text and the aspects' columns in the file"
+        )
     all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
     return f"What is no aspect is left out by {all_}"
 

@@ -42,8 +42,10 @@ class Values:
     def __init__(
         self, sentiments: Sequence[str] = SENTIMENTS, values: Meanings = None, several: str | None = None
     ) -> None:
+        listing = isinstance(sentiments, Sequence) and not isinstance(sentiments, str)
+        names = [composed(n) if isinstance(n, str) else n for n in sentiments] if listing else sentiments
         try:
-            self.sentiments = sentiments_of(sentiments)
+            self.sentiments = sentiments_of(names)
         except ValueError as error:
             raise UserError(f"{setting('sentiments')}: {error}") from None
         self.spoken = tuple(name[:1].upper() + name[1:] for name in self.sentiments)  # as messages show them
