@@ -1,13 +1,14 @@
 """After the last epoch: tune the best checkpoint's thresholds and temperatures, write its predictions and figures."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import evaluate, figures, left_out, per_aspect, tally, total
+from ..answers.figures import LOSS, evaluate, figures, judged_by, left_out, per_aspect, tally, total
 from ..answers.predictions import Predictions, write_predictions
 from ..answers.thresholds import tune_thresholds
 from ..datamodule import AspectDataModule
@@ -30,17 +31,18 @@ def judge_best(
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
     Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
-    ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best. Raises
-    UserError if there is no best checkpoint.
+    ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best; where
+    the loss is monitored, the lowest that training saw. Raises UserError if there is no best checkpoint.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
-    labels = data.labels
+    labels, figure = data.labels, judged_by(task, monitor)
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
+    reached = float(figures(evaluate(predictions, thresholds.global_), labels, task)[figure])
     judged: Judged = {
-        "best": float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor]),
+        "best": _lowest_loss(trainer) if monitor == LOSS else reached,
         "figures": {},
         "figures_untuned": {},
         "left_out": {},
@@ -49,7 +51,7 @@ def judge_best(
         "thresholds": thresholds.to_dict(),
         "calibration": calibration.to_dict(),
     }
-    constant = _constant(predictions, data, task, monitor)
+    constant = _constant(predictions, data, task, figure)
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue
@@ -65,17 +67,22 @@ def judge_best(
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
-    if judged["best"] < constant + HARDLY:
-        log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))
+    if reached < constant + HARDLY:
+        log.warning(nothing_learned(f"val/{figure}", reached, constant))
     return judged
 
 
-def _constant(predictions: Predictions, data: AspectDataModule, task: str, monitor: str) -> float:
-    """The highest value of the monitored figure among the constant answers."""
+def _lowest_loss(trainer: L.Trainer) -> float:
+    scores = [c.best_model_score for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) == LOSS]
+    return math.nan if not scores or scores[0] is None else float(scores[0])
+
+
+def _constant(predictions: Predictions, data: AspectDataModule, task: str, figure: str) -> float:
+    """The highest value of the figure among the constant answers."""
     gold = predictions.mentioned, predictions.sentiment
     answers = constant_answers(predictions, data.class_counts).values()
     counts = [total(tally(a.detected, a.sentiment, *gold, predictions.classes)) for a in answers]
-    return max(float(figures(c, data.labels, task)[monitor]) for c in counts)
+    return max(float(figures(c, data.labels, task)[figure]) for c in counts)
 
 
 def predict(

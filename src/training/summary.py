@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from ..answers.figures import told_left_out
+from ..answers.figures import LOSS, told_left_out
 from ..datamodule import AspectDataModule
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
@@ -58,11 +58,12 @@ def start_up(
     aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    different = " (losses of different gamma or alpha do not compare)" if settings["monitor"] == LOSS else ""
     cut = cut_line(data, positions(module.classifier.encoder.config))
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
-            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
+            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}{different}",
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
