@@ -19,6 +19,7 @@ from src.answers.calibration import fit_calibration
 from src.answers.figures import evaluate, figures
 from src.answers.predictions import read_predictions
 from src.answers.thresholds import Thresholds, tune_thresholds
+from src.data.convert import convert
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
 from src.runs.run import Run
@@ -284,3 +285,31 @@ def test_help_comes_at_once() -> None:
         [sys.executable, "-X", "importtime", "-m", "src.cli", "--help"], cwd=ROOT, capture_output=True, text=True
     ).stderr
     assert not re.search(r"\| +(torch|numpy|transformers|lightning|hydra)$", loaded, re.M)
+
+
+def test_several_files_in_two_formats_train_as_one_split_and_by_the_loss(tmp_path) -> None:
+    """The sample's training file, cut in two: one half as CSV, the other as an Excel file that absa convert wrote."""
+    with (ROOT / "data" / "sample" / "train.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    half = len(rows) // 2
+    for name, part in (("old.csv", rows[:half]), ("rest.csv", rows[half:])):
+        with (tmp_path / name).open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file).writerows([header, *part])
+    convert([str(tmp_path / "rest.csv")], str(tmp_path / "new.xlsx"))
+    files = f"data.train=[{tmp_path / 'old.csv'},{tmp_path / 'new.xlsx'}]"
+    done = train(
+        *TINY,
+        files,
+        "data.test=null",
+        "monitor=val/loss",
+        "mode=min",
+        "trainer.max_epochs=3",
+        f"hydra.run.dir={tmp_path / 'run'}",
+    )
+    assert done.returncode == 0, done.stderr
+    summary = Run(tmp_path / "run").read_summary()
+    assert summary["data"]["splits"]["train"]["reviews"] == len(rows)
+    losses = [float(row["val/loss"]) for row in epochs_logged(tmp_path / "run")]
+    kept = AtomicCheckpointIO().load_checkpoint(tmp_path / "run" / "checkpoints" / "best.ckpt")["epoch"]
+    assert losses[kept] == min(losses) == pytest.approx(summary["best"])
+    assert "losses of different gamma or alpha do not compare" in done.stdout
