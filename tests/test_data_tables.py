@@ -109,7 +109,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
     else:
         pa = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
         pytest.importorskip("pyarrow.parquet").write_table(pa.Table.from_pylist(rows), path, compression="none")
-    read = reviews.good
+    read = reviews.good_rows
 
     def changing(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
         walked = read(source, faults)
@@ -121,7 +121,7 @@ def test_a_file_that_changes_while_it_is_read_is_refused(
         yield first
         yield from walked
 
-    monkeypatch.setattr(reviews, "good", changing)
+    monkeypatch.setattr(reviews, "good_rows", changing)
     with pytest.raises(UserError, match="the file changed while it was read"):
         read_reviews(path)
 
