@@ -125,12 +125,11 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
         return math.nan  # the first process judges, alone
 
     figure = settings["monitor"].removeprefix("val/")
-    judged = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
+    judged = judge_best(settings, data, module, trainer, run, figure)
     best = judged["best"]
-    facts: EncoderFacts = {**encoder.facts, "why": why}
-    run.write_summary(
-        summary(settings, data, module, trainer, judged, alpha, facts, seconds, tokens=tokens, overrides=overrides)
-    )
+    facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
+    told = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
+    run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = f" (threshold {judged['thresholds']['global']:.3g})" if module.task == "absa" else ""
     log.info(
@@ -156,6 +155,14 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
     return settings, source, why
+
+
+def choices(source: dict[str, Any]) -> dict[str, str]:
+    """The choice of each group of ``conf/``; for ``model=auto`` the model that was taken, ``source`` its encoder."""
+    chosen = {group: str(c) for group, c in HydraConfig.get().runtime.choices.items() if c and "hydra/" not in group}
+    if chosen.get("model") == "auto":
+        chosen["model"] = "mini" if source["encoder"] == "mini" else "visobert"
+    return chosen
 
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":

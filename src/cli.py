@@ -4,9 +4,10 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-from .errors import UserError, refuse
+from .errors import Faults, UserError, coloured, refuse
 from .runs.machine import write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options
@@ -75,11 +76,11 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="figures of a run, with intervals and baselines",
+        help="figures of a run or a bundle, with intervals and baselines",
         description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
         "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
     )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote, or a bundle with a FILE")
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
     evaluate.set_defaults(run=_evaluate)
@@ -99,12 +100,12 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     compare = commands.add_parser(
         "compare",
-        help="put runs side by side, best first",
-        description="Compare runs on one test set: figures, mean and deviation over seeds, paired bootstrap of the "
-        "difference, what differs in their settings, which reviews changed. A multirun folder is a set of runs.",
+        help="put runs side by side, best on validation first",
+        description="Compare runs on one test set: figures, mean and deviation over seeds, differences with intervals "
+        "over reviews and seeds, which reviews changed. A multirun folder is a set of runs.",
     )
     compare.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs, or of a multirun")
-    compare.add_argument("--by", help="group the runs that differ in this setting only, e.g. seed")
+    compare.add_argument("--by", help="average the runs that differ in this setting or group only, e.g. seed, loss")
     compare.set_defaults(run=_compare)
 
 
@@ -117,6 +118,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     export.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     export.add_argument("-o", "--out", required=True, metavar="BUNDLE", help="the folder to write")
+    export.add_argument("--overwrite", action="store_true", help="replace the bundle of another run in BUNDLE")
     export.add_argument("--int8", action="store_true", help="int8 weights: a quarter of the size, often faster")
     export.add_argument(
         "--max-drop",
@@ -184,17 +186,32 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
+    if file is not None:  # before what takes seconds to import
+        from .data.files import is_there
+
+        faults = Faults()
+        is_there(file, faults)
+        faults.raise_if_any()
+    from .ship.bundle import INFO
+
+    if (Path(run_folder) / INFO).is_file():
+        from .ship.judged import evaluate_bundle
+
+        print(coloured(evaluate_bundle(run_folder, file, protocol)))
+        return
     if file is None:
         from .judge.evaluation import evaluate_run
 
-        print(evaluate_run(run_folder, protocol=protocol))
+        print(coloured(evaluate_run(run_folder, protocol=protocol)))
         return
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_file
     from .runs.run import Run
 
     run = Run(run_folder)
-    print(evaluate_predictions(run, predict_file(run, file), file, protocol))
+    run.read_summary()
+    from .judge.evaluation import evaluate_predictions
+    from .judge.inference import predict_file
+
+    print(coloured(evaluate_predictions(run, predict_file(run, file), file, protocol)))
 
 
 def _report(run_folder: str) -> None:
@@ -208,13 +225,13 @@ def _report(run_folder: str) -> None:
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    print(compare_runs(folders, by=by))
+    print(coloured(compare_runs(folders, by=by)))
 
 
-def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
+def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    print(export_run(run_folder, out, int8, max_drop))
+    print(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:

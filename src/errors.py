@@ -2,10 +2,12 @@
 
 import difflib
 import json
+import os
+import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 
 class UserError(Exception):
@@ -25,6 +27,16 @@ class UserError(Exception):
 
 class NoRoom(UserError):
     """The disk is full or cannot be written. A sweep stops there, because its next run would most likely fail too."""
+
+
+def coloured(text: str, stream: TextIO | None = None) -> str:
+    """``text``, its lines that begin with WARNING in yellow where ``stream``, else standard output, shows colours.
+
+    That is a terminal; NO_COLOR turns it off (https://no-color.org). The old console of Windows would print the codes.
+    """
+    watched = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    shows = "WT_SESSION" in os.environ if os.name == "nt" else os.environ.get("TERM", "dumb") != "dumb"
+    return re.sub(r"^WARNING.*$", "\x1b[33m\\g<0>\x1b[0m", text, flags=re.M) if watched and shows else text
 
 
 def tell(error: object) -> None:

@@ -27,28 +27,38 @@ HARDLY = 0.01  # a model that is no more than this above a constant answer has l
 
 
 def judge_best(
-    task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run, monitor: str
+    settings: dict[str, Any],
+    data: AspectDataModule,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
+    run: Run,
+    monitor: str,
 ) -> Judged:
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
-    Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
+    Detection thresholds (unless the setting ``thresholds`` is a number) and temperatures are chosen on validation,
+    before test is looked at; the checkpoint keeps them. The run keeps a hash of every training text.
     ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best. Raises
     UserError if there is no best checkpoint.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
-    labels = data.labels
+    labels, task = data.labels, settings["task"]["name"]
+    write_keys(run.training_texts, data.splits.train.texts)
+    keys = read_keys(run.training_texts.read_bytes()) if run.training_texts.is_file() else None
     predictions = predict(trainer, module, data, "val", run.best)
-    thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
+    thresholds, calibration = choose(settings["thresholds"], predictions, labels), fit_calibration(predictions, labels)
+    single = float(sigmoid(np.array(best_cut(predictions, labels))))
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
     judged: Judged = {
-        "best": float(figures(evaluate(predictions, thresholds.global_), labels, task)[monitor]),
+        "best": float(figures(evaluate(predictions, single), labels, task)[monitor]),
         "figures": {},
         "figures_untuned": {},
         "per_aspect": {},
         "confusion": {},
         "thresholds": thresholds.to_dict(),
         "calibration": calibration.to_dict(),
+        "trained_on": {},
     }
     constant = _constant(predictions, data, task, monitor)
     for split in ("val", "test"):
@@ -60,7 +70,10 @@ def judge_best(
         for found, cut in ((judged["figures"], thresholds.array), (judged["figures_untuned"], module.threshold)):
             found[split] = {k: float(v) for k, v in figures(evaluate(predictions, cut), labels, task).items()}
         judged["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
-        judged["per_aspect"][split] = per_aspect(evaluate(predictions, thresholds.array), labels, task)
+        each = per_review(predictions, thresholds.array)
+        judged["per_aspect"][split] = per_aspect(total(each), labels, task)
+        if (known := seen(keys, predictions.texts)) is not None:
+            judged["trained_on"][split] = trained_on(each, known, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(judged['figures'], judged['figures_untuned'], module.threshold, task)}\n")

@@ -17,6 +17,7 @@ from ..runs.summary import Summary
 from .baselines import Answer, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
+from .leaks import keys_of, seen
 from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
 from .text import evaluation_text
 
@@ -57,23 +58,48 @@ def evaluate_predictions(run: Run, predictions: Predictions, split: str, protoco
 def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: int = DRAWS) -> Evaluation:
     """Judge predictions of a run's model. Raises UserError where they hold no labels to judge by."""
     summary, labels = run.read_summary(), run.labels
-    if not predictions.mentioned.any():
-        raise UserError(f"{run.folder}: {split} holds no labels, so there is nothing to judge by")
-    task = "sentiment" if predictions.mentioned_logits is None else "absa"
     decisions = decide(run, summary, labels)
-    notes = list(decisions.notes)
+    keys, unknown = keys_of(run, summary, labels)
+    notes = [*decisions.notes, *([unknown] if unknown else [])]
     if split == "val":
         notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
 
+    def tfidf() -> Answer:
+        return tfidf_answer(run, summary, labels, predictions)
+
+    counts = np.array(summary["class_counts"])
+    return judged(Judgement(str(run.folder), labels, decisions, counts, tfidf, keys, notes), predictions, split, draws)
+
+
+class Judgement(NamedTuple):
+    """Whose predictions are judged, and by what."""
+
+    name: str
+    labels: Labels
+    decisions: Decisions
+    class_counts: np.ndarray | None  # int64 [A, C] of training
+    tfidf: Callable[[], Answer] | None
+    training_texts: np.ndarray | None  # keys, uint64 [K]
+    notes: list[str]
+
+
+def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRAWS) -> Evaluation:
+    """Judge predictions, of a run or of a bundle. Raises UserError where they hold no labels to judge by."""
+    labels, decisions, notes = by.labels, by.decisions, list(by.notes)
+    if not predictions.mentioned.any():
+        raise UserError(f"{by.name}: {split} holds no labels, so there is nothing to judge by")
+    task = "sentiment" if predictions.mentioned_logits is None else "absa"
     said = predictions.sentiment_said()
     answers = {MODEL: Answer(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
         answers[AT_HALF] = Answer(predictions.detected(0.5), said)
-    try:
-        answers[TFIDF] = tfidf_answer(run, summary, labels, predictions)
-    except UserError as error:
-        notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
-    answers |= constant_answers(predictions, np.array(summary["class_counts"]))
+    if by.tfidf is not None:
+        try:
+            answers[TFIDF] = by.tfidf()
+        except UserError as error:
+            notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
+    if by.class_counts is not None:
+        answers |= constant_answers(predictions, by.class_counts)
 
     each = {
         name: tally(*answer, predictions.mentioned, predictions.sentiment, np.arange(C))
@@ -81,17 +107,20 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     }
     sums = {name: total(counts) for name, counts in each.items()}
     draw = bootstrap([each[MODEL]], draws, SEED)[0]
-    mixed = _mixed(predictions, labels)
-    few = {name: _take(counts, mixed) for name, counts in each.items()}
-    few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
+    known = seen(by.training_texts, predictions.texts)
+    nothing = np.zeros(len(predictions.texts), bool)
 
-    def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
-        return {"reviews": reviews, **_judged(lambda counts: section_figures(counts, labels, task), sums, draw)}
+    def section(rows: np.ndarray) -> Section:
+        few = {name: _take(counts, rows) for name, counts in each.items()}
+        drawn = draw if rows.all() else bootstrap([few[MODEL]], draws, SEED)[0] if rows.any() else None
+        some = {name: total(counts) for name, counts in few.items()}
+        measured = _judged(lambda counts: section_figures(counts, labels, task), some, drawn)
+        return {"reviews": int(rows.sum()), **measured}
 
     gold, model = sums[MODEL].mentioned_gold, sums[MODEL]
     carries = np.array(labels.carries_sentiment)
     return {
-        "run": str(run.folder),
+        "run": by.name,
         "task": task,
         "split": split,
         "reviews": len(predictions.texts),
@@ -99,8 +128,10 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "aspects": list(labels.aspects),
         "without_sentiment": list(labels.without_sentiment),
         "answers": list(answers),
-        "all": section(sums, draw, len(predictions.texts)),
-        "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
+        "all": section(~nothing),
+        "mixed": section(_mixed(predictions, labels)),
+        "unseen": section(~known if known is not None and known.any() else nothing),
+        "trained_on": None if known is None else int(known.sum()),
         "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
         "empty": [a for a, n in zip(labels.aspects, gold + model.mentioned_said, strict=True) if not n],

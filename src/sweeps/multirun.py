@@ -19,7 +19,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError, refuse, tell
+from ..errors import UserError, coloured, refuse, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
@@ -82,7 +82,7 @@ class Sweep(Callback):
         """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
-            print(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}", flush=True)
+            print(f"\n{coloured(leaderboard(sweep))}\n\nAll of it: {sweep}", flush=True)
         except OSError as error:
             if not is_full(error):
                 raise

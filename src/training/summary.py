@@ -115,6 +115,7 @@ def summary(
     *,
     tokens: int,
     overrides: list[str],
+    choices: dict[str, str],
 ) -> Summary:
     """The content of ``summary.json``: the figures, and all that is needed to understand and to repeat the run.
 
@@ -135,6 +136,7 @@ def summary(
         "encoder": encoder,
         "seconds": seconds,
         "overrides": overrides,
+        "choices": choices,
         "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
         "steps": trainer.global_step,
         "processes": trainer.world_size,
