@@ -22,10 +22,10 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError, refuse
+from src.errors import UserError, coloured, refuse
 from src.runs.machine import is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
-from src.spelling import override, pasted
+from src.spelling import override
 from src.sweeps.jobs import ROOT, command_again, searching
 from train import plain, run_training
 
@@ -59,10 +59,11 @@ def main() -> None:
 
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
+    from src.sweeps.multirun import leaderboard
     from src.sweeps.space import from_config, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
-    from src.sweeps.trials import check, work
+    from src.sweeps.trials import check, defaults, work
     from src.training.targets import target_faults
 
     own, fixed, space = split(words)
@@ -87,7 +88,8 @@ def search(words: list[str]) -> int:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
-    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"])
+    first = defaults(fixed, space, folder)
+    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)
     print(
         f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}",
         flush=True,
@@ -97,8 +99,8 @@ def search(words: list[str]) -> int:
     if command is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
-    compare = pasted(["absa", "compare", str(folder)])
-    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}\n{compare}")
+    print(f"\n{coloured(leaderboard(folder))}")
+    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}")
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import logging
 import os
 import re
 import sys
@@ -37,6 +38,13 @@ def coloured(text: str, stream: TextIO | None = None) -> str:
     watched = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
     shows = "WT_SESSION" in os.environ if os.name == "nt" else os.environ.get("TERM", "dumb") != "dumb"
     return re.sub(r"^WARNING.*$", "\x1b[33m\\g<0>\x1b[0m", text, flags=re.M) if watched and shows else text
+
+
+class Lines(logging.Formatter):
+    """Formats the lines of a program's log as :func:`coloured` does; ``conf/config.yaml`` names it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return coloured(super().format(record))
 
 
 def tell(error: object) -> None:

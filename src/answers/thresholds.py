@@ -1,21 +1,21 @@
-"""Detection thresholds, tuned on validation predictions: one for all aspects, and one for each, shrunk towards it."""
+"""Detection thresholds, tuned on validation predictions: one for each aspect, drawn to 0.5 if reviews are few."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..errors import did_you_mean, quoted
 from ..labels import Labels
 from ..runs.summary import Cuts
 from .figures import f1
 from .predictions import Predictions, sigmoid
 
-PRIOR_POSITIVES = 10.0
-"""An aspect with this many validation mentions stands half-way between its own best cut and the global one.
-
-UIT-ViSFD's STORAGE has 14, its others 120 to 690. Of a dozen mentions, one moves F1 by some 4 points, so that the best
-cut is mostly chance; of hundreds it is not, and the weight is 0.92 and more.
-"""
+PRIOR_PAIRS = 1000.0  # gold pairs with which the one cut stands half-way between its best and 0.5
+PRIOR_MENTIONS = 100.0  # mentions with which an aspect's cut stands half-way between its best and the one cut
+RESAMPLES = 15
+CELLS = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
+TUNED = "tuned"  # the setting `thresholds` that is no number
 RANGE = 10.0  # largest |logit| of a threshold: probabilities 0.00005 to 0.99995, which float32 still tells apart
 
 
@@ -48,39 +48,75 @@ class Thresholds:
         return cls(value, (value,) * aspects)
 
 
-def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: float = PRIOR_POSITIVES) -> Thresholds:
+def thresholds_faults(setting: Any) -> list[str]:
+    """What is wrong with the setting ``thresholds``: a line, or none."""
+    number = isinstance(setting, int | float) and not isinstance(setting, bool)
+    if setting == TUNED or (number and 0 < setting < 1):
+        return []
+    hint = did_you_mean(str(setting), (TUNED,))
+    return [f"thresholds={quoted(setting)}: expected tuned, or a probability between 0 and 1 such as 0.5{hint}"]
+
+
+def choose(setting: str | float, predictions: Predictions, labels: Labels) -> Thresholds:
+    """The thresholds that the setting ``thresholds`` asks for: tuned on validation ``predictions``, or one number."""
+    if setting == TUNED:
+        return tune_thresholds(predictions, labels)
+    return Thresholds.constant(float(setting), len(labels.aspects))
+
+
+def best_single(predictions: Predictions, labels: Labels) -> float:
+    """The one threshold for all aspects with the highest ``pair_f1`` on these predictions; 0.5 without logits."""
+    if predictions.mentioned_logits is None:
+        return 0.5
+    right = predictions.sentiment_said() == predictions.sentiment
+    return float(sigmoid(np.array(best_cut(predictions.mentioned_logits, right, predictions.sentiment, labels))))
+
+
+def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     """Thresholds for the predictions of a **validation** split; 0.5 throughout for task ``sentiment``.
 
-    The global one maximises ``pair_f1`` over every cut between two logits. That of an aspect maximises its detection
-    F1, then is shrunk towards the global one, in logits, by the weight n / (n + ``prior_positives``) for n mentions.
-    It is kept only where it lowers neither the aspect's F1 nor, with the global one at all other aspects, ``pair_f1``;
-    so on this split ``pair_f1(per aspect) >= pair_f1(global) >= pair_f1(0.5)``, and ``aspect_f1_macro`` is never below
-    that of the global threshold. Of equally good cuts the one nearest to 0.5 is taken.
+    On a resample of the reviews the one cut maximises ``pair_f1`` over every cut between two logits, and is drawn to
+    0.5, in logits, by the weight n / (n + :data:`PRIOR_PAIRS`) for n gold pairs. An aspect's cut maximises its
+    detection F1, and is drawn to the one cut by n / (n + :data:`PRIOR_MENTIONS`) for n mentions; it is kept where it
+    lowers neither the aspect's F1 nor ``pair_f1`` there. The thresholds are the means of the logits over
+    :data:`RESAMPLES` resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of
+    many such is not. Measured in ``benchmarks/thresholds.md``.
     """
-    a = len(labels.aspects)
-    logits = predictions.mentioned_logits
+    a, logits = len(labels.aspects), predictions.mentioned_logits
     if logits is None:
         return Thresholds.constant(0.5, a)
     right = predictions.sentiment_said() == predictions.sentiment  # bool [N, A]; an ignored sentiment is never right
+    columns = np.concatenate([logits, predictions.mentioned, right], 1)
+    order = np.lexsort(columns.T)  # so that the resamples do not depend on the order of the reviews
+    arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment >= 0)]
+    rng, n = np.random.default_rng(0), len(logits)
+    resamples = int(np.clip(CELLS // logits.size, 3, RESAMPLES))
+    cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
+    global_, each = sigmoid(np.mean([cut for cut, _ in cuts])), sigmoid(np.mean([cut for _, cut in cuts], axis=0))
+    return Thresholds(float(global_), tuple(map(float, each)))
+
+
+def _cuts_on(
+    logits: np.ndarray, mentioned: np.ndarray, right: np.ndarray, gold: np.ndarray, labels: Labels
+) -> tuple[float, np.ndarray]:
+    """The one cut, and that of each aspect, float [A], as logits: see :func:`tune_thresholds`. Arrays are [N, A]."""
     carries = np.array(labels.carries_sentiment)
-    gold_pairs = int((predictions.sentiment[:, carries] >= 0).sum())
-
-    global_ = best_cut(logits, right, predictions.sentiment, labels)
-    hit, said = _Cuts(logits[:, carries], right[:, carries]).at(global_)
-    pair_f1 = float(f1(hit, said, gold_pairs))
-
-    chosen = np.full(a, global_)
-    for i in range(a):
-        mentions = int(predictions.mentioned[:, i].sum())
-        detection, pairs = _Cuts(logits[:, i], predictions.mentioned[:, i]), _Cuts(logits[:, i], right[:, i])
-        weight = mentions / (mentions + prior_positives)
-        cut = weight * detection.best(mentions) + (1 - weight) * global_
-        lower_f1 = detection.f1(cut, mentions) < detection.f1(global_, mentions)
+    gold_pairs = int(gold[:, carries].sum())
+    together = _Cuts(logits[:, carries], right[:, carries])
+    one = together.best(gold_pairs) * gold_pairs / (gold_pairs + PRIOR_PAIRS)
+    pair_f1 = float(f1(*together.at(one), gold_pairs))
+    chosen = np.full(logits.shape[1], one)
+    for i in range(logits.shape[1]):
+        mentions = int(mentioned[:, i].sum())
+        detection, pairs = _Cuts(logits[:, i], mentioned[:, i]), _Cuts(logits[:, i], right[:, i])
+        weight = mentions / (mentions + PRIOR_MENTIONS)
+        cut = weight * detection.best(mentions) + (1 - weight) * one
+        lower_f1 = detection.f1(cut, mentions) < detection.f1(one, mentions)
         # F = 2 hit / (said + gold) does not fall if 2 more_hit >= F more_said, nor under the sum of such changes
-        more_hit, more_said = np.subtract(pairs.at(cut), pairs.at(global_))
+        more_hit, more_said = np.subtract(pairs.at(cut), pairs.at(one))
         if not lower_f1 and (not carries[i] or 2 * more_hit >= pair_f1 * more_said):
             chosen[i] = cut
-    return Thresholds(float(sigmoid(np.array(global_))), tuple(map(float, sigmoid(chosen))))
+    return one, chosen
 
 
 def best_cut(logits: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels) -> float:

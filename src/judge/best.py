@@ -8,9 +8,9 @@ import lightning.pytorch as L
 import numpy as np
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import evaluate, figures, per_aspect, tally, total
+from ..answers.figures import evaluate, figures, per_aspect, per_review, tally, total
 from ..answers.predictions import Predictions, write_predictions
-from ..answers.thresholds import tune_thresholds
+from ..answers.thresholds import best_single, choose
 from ..datamodule import AspectDataModule
 from ..errors import UserError
 from ..labels import C
@@ -21,6 +21,7 @@ from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
 from ..training.summary import aspect_table, figures_table, nothing_learned
 from .baselines import constant_answers
 from .inference import assemble
+from .leaks import read_keys, seen, told, trained_on, write_keys
 
 log = logging.getLogger(__name__)
 HARDLY = 0.01  # a model that is no more than this above a constant answer has learned nothing
@@ -48,10 +49,9 @@ def judge_best(
     keys = read_keys(run.training_texts.read_bytes()) if run.training_texts.is_file() else None
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds, calibration = choose(settings["thresholds"], predictions, labels), fit_calibration(predictions, labels)
-    single = float(sigmoid(np.array(best_cut(predictions, labels))))
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
     judged: Judged = {
-        "best": float(figures(evaluate(predictions, single), labels, task)[monitor]),
+        "best": float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[monitor]),
         "figures": {},
         "figures_untuned": {},
         "per_aspect": {},
@@ -76,7 +76,10 @@ def judge_best(
             judged["trained_on"][split] = trained_on(each, known, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
-    log.info(f"\n{figures_table(judged['figures'], judged['figures_untuned'], module.threshold, task)}\n")
+    log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
+    for split, found in judged["trained_on"].items():
+        said = told(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
+        log.log(logging.WARNING if found["reviews"] else logging.INFO, said)
     if judged["best"] < constant + HARDLY:
         log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))
     return judged

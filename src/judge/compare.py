@@ -63,7 +63,9 @@ def _compare(
     drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
     validation, reason = validated(candidates, ranking)
     rank = validation or [float(s[ranking]) for s in singles]
-    order = sorted(groups, key=lambda members: (-np.mean([rank[i] for i in members]), str(candidates[members[0]].folder)))
+    order = sorted(
+        groups, key=lambda members: (-np.mean([rank[i] for i in members]), str(candidates[members[0]].folder))
+    )
     notes = [f"Not finished, left out: {', '.join(map(str, unfinished))}"] if unfinished else []
     if reason and len(order) > 1:
         notes.append(f"Ranked by test, as {reason}: the first row is flattered.")

@@ -81,7 +81,7 @@ class Difference(TypedDict):
 
 
 class Changes(TypedDict):
-    """Indices of reviews: ``lost`` are right in the first row of a comparison and wrong here, ``gained`` the reverse."""
+    """Indices of reviews: ``lost`` are right in the first row and wrong here, ``gained`` the reverse."""
 
     lost: list[int]
     gained: list[int]

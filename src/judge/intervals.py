@@ -1,4 +1,4 @@
-"""Intervals and p-values: over reviews by a seeded bootstrap (Efron 1979), over seeds and reviews by two-way variances."""
+"""Intervals and p-values: over reviews by a seeded bootstrap (Efron 1979), over seeds too by two-way variances."""
 
 from collections.abc import Sequence
 from dataclasses import fields
@@ -77,7 +77,11 @@ def difference(
     sides = [(ours, covariance[:k, :k]), (theirs, covariance[k:, k:])]
     squares = sum(float(((values - values.mean()) ** 2).sum()) for values, _ in sides)
     # of each side with several runs: the sum over runs of a run's variance beyond what it shares with the others
-    alone = sum(float(np.trace(c) - (c.sum() - np.trace(c)) / (len(c) - 1)) * (len(c) - 1) / len(c) for _, c in sides if len(c) > 1)
+    alone = sum(
+        float(np.trace(c) - (c.sum() - np.trace(c)) / (len(c) - 1)) * (len(c) - 1) / len(c)
+        for _, c in sides
+        if len(c) > 1
+    )
     freedom = n - 2
     own = max(0.0, alone / freedom)
     of_seeds = max(squares / freedom, own) * (1 / k + 1 / (n - k))

@@ -52,7 +52,10 @@ def keys_of(run: Run, summary: Summary, labels: Labels) -> tuple[np.ndarray | No
     try:
         return np.unique(text_keys(splits_of(summary, labels).train.texts)), None
     except UserError as error:
-        return None, f"{UNKNOWN}the run kept no hashes of its training texts, and its data cannot be read again: {error}"
+        return (
+            None,
+            f"{UNKNOWN}the run kept no hashes of its training texts, and its data cannot be read again: {error}",
+        )
 
 
 def seen(keys: np.ndarray | None, texts: Sequence[str]) -> np.ndarray | None:

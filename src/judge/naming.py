@@ -14,7 +14,7 @@ EVERYTHING = "experiment"  # the group whose choices set anything
 
 
 def choices_of(summary: Summary, folder: Path) -> dict[str, str]:
-    """The choice of each group of ``conf/`` that a run was composed of, ``{"loss": "ce", ...}``; of old runs Hydra's."""
+    """The choice of each group of ``conf/`` that a run was composed of; of older runs Hydra's."""
     known: Any = summary.get("choices")
     file = folder / ".hydra" / "hydra.yaml"
     if known is None and file.is_file():

@@ -152,8 +152,8 @@ def _how(c: Comparison) -> str:
     covers = "p: two-sided, over reviews and seeds (readers and cases of Obuchowski & Rockette 1995)"
     if single == len(c["rows"]):
         covers = (
-            "p: two-sided, over reviews alone (paired bootstrap). With one run each the seed's part is UNKNOWN: two seeds "
-            "of one setting\n   can differ as much. Train seed=1,2,3 of each and compare --by seed"
+            "p: two-sided, over reviews alone (paired bootstrap). With one run each the seed's part is UNKNOWN: two "
+            "seeds of one\n   setting can differ as much. Train seed=1,2,3 of each and compare --by seed"
         )
     elif single:
         covers += ", the seeds' part of a single run taken from the other row's; where both are single it is unknown"

@@ -1,7 +1,8 @@
 """Read, check and write a bundle: the folder in which a trained model is handed on. It is written whole or not at all.
 
 It holds ``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), ``training_texts.npy`` and ``bundle.json``,
-which says what the logits mean and holds the SHA-256 of the other files and of itself. No file holds code or pickled objects.
+which says what the logits mean and holds the SHA-256 of the other files and of itself. No file holds code or pickled
+objects.
 """
 
 import hashlib
@@ -26,7 +27,13 @@ FORMAT = 1
 INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
 SEEN = "training_texts.npy"  # hashes of the training texts: src.judge.leaks; older bundles have none
 FILES = (MODEL, TOKENIZER, CARD)
-MOST = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, SEEN: 2**28, MODEL: 2**31}  # bytes; an ONNX file cannot have more than 2 GiB
+MOST = {
+    INFO: 2**24,
+    TOKENIZER: 2**28,
+    CARD: 2**24,
+    SEEN: 2**28,
+    MODEL: 2**31,
+}  # bytes; an ONNX file cannot have more than 2 GiB
 PRECISIONS = ("fp32", "int8")
 CHANGED = "is not the file that was exported (its SHA-256 differs)"
 

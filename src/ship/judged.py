@@ -41,7 +41,9 @@ def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str |
     predictions = Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned)
     content = read_whole(folder)[1].get(SEEN)
     decisions = Decisions(
-        Thresholds.from_dict(info["thresholds"]), Calibration.from_dict(info["calibration"]), [f"Weights: {info['precision']}."]
+        Thresholds.from_dict(info["thresholds"]),
+        Calibration.from_dict(info["calibration"]),
+        [f"Weights: {info['precision']}."],
     )
     unknown = [] if content else [f"{UNKNOWN}this bundle keeps no hashes of its training texts; export it again."]
     keys = read_keys(content) if content else None

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from ..answers.figures import FIGURES
+from ..answers.thresholds import TUNED, thresholds_faults
 from ..datamodule import locate
 from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
@@ -26,7 +27,8 @@ from .loss import is_focal, loss_faults
 from .schema import fits, hints, shown, words
 from .targets import find_class, target_faults
 
-TOP = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
+TOP = (*GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 SIZE_KEYS = {  # key of model.size -> key of config.json
@@ -82,7 +84,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     own = is_focal(config["loss"])  # another loss may mean something else by these names
     faults += _faults_of_ranges(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     faults += loss_faults(config["loss"])
-    faults += _check_monitor(config)
+    faults += _check_monitor(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(

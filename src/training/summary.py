@@ -17,11 +17,9 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, Summary
 from ..spelling import cell, table
 from .loss import description, takes_alpha, with_alpha
-
-Figures = Mapping[str, Mapping[str, float]]
 
 
 def pairs_line(class_counts: np.ndarray) -> str:
@@ -171,15 +169,25 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
     return table([list(columns.values()), *([cell(row[key]) for key in columns] for row in rows)])
 
 
-def figures_table(tuned: Figures, untuned: Figures, threshold: float, task: str) -> str:
-    """A table of split -> figure -> value: a row a figure, a column a split; for ``absa`` also at ``threshold``."""
-    columns = dict(tuned)
+def figures_table(judged: Judged, threshold: float, task: str) -> str:
+    """A row a figure, a column a split; for ``absa`` also at ``threshold``, and without the texts trained on."""
+    columns: dict[str, Mapping[str, float]] = dict(judged["figures"])
     if task == "absa":
-        columns |= {f"{split} at {threshold:g}": values for split, values in untuned.items()}
-    names = list(next(iter(tuned.values())))
+        columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
+    columns |= {
+        f"{s}, not trained on": found["figures"] for s, found in judged["trained_on"].items() if found["figures"]
+    }
+    names = list(next(iter(judged["figures"].values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    note = "\nDetection thresholds were tuned on val." if task == "absa" else ""
-    return table(rows) + note
+    return table(rows) + (f"\n{cuts_line(judged['thresholds'])}" if task == "absa" else "")
+
+
+def cuts_line(cuts: Cuts) -> str:
+    """How detection is cut, in words."""
+    each = set(cuts["per_aspect"])
+    if each == {0.5}:
+        return "Detection thresholds: 0.5, as set or as tuning on val would not pay."
+    return f"Detection thresholds were tuned on val: {'one for each aspect' if len(each) > 1 else f'{each.pop():.3g}'}."
 
 
 def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
