@@ -44,7 +44,7 @@ def now(p: Predictions, labels: Labels) -> np.ndarray:
 def before(p: Predictions, labels: Labels) -> np.ndarray:
     """Thresholds, float [A], as training tuned them in version 0.2."""
     right = p.sentiment_said() == p.sentiment
-    with patch.multiple(thresholds, PRIOR_PAIRS=0.0, PRIOR_MENTIONS=10.0):
+    with patch.object(thresholds, "PRIOR_MENTIONS", 10.0):
         return sigmoid(thresholds._cuts_on(p.mentioned_logits, p.mentioned, right, p.sentiment >= 0, labels)[1])
 
 
@@ -64,7 +64,7 @@ def gains(val: Predictions, test: Predictions, labels: Labels, rows: np.ndarray,
 
 
 def drawing(table: dict[str, dict[int, np.ndarray]]) -> str:
-    """An SVG with a panel for each model: the mean gain in pair_f1 by the number of reviews, and its range over draws."""
+    """An SVG with a panel for each model: mean gain in pair_f1 by the number of reviews, and its range over draws."""
     wide, high, left, top = 230, 190, 42, 28
     every = np.concatenate([x[:, :, 0].ravel() for found in table.values() for x in found.values()])
     low, most = min(every.min(), 0), max(every.max(), 0)
@@ -95,7 +95,7 @@ def drawing(table: dict[str, dict[int, np.ndarray]]) -> str:
         if not i:
             ticks = np.arange(np.ceil(2 * low) / 2, most, 0.5)
             parts += [f'<text x="{left - 6}" y="{y(t) + 4:.1f}" text-anchor="end">{t:+.1f}</text>' for t in ticks]
-    words = "points of pair_f1 on test over a threshold of 0.5, by validation reviews; blue: now, orange: before; range of 20 draws"
+    words = "points of pair_f1 on test over thresholds of 0.5, by validation reviews; blue: now, orange: before"
     return "\n".join([*parts, f'<text x="{left}" y="{top + high + 34}">{words}</text></svg>', ""])
 
 

@@ -11,7 +11,7 @@ from ..runs.summary import Cuts
 from .figures import f1
 from .predictions import Predictions, sigmoid
 
-PRIOR_PAIRS = 1000.0  # gold pairs with which the one cut stands half-way between its best and 0.5
+PRIOR_PAIRS = 1000.0  # gold pairs with which a doubtful one cut stands half-way between its best and 0.5
 PRIOR_MENTIONS = 100.0  # mentions with which an aspect's cut stands half-way between its best and the one cut
 RESAMPLES = 15
 CELLS = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
@@ -75,12 +75,13 @@ def best_single(predictions: Predictions, labels: Labels) -> float:
 def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     """Thresholds for the predictions of a **validation** split; 0.5 throughout for task ``sentiment``.
 
-    On a resample of the reviews the one cut maximises ``pair_f1`` over every cut between two logits, and is drawn to
-    0.5, in logits, by the weight n / (n + :data:`PRIOR_PAIRS`) for n gold pairs. An aspect's cut maximises its
-    detection F1, and is drawn to the one cut by n / (n + :data:`PRIOR_MENTIONS`) for n mentions; it is kept where it
-    lowers neither the aspect's F1 nor ``pair_f1`` there. The thresholds are the means of the logits over
-    :data:`RESAMPLES` resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of
-    many such is not. Measured in ``benchmarks/thresholds.md``.
+    On a resample of the reviews the one cut maximises ``pair_f1`` over every cut between two logits. An aspect's cut
+    maximises its detection F1, and is drawn to the one cut by n / (n + :data:`PRIOR_MENTIONS`) for n mentions; it is
+    kept where it lowers neither the aspect's F1 nor ``pair_f1`` there. What counts is the mean over :data:`RESAMPLES`
+    resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of many is less so.
+    The mean of the one cut is drawn to 0, which is a probability of 0.5, by n / (n + :data:`PRIOR_PAIRS`) for n gold
+    pairs, or by 1 - 4 variance / mean^2 if that is more, as where all resamples agree (James & Stein 1961). Measured in
+    ``benchmarks/thresholds.md``.
     """
     a, logits = len(labels.aspects), predictions.mentioned_logits
     if logits is None:
@@ -92,8 +93,11 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     rng, n = np.random.default_rng(0), len(logits)
     resamples = int(np.clip(CELLS // logits.size, 3, RESAMPLES))
     cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
-    global_, each = sigmoid(np.mean([cut for cut, _ in cuts])), sigmoid(np.mean([cut for _, cut in cuts], axis=0))
-    return Thresholds(float(global_), tuple(map(float, each)))
+    ones, beside = np.array([one for one, _ in cuts]), np.mean([each - one for one, each in cuts], axis=0)
+    pairs, mean = int(arrays[3][:, labels.carries_sentiment].sum()), ones.mean()
+    agreed = 1 - 4 * ones.var(ddof=1) / mean**2 if mean else 0.0
+    one = mean * max(pairs / (pairs + PRIOR_PAIRS), agreed)
+    return Thresholds(float(sigmoid(one)), tuple(map(float, sigmoid(one + beside))))
 
 
 def _cuts_on(
@@ -103,7 +107,7 @@ def _cuts_on(
     carries = np.array(labels.carries_sentiment)
     gold_pairs = int(gold[:, carries].sum())
     together = _Cuts(logits[:, carries], right[:, carries])
-    one = together.best(gold_pairs) * gold_pairs / (gold_pairs + PRIOR_PAIRS)
+    one = together.best(gold_pairs)
     pair_f1 = float(f1(*together.at(one), gold_pairs))
     chosen = np.full(logits.shape[1], one)
     for i in range(logits.shape[1]):
