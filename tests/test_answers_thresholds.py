@@ -34,24 +34,23 @@ def test_the_best_single_threshold_is_the_best_of_all(seed) -> None:
     assert of(p, best_single(p, LABELS)) == max(of(p, t) for t in everywhere)
 
 
-def gains(make, n: int, draws: int = 30) -> float:
-    """What tuning on ``n`` reviews changes in ``pair_f1`` of 3,000 others, mean over draws."""
-    found = []
+def gains(make, n: int, draws: int = 12) -> float:
+    """What tuning on ``n`` reviews changes in ``pair_f1`` of 2,000 others, mean over draws."""
+    test, found = make(2000, 1000), []
     for seed in range(draws):
-        test = make(3000, 1000 + seed)
         found.append(of(test, tune_thresholds(make(n, seed), LABELS).array) - of(test, 0.5))
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize("n", [20, 50, 200])
+@pytest.mark.parametrize("n", [20, 60])
 def test_tuning_on_few_reviews_costs_nothing(n) -> None:
     """Where 0.5 is about right there is little to gain, and where it is wrong there is."""
-    assert gains(predictions, n) > -0.001
+    assert gains(predictions, n) > -0.002
     assert gains(shifted, n) > 0.002
 
 
 def test_more_reviews_gain_more() -> None:
-    assert gains(shifted, 20) < gains(shifted, 100) < gains(shifted, 800, 5)
+    assert gains(shifted, 20) < gains(shifted, 100) < gains(shifted, 600, 3)
 
 
 def test_shifted_aspects_gain() -> None:
@@ -62,8 +61,8 @@ def test_shifted_aspects_gain() -> None:
 
 
 def test_an_aspect_is_drawn_to_the_one_cut_by_its_mentions() -> None:
-    """The same logits, best cut at 3, with 4 or 400 mentions of OTHERS: a weight of about 4/104 or of 400/500."""
-    for mentions, weight in ((4, 4 / 104), (400, 400 / 500)):
+    """The same logits, best cut at 3, with 4 or 400 mentions of OTHERS: within a resample 4/14 or 400/410 of the way."""
+    for mentions, weight in ((4, 4 / 14), (400, 400 / 410)):
         p = predictions(2000, 0)
         p.mentioned[:, 3] = np.arange(2000) < mentions
         p.mentioned_logits[:, 3] = np.where(p.mentioned[:, 3], 4.0, 2.0)

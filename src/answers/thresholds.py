@@ -11,8 +11,9 @@ from ..runs.summary import Cuts
 from .figures import f1
 from .predictions import Predictions, sigmoid
 
-PRIOR_PAIRS = 1000.0  # gold pairs with which a doubtful one cut stands half-way between its best and 0.5
-PRIOR_MENTIONS = 100.0  # mentions with which an aspect's cut stands half-way between its best and the one cut
+PRIOR_MENTIONS = 10.0  # mentions with which an aspect's cut on a resample stands half-way between its best and the one
+DOUBT_PAIRS = 1000.0  # gold pairs with which a doubtful one cut stands half-way between its mean and 0.5
+DOUBT_MENTIONS = 30.0  # mentions with which a doubtful aspect's stands half-way between its mean and the one cut
 RESAMPLES = 15
 CELLS = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
 TUNED = "tuned"  # the setting `thresholds` that is no number
@@ -79,9 +80,9 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     maximises its detection F1, and is drawn to the one cut by n / (n + :data:`PRIOR_MENTIONS`) for n mentions; it is
     kept where it lowers neither the aspect's F1 nor ``pair_f1`` there. What counts is the mean over :data:`RESAMPLES`
     resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of many is less so.
-    The mean of the one cut is drawn to 0, which is a probability of 0.5, by n / (n + :data:`PRIOR_PAIRS`) for n gold
-    pairs, or by 1 - 4 variance / mean^2 if that is more, as where all resamples agree (James & Stein 1961). Measured in
-    ``benchmarks/thresholds.md``.
+    The mean of the one cut is drawn to 0, which is a probability of 0.5, by n / (n + :data:`DOUBT_PAIRS`) for n gold
+    pairs, and an aspect's distance from it by n / (n + :data:`DOUBT_MENTIONS`); or by 1 - 4 variance / mean^2 if that is
+    more, as where all resamples agree (James & Stein 1961). Measured in ``benchmarks/thresholds.md``.
     """
     a, logits = len(labels.aspects), predictions.mentioned_logits
     if logits is None:
@@ -93,11 +94,17 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     rng, n = np.random.default_rng(0), len(logits)
     resamples = int(np.clip(CELLS // logits.size, 3, RESAMPLES))
     cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
-    ones, beside = np.array([one for one, _ in cuts]), np.mean([each - one for one, each in cuts], axis=0)
-    pairs, mean = int(arrays[3][:, labels.carries_sentiment].sum()), ones.mean()
-    agreed = 1 - 4 * ones.var(ddof=1) / mean**2 if mean else 0.0
-    one = mean * max(pairs / (pairs + PRIOR_PAIRS), agreed)
+    pairs, mentions = arrays[3][:, labels.carries_sentiment].sum(), predictions.mentioned.sum(0)
+    one = _held(np.array([one for one, _ in cuts]), pairs, DOUBT_PAIRS)
+    beside = _held(np.array([each - one for one, each in cuts]), mentions, DOUBT_MENTIONS)
     return Thresholds(float(sigmoid(one)), tuple(map(float, sigmoid(one + beside))))
+
+
+def _held(values: np.ndarray, count: Any, doubt: float) -> Any:
+    """The mean over resamples, [R] or [R, A], drawn to 0 unless they agree or ``count`` is large beside ``doubt``."""
+    mean, variance = values.mean(0), values.var(0, ddof=1)
+    agreed = 1 - 4 * variance / np.where(mean == 0, 1, mean**2)
+    return mean * np.maximum(count / (count + doubt), agreed)
 
 
 def _cuts_on(

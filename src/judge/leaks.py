@@ -1,6 +1,7 @@
 """Which of the judged texts were trained on: a run and its bundle keep a hash of every training text."""
 
 import io
+import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from ..runs.summary import Summary, TrainedOn
 from .baselines import splits_of
 
 MOST = 16_000_000  # texts whose hashes are kept: 128 MB
+_again: dict[str, np.ndarray] = {}  # keys that were made from training files, by what names those
 UNKNOWN = "Whether any of these texts was trained on is not known: "
 
 
@@ -49,8 +51,11 @@ def keys_of(run: Run, summary: Summary, labels: Labels) -> tuple[np.ndarray | No
             return read_keys(path.read_bytes()), None
         except (OSError, ValueError, EOFError) as error:
             return None, f"{UNKNOWN}{path} cannot be read ({error})."
+    data = json.dumps([summary["config"]["data"], summary["data"]["splits"]], sort_keys=True, default=str)
     try:
-        return np.unique(text_keys(splits_of(summary, labels).train.texts)), None
+        if data not in _again:  # the runs of a sweep share their training file
+            _again[data] = np.unique(text_keys(splits_of(summary, labels).train.texts))
+        return _again[data], None
     except UserError as error:
         return (
             None,
