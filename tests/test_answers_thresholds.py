@@ -42,10 +42,10 @@ def gains(make, n: int, draws: int = 12) -> float:
     return float(np.mean(found))
 
 
-@pytest.mark.parametrize("n", [20, 60])
+@pytest.mark.parametrize("n", [60, 150])
 def test_tuning_on_few_reviews_costs_nothing(n) -> None:
     """Where 0.5 is about right there is little to gain, and where it is wrong there is."""
-    assert gains(predictions, n) > -0.002
+    assert gains(predictions, n) > -0.001
     assert gains(shifted, n) > 0.002
 
 
@@ -61,14 +61,16 @@ def test_shifted_aspects_gain() -> None:
 
 
 def test_an_aspect_is_drawn_to_the_one_cut_by_its_mentions() -> None:
-    """The same logits, best cut at 3, with 4 or 400 mentions of OTHERS: within a resample 4/14 or 400/410 of the way."""
-    for mentions, weight in ((4, 4 / 14), (400, 400 / 410)):
+    """The same logits, best cut at 3, with 4 or 400 mentions of OTHERS: less than 4/14 or some 400/410 of the way."""
+    way = []
+    for mentions in (4, 400):
         p = predictions(2000, 0)
         p.mentioned[:, 3] = np.arange(2000) < mentions
         p.mentioned_logits[:, 3] = np.where(p.mentioned[:, 3], 4.0, 2.0)
         tuned = tune_thresholds(p, LABELS)
         one = logit(tuned.global_)
-        assert logit(tuned.per_aspect[3]) == pytest.approx(one + weight * (3.0 - one), rel=0.15)
+        way.append((logit(tuned.per_aspect[3]) - one) / (3.0 - one))
+    assert 0 < way[0] < 4 / 14 and way[1] == pytest.approx(400 / 410, abs=0.02)
 
 
 def logit(p: float) -> float:

@@ -12,8 +12,8 @@ from .figures import f1
 from .predictions import Predictions, sigmoid
 
 PRIOR_MENTIONS = 10.0  # mentions with which the cut on a resample stands half-way between its best and the one cut
-DOUBT_PAIRS = 1000.0  # gold pairs with which a doubtful one cut stands half-way between its mean and 0.5
-DOUBT_MENTIONS = 30.0  # mentions with which a doubtful aspect's stands half-way between its mean and the one cut
+DOUBT_PAIRS = 300.0  # gold pairs with which a doubtful one cut stands half-way between its mean and 0.5
+DOUBT_MENTIONS = 10.0  # mentions with which a doubtful aspect's stands half-way between its mean and the one cut
 RESAMPLES = 15
 CELLS = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
 TUNED = "tuned"  # the setting `thresholds` that is no number
@@ -81,7 +81,7 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     kept where it lowers neither the aspect's F1 nor ``pair_f1`` there. What counts is the mean over :data:`RESAMPLES`
     resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of many is less so.
     The mean of the one cut is drawn to 0, which is a probability of 0.5, by n / (n + :data:`DOUBT_PAIRS`) for n gold
-    pairs, and an aspect's distance from it by n / (n + :data:`DOUBT_MENTIONS`); or by 1 - 4 variance / mean^2 if that
+    pairs, and an aspect's distance from it by n / (n + :data:`DOUBT_MENTIONS`); or by 1 - 2 variance / mean^2 if that
     is more, as where all resamples agree (James & Stein 1961). Measured in ``benchmarks/thresholds.md``.
     """
     a, logits = len(labels.aspects), predictions.mentioned_logits
@@ -103,7 +103,7 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
 def _held(values: np.ndarray, count: Any, doubt: float) -> Any:
     """The mean over resamples, [R] or [R, A], drawn to 0 unless they agree or ``count`` is large beside ``doubt``."""
     mean, variance = values.mean(0), values.var(0, ddof=1)
-    agreed = 1 - 4 * variance / np.where(mean == 0, 1, mean**2)
+    agreed = 1 - 2 * variance / np.where(mean == 0, 1, mean**2)
     return mean * np.maximum(count / (count + doubt), agreed)
 
 
