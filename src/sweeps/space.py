@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
@@ -117,7 +118,7 @@ def acts(key: str, values: Mapping[str, Any]) -> bool:
 def nearest(d: BaseDistribution, given: Any) -> Any:
     """The value of a distribution that is nearest to ``given``; None if no value of it is near."""
     if isinstance(d, CategoricalDistribution):
-        return next((c for c in d.choices if c in (given, spelled(given))), None)
+        return next((c for c in d.choices if yaml.safe_load(str(c)) == given or str(c) == spelled(given)), None)
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
     assert isinstance(d, FloatDistribution | IntDistribution)
