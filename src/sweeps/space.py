@@ -118,7 +118,7 @@ def acts(key: str, values: Mapping[str, Any]) -> bool:
 def nearest(d: BaseDistribution, given: Any) -> Any:
     """The value of a distribution that is nearest to ``given``; None if no value of it is near."""
     if isinstance(d, CategoricalDistribution):
-        return next((c for c in d.choices if yaml.safe_load(str(c)) == given or str(c) == spelled(given)), None)
+        return next((c for c in d.choices if str(c) == spelled(given) or _plain(str(c)) == given), None)
     if isinstance(given, bool) or not isinstance(given, int | float):
         return None
     assert isinstance(d, FloatDistribution | IntDistribution)
@@ -126,6 +126,13 @@ def nearest(d: BaseDistribution, given: Any) -> Any:
     return (
         d.low + round((held - d.low) / (d.step or 1)) * (d.step or 1) if isinstance(d, IntDistribution) else float(held)
     )
+
+
+def _plain(choice: str) -> Any:
+    try:
+        return yaml.safe_load(choice)
+    except yaml.YAMLError:
+        return choice
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:
