@@ -81,7 +81,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.training.loss import alpha_of
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
-    from src.training.summary import configured_epochs, not_visobert, start_up, summary
+    from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -155,14 +155,6 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     settings = plain(config)
     source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
     return settings, source, why
-
-
-def choices(source: dict[str, Any]) -> dict[str, str]:
-    """The choice of each group of ``conf/``; for ``model=auto`` the model that was taken, ``source`` its encoder."""
-    chosen = {group: str(c) for group, c in HydraConfig.get().runtime.choices.items() if c and "hydra/" not in group}
-    if chosen.get("model") == "auto":
-        chosen["model"] = "mini" if source["encoder"] == "mini" else "visobert"
-    return chosen
 
 
 def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":

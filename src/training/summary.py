@@ -9,6 +9,7 @@ import hydra
 import lightning.pytorch as L
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
 from ..datamodule import AspectDataModule
@@ -143,6 +144,14 @@ def summary(
         "config": settings,
         "environment": environment(),
     }
+
+
+def choices(source: dict[str, Any]) -> dict[str, str]:
+    """The choice of each group of ``conf/``; for ``model=auto`` the model that was taken, ``source`` its encoder."""
+    chosen = {group: str(c) for group, c in HydraConfig.get().runtime.choices.items() if c and "hydra/" not in group}
+    if chosen.get("model") == "auto":
+        chosen["model"] = "mini" if source["encoder"] == "mini" else "visobert"
+    return chosen
 
 
 def facts(lines: Mapping[str, str]) -> str:
