@@ -1,6 +1,7 @@
 # make train    set up on a fresh machine, then train on the sample data
 # make test     set up, then the tests: no network, under five minutes on two cores
 # make torture  kills, damage, full disks done to the real training; three minutes
+# make fuzz     readers, archives and bundles fed with inputs made by chance; five minutes
 # make lint     ruff and mypy
 # ARGS="..."    more words for train.py:  make train ARGS="model=mini trainer.max_epochs=3"
 
@@ -8,13 +9,13 @@ PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
 
-.PHONY: train test test-slow torture bench lint setup clean
+.PHONY: train test test-slow torture fuzz bench lint setup clean
 
 train: setup
 	$(RUN) train.py $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -n 2 -m "not slow" $(ARGS)
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: setup
 	$(RUN) -m pytest -m slow $(ARGS)
@@ -22,6 +23,10 @@ test-slow: setup
 # Faults done to the real training: what survives, with a table; the short form is a test. Three minutes
 torture: setup
 	$(RUN) benchmarks/torture.py $(ARGS)
+
+# The short form is a test: other inputs with FUZZ_SEED=1, more of them with FUZZ=100000
+fuzz: setup
+	FUZZ=$${FUZZ:-5000} $(RUN) -m pytest -n 0 tests/test_fuzz.py $(ARGS)
 
 # Side by side with peers, in turn: benchmarks/README.md
 bench: setup

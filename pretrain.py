@@ -51,7 +51,7 @@ def pretrain(config: DictConfig) -> None:
     from src.runs.run import Run, environment
     from src.training.callbacks import StopSafely, TrainingStopped
     from src.training.checkpoint import AtomicCheckpointIO
-    from src.training.hardware import resolve_precision
+    from src.training.devices import resolve_precision
     from src.training.progress import EpochLine, progress_bar, quiet, watched
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
 
@@ -121,7 +121,7 @@ def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
     from src.pretraining.masked_lm import MaskedLanguageModel, language_model
     from src.pretraining.masking import mask_of
     from src.training.checks import ENCODER_KEYS
-    from src.training.hardware import attention_for, device_of
+    from src.training.devices import attention_for, device_of
 
     source = {key: settings["model"][key] for key in ENCODER_KEYS if key in settings["model"]}
     encoder = load_encoder(texts=data.corpus.train, max_length=data.max_length, **source)

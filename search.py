@@ -22,10 +22,10 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError, coloured, refuse
-from src.runs.machine import is_full, write_any_letter
+from src.errors import UserError, refuse, say
+from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
-from src.spelling import override
+from src.spelling import command, override
 from src.sweeps.jobs import ROOT, command_again, searching
 from train import plain, run_training
 
@@ -33,6 +33,7 @@ from train import plain, run_training
 def main() -> None:
     """The command line; a user's mistake ends in exit status 2, a search without a complete trial in 1."""
     write_any_letter()
+    end_at_once()
     words = sys.argv[1:]
     if not words or set(words) & {"-h", "--help"}:
         print(__doc__)
@@ -47,7 +48,7 @@ def main() -> None:
     except UserError as error:
         refuse(error)
     except (HydraException, OmegaConfBaseException) as error:
-        refuse(explained(error, "search"))
+        refuse(explained(error, "search", [word for word in words if word.startswith("sweep")]))
     except Exception as error:
         if not is_full(error):
             raise
@@ -60,7 +61,7 @@ def main() -> None:
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
     from src.sweeps.multirun import leaderboard
-    from src.sweeps.space import from_config, split
+    from src.sweeps.space import configured_space, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
     from src.sweeps.trials import check, defaults, work
@@ -71,7 +72,7 @@ def search(words: list[str]) -> int:
     folder = Path(settings["dir"])
     named = any(word.startswith("sweep.dir=") for word in words)
     searching[:] = [sys.argv[0], *words, *([] if named else [override("sweep.dir", folder)])]
-    space = from_config(settings["space"] or {}, [*fixed, *space]) | space
+    space = configured_space(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
         raise UserError(
             "nothing to search: sweep.space is null, and no setting is one such as 'loss.gamma=interval(0,5)'"
@@ -90,17 +91,15 @@ def search(words: list[str]) -> int:
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
     first = defaults(fixed, space, folder)
     found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)
-    print(
-        f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}",
-        flush=True,
-    )
+    say(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
     work(found, run_training)
-    page, command, best = write_page(found), best_command(found), found.best
-    if command is None or best is None:
+    page, again, best = write_page(found), best_command(found), found.best
+    if again is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
-    print(f"\n{coloured(leaderboard(folder))}")
-    print(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {command}\n{page}")
+    compare = command("absa", ["compare", str(folder)])
+    say(f"\n{leaderboard(folder)}")
+    say(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
     return 0
 
 

@@ -24,7 +24,7 @@ from src.runs.run import Run
 from src.sweeps.jobs import ROOT, command_again, command_to_go_on, take_up
 from src.sweeps.multirun import check_launcher
 from src.training.from_python import call
-from src.training.ranks import follow, leave, rank, together, total
+from src.training.ranks import follow, leave, rank, summed, together
 from src.training.scripts import run as run_script
 
 if TYPE_CHECKING:
@@ -93,7 +93,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
-    alpha = alpha_of(settings["loss"], data.class_counts)
+    alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
     encoder = bring_encoder(settings, source, data)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
@@ -116,7 +116,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     try:
         with logging_redirect_tqdm(), together(trainer):  # lines of the log above the bar, not through it
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
-            tokens = total(loader.tokens, trainer.strategy.root_device)
+            tokens = summed(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
         log.warning(f"Stopped. To go on: {command_again() if again else command_to_go_on('train.py')}")
         raise SystemExit(0 if rank() else 130) from None
@@ -177,7 +177,7 @@ def build_module(
     import torch
 
     from src.lit_module import AspectSentimentModule
-    from src.training.hardware import attention_for
+    from src.training.devices import attention_for
     from src.training.loss import make_loss, with_alpha
 
     trainer = settings["trainer"]
@@ -185,8 +185,7 @@ def build_module(
     limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
     steps = data.optimizer_steps(trainer["max_epochs"], *limits)
     module = AspectSentimentModule(
-        aspects=list(data.labels.aspects),
-        without_sentiment=list(data.labels.without_sentiment),
+        **data.labels.lists(),
         encoder_config=encoder.config,
         encoder=encoder.module,
         loss=make_loss(settings["loss"], alpha),
@@ -201,6 +200,7 @@ def build_module(
         "seed": settings["seed"],
         "training data": data.findings.splits["train"].sha256,
         "validation data": data.findings.splits["val"].sha256,
+        "reviews without an aspect": len(data.splits.train.silent),
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
         "processes": data.world_size,
@@ -217,7 +217,7 @@ def build_trainer(settings: dict[str, Any], run: Run, more: "Sequence[L.Callback
 
     from src.training.callbacks import StopSafely
     from src.training.checkpoint import AtomicCheckpointIO
-    from src.training.hardware import resolve_precision
+    from src.training.devices import resolve_precision
     from src.training.progress import EpochLine, progress_bar, watched
 
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}

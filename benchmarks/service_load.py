@@ -82,9 +82,8 @@ def main() -> None:
             sys.exit(f"no answer within {a.seconds:g} s: {usual.errors[:5]}")
         memory.append(peak(process.pid))
         alone.append(predictor_alone())
-        crowd = max(
-            10 * a.clients, 2 * Limits().queue // a.texts
-        )  # each waits for its answer: enough to fill the queue
+        # each waits for its answer, so ten times as many are needed as a full queue holds
+        crowd = 10 * (a.clients + Limits().queue // a.texts)
         many = asyncio.run(load(port, requests, crowd, a.overload_seconds, 10 * speed / a.texts))
         memory.append(peak(process.pid))
         after = asyncio.run(load(port, requests, 1, 1))

@@ -2,9 +2,11 @@
 
     python benchmarks/wheels.py
 
-For each system and Python, pip resolves the pins as that system's own pip would; nothing is installed. A package
+For each system and Python, pip resolves the pins as that system's own pip would; nothing is installed, and of most
+wheels no more is read than what describes them (pip 23.3 or newer; an older one downloads them whole). A package
 without a wheel is built here from its source: if the wheel then fits every system, the package is pure Python, and pip
-can build it anywhere. Needs the package index and some ten minutes. The exit status is 1 if a pin lacks a wheel.
+can build it anywhere. Needs the package index (PIP_INDEX_URL names another than pip's default) and half an hour. The
+exit status is 1 if a pin lacks a wheel.
 """
 
 import json
@@ -23,8 +25,10 @@ SYSTEMS = {  # pip's platform names of the wheels that a system takes
     "Linux x86-64": ["manylinux_2_28_x86_64", "manylinux_2_27_x86_64", "manylinux_2_17_x86_64", "manylinux2014_x86_64"],
 }
 SYSTEM_MARKS = {"Windows x86-64": "win32", "macOS 14 arm64": "darwin", "Linux x86-64": "linux"}  # sys_platform
-# pip would prefer a wheel on this machine's disk, which says nothing about what other machines can install
+# pip would prefer a wheel on this machine's disk, which says nothing about what other machines can install. Such
+# folders stand in the environment or in pip's own settings.
 INDEX_ONLY = {key: value for key, value in os.environ.items() if key != "PIP_FIND_LINKS"}
+INDEX_ONLY["PIP_CONFIG_FILE"] = os.devnull
 
 
 def pins(file: Path, system: str) -> list[str]:
@@ -46,7 +50,8 @@ def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[s
     missing: list[str] = []
     with tempfile.TemporaryDirectory() as folder:
         command = [sys.executable, "-m", "pip", "install", "--dry-run", "--quiet", "--no-deps", "--only-binary=:all:"]
-        command += ["--target", folder, "--python-version", python, "--implementation", "cp", "--ignore-installed"]
+        command += ["--use-feature=fast-deps", "--ignore-installed", "--target", folder]
+        command += ["--python-version", python, "--implementation", "cp"]
         command += [word for platform in platforms for word in ("--platform", platform)]
         report = Path(folder) / "report.json"
         while left := [pin for pin in asked if pin not in missing]:
@@ -55,7 +60,8 @@ def without_wheel(asked: list[str], platforms: list[str], python: str) -> list[s
             )
             if done.returncode == 0:
                 found = json.loads(report.read_text(encoding="utf-8"))["install"]
-                assert len(found) == len(left) and all(each["download_info"]["url"].endswith(".whl") for each in found)
+                urls = [each["download_info"]["url"] for each in found]
+                assert len(urls) == len(left) and all(re.match(r"https?:.*\.whl$", url) for url in urls)
                 break
             names = re.findall(r"No matching distribution found for (\S+)", done.stderr)
             if not names or names[0] not in left:

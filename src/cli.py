@@ -7,10 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from .errors import Faults, UserError, coloured, refuse
-from .runs.machine import write_any_letter
+from .data.files import FORMATS, named_format
+from .errors import Faults, UserError, refuse, say
+from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
-from .spelling import as_options
+from .spelling import as_options, one_by_one
 
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys(
@@ -27,6 +28,7 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
+    end_at_once()
     parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
@@ -36,8 +38,17 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
-    options = vars(parser.parse_args(arguments))
-    options.pop("command")
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    if words[:1] == ["check"]:
+        lists = ("--aspects", "--ignore-columns", "--sentiments")
+        words = one_by_one(words, lists, lambda word: named_format(word)[0] in FORMATS)
+    found, more = parser.parse_known_args(words)
+    options = vars(found)
+    if options.pop("command") == "check":  # argparse takes only the files before the first option
+        options["files"] += [word for word in more if not word.startswith("-")]
+        more = [word for word in more if word.startswith("-")]
+    if more:
+        parser.error(f"unrecognized arguments: {' '.join(more)}")
     run = options.pop("run")
     try:
         run(**options)
@@ -62,15 +73,25 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="+", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
-    check.add_argument("--aspects", nargs="+", help="the aspects there may be (default: those of the training file)")
+    check.add_argument("files", nargs="*", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
+    several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
+    check.add_argument("--aspects", **several, help="the aspects there may be (default: those of the training file)")
     check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument(
-        "--ignore-columns", nargs="+", action="extend", default=[], help="columns that are neither text nor aspects"
-    )
+    check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
     check.add_argument("--separator", help="default: a comma, in .tsv a tab")
+    check.add_argument("--sentiments", **several, help="default: positive negative neutral")
+    _add_meanings(check)
     check.set_defaults(run=_check)
+
+
+def _add_meanings(command: argparse.ArgumentParser) -> None:
+    """The options that say what the cells of a labelled file mean."""
+    command.add_argument("--values", help="what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)")
+    command.add_argument("--several", help="what several sentiments for one aspect count as: a sentiment | mentioned")
+    command.add_argument(
+        "--unlabelled", choices=("keep", "drop"), help="rows without labels: they mention nothing (keep, the default)"
+    )
 
 
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -83,6 +104,7 @@ def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote, or a bundle with a FILE")
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
+    _add_meanings(evaluate)
     evaluate.set_defaults(run=_evaluate)
 
 
@@ -156,6 +178,11 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
     predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
+    predict.add_argument(
+        "--safe-cells",
+        action="store_true",
+        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
+    )
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
     again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
@@ -185,7 +212,10 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     serve.set_defaults(run=_serve)
 
 
-def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
+def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
+    given = {name: value for name, value in columns.items() if value is not None}
+    if file is None and given:
+        raise UserError(f"--{next(iter(given))} says what the cells of FILE mean, and there is no FILE")
     if file is not None:  # before what takes seconds to import
         from .data.files import is_there
 
@@ -197,41 +227,44 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None) -> None:
     if (Path(run_folder) / INFO).is_file():
         from .ship.judged import evaluate_bundle
 
-        print(coloured(evaluate_bundle(run_folder, file, protocol)))
+        with as_options():
+            say(evaluate_bundle(run_folder, file, protocol, **given))
         return
     if file is None:
         from .judge.evaluation import evaluate_run
 
-        print(coloured(evaluate_run(run_folder, protocol=protocol)))
+        say(evaluate_run(run_folder, protocol=protocol))
         return
     from .runs.run import Run
 
     run = Run(run_folder)
     run.read_summary()
     from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_file
+    from .judge.inference import predict_labelled
 
-    print(coloured(evaluate_predictions(run, predict_file(run, file), file, protocol)))
+    with as_options():
+        predictions, findings = predict_labelled(run, file, **given)
+    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
 def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    print(write_report(run_folder))
-    print(write_card(run_folder))
+    say(write_report(run_folder))
+    say(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    print(coloured(compare_runs(folders, by=by)))
+    say(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    print(export_run(run_folder, out, int8, max_drop, overwrite))
+    say(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:
@@ -253,7 +286,7 @@ def _check(files: list[str], **options: object) -> None:
     from .data.report import check_files
 
     with as_options():
-        print(check_files(files, **options))
+        say(check_files(files, **{name: value for name, value in options.items() if value is not None}))
 
 
 if __name__ == "__main__":

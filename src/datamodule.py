@@ -1,20 +1,22 @@
 """From files of reviews to batches of token ids, with the counts that the loss and the schedule are made from."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import lightning.pytorch as L
 import numpy as np
 from tokenizers import Tokenizer
 
+from .data.files import in_folder
 from .data.findings import Findings
-from .data.reviews import Reviews
+from .data.reviews import Columns, Reviews
 from .data.splits import Splits, read_splits
-from .labels import NEUTRAL, Labels
+from .errors import UserError
+from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from .tokens.tokenizer import encode
+from .tokens.windows import beyond, windowed
 
 
 class AspectDataModule(L.LightningDataModule):
@@ -39,6 +41,10 @@ class AspectDataModule(L.LightningDataModule):
         label_column: str | None = None,
         ignore_columns: Sequence[str] = (),
         separator: str | None = None,
+        sentiments: Sequence[str] = SENTIMENTS,
+        values: Mapping[Any, Any] | str | None = None,
+        several: str | None = None,
+        unlabelled: Literal["keep", "drop"] = "keep",
         leaks: Literal["warn", "drop", "error"] = "warn",
         split_seed: int = 0,
         absent: Literal["mask", "neutral"] = "mask",
@@ -61,14 +67,18 @@ class AspectDataModule(L.LightningDataModule):
         self.device = "cpu"  # where the batches are made
         self.rank, self.world_size = 0, 1  # of the processes, which take the batches in turn
         self._files = {
-            "train": locate(train, dir),
-            "val": locate(val, dir),
-            "test": locate(test, dir),
+            "train": in_folder(train, dir),
+            "val": in_folder(val, dir),
+            "test": in_folder(test, dir),
             "aspects": aspects,
             "text_column": text_column,
             "label_column": label_column,
             "ignore_columns": ignore_columns,
             "separator": separator,
+            "sentiments": sentiments,
+            "values": values,
+            "several": several,
+            "unlabelled": unlabelled,
             "leaks": leaks,
             "split_seed": split_seed,
         }
@@ -114,14 +124,8 @@ class AspectDataModule(L.LightningDataModule):
         return reviews
 
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
-        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
-
-        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
-        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
-        """
-        batches = len(self._plan("train"))
-        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
-        return epochs * -(-batches // accumulate)
+        """Those of training: see :meth:`src.tokens.batching.BatchPlan.optimizer_steps`."""
+        return self._plan("train").optimizer_steps(epochs, accumulate, limit)
 
     # --- Lightning ---------------------------------------------------------------------------------------------------
 
@@ -140,7 +144,8 @@ class AspectDataModule(L.LightningDataModule):
             ids, offsets = encode(self.tokenizer, reviews.texts)
             sentiment = reviews.sentiment
             if split == "train" and self.absent == "neutral":
-                sentiment = np.where(reviews.mentioned, sentiment, np.int8(NEUTRAL))
+                neutral = self.labels.sentiments.index("neutral")
+                sentiment = np.where(reviews.mentioned, sentiment, np.int8(neutral))
             self._tokenised[split] = TokenisedSplit(ids, offsets, reviews.mentioned, sentiment, self.pad_id)
         return self._tokenised[split]
 
@@ -153,13 +158,28 @@ class AspectDataModule(L.LightningDataModule):
     def test_dataloader(self) -> Batches | list[Batches]:
         return self._loader("test") if self.reviews("test") is not None else []
 
-    def predict_loader(self, split: str) -> Batches:
-        """Batches that hold every review of a split once, the longest first; ``row`` gives a review's position.
+    def predict_loader(self, split: str) -> tuple[Batches, np.ndarray]:
+        """Batches that hold every window of a split once, the longest first; ``row`` gives a window's position.
 
-        Raises RuntimeError where there is no such split.
+        The array, int64 [N + 1], has the first window of each review; short reviews are one window. Raises RuntimeError
+        where there is no such split.
         """
-        plan = BatchPlan(self._need(split).lengths, batch_size=self.eval_batch_size, mode="sequential")
-        return Batches(self._need(split), plan, self.device)
+        cut, reviews = self._need(split), self.reviews(split)
+        assert reviews is not None and self.tokenizer is not None
+        read = windowed(self.tokenizer, reviews.texts, cut.ids, cut.offsets)
+        whole = TokenisedSplit.of(read, cut.mentioned, cut.sentiment, cut.pad_id)
+        plan = BatchPlan(whole.lengths, batch_size=self.eval_batch_size, mode="sequential")
+        return Batches(whole, plan, self.device), read.first
+
+    def beyond(self, split: str) -> np.ndarray:
+        """How many tokens of each review of a split are cut off at ``max_length``, int64 [N]; [0] without a split.
+
+        Training and the figures of an epoch leave them out; predictions are made of the whole review.
+        """
+        tokenised, reviews = self.tokenised(split), self.reviews(split)
+        if tokenised is None or reviews is None or self.tokenizer is None:
+            return np.zeros(0, np.int64)
+        return beyond(self.tokenizer, reviews.texts, tokenised.offsets)
 
     def _loader(self, split: str) -> Batches:
         packed = self.packed and split == "train"  # metrics come from padded batches on every device
@@ -179,6 +199,13 @@ class AspectDataModule(L.LightningDataModule):
         return tokenised
 
 
-def locate(file: str | float | None, folder: str | None) -> str | float | None:
-    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
-    return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file
+def meaning_faults(settings: Mapping[str, Any]) -> tuple[Sequence[str], list[str]]:
+    """The sentiments of the group ``data``, and the faults of its settings that say what a cell means."""
+    told = {key: settings[key] for key in ("sentiments", "values", "several") if key in settings}
+    try:
+        sentiments = Columns(**told).meanings().sentiments
+    except UserError as error:
+        return SENTIMENTS, error.faults
+    lacking = settings.get("absent") == "neutral" and "neutral" not in sentiments
+    named = f"data.absent=neutral: the sentiments are {', '.join(sentiments)}; data.absent=mask goes with all"
+    return sentiments, [named] * lacking

@@ -8,7 +8,37 @@ import re
 import sys
 from collections.abc import Sequence
 from functools import lru_cache
-from typing import NoReturn, TextIO
+from typing import NoReturn
+
+# what a terminal acts on, or what turns a line around: all controls but tab and line feed, marks of direction
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+
+
+def shown(text: object) -> str:
+    """A text for a terminal: what the terminal would act on, such as escape sequences, is written as in Python source.
+
+    Names, texts and paths come from other people's files. Line feeds and tabs stay.
+    """
+    return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
+
+
+def say(*lines: object) -> None:
+    """Print lines to standard output, in the one way that every program prints what files may hold."""
+    print(*(coloured(shown(line)) for line in lines), sep="\n", flush=True)
+
+
+class Shown(logging.Formatter):
+    """Log lines as :func:`shown` writes them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return shown(super().format(record))
+
+
+class Lines(Shown):
+    """Log lines for the screen: warnings in colour, too; ``conf/config.yaml`` names it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return coloured(super().format(record))
 
 
 class UserError(Exception):
@@ -30,26 +60,19 @@ class NoRoom(UserError):
     """The disk is full or cannot be written. A sweep stops there, because its next run would most likely fail too."""
 
 
-def coloured(text: str, stream: TextIO | None = None) -> str:
-    """``text``, its lines that begin with WARNING in yellow where ``stream``, else standard output, shows colours.
+def coloured(text: str) -> str:
+    """``text``, its lines that begin with WARNING in yellow where standard output shows colours.
 
     That is a terminal; NO_COLOR turns it off (https://no-color.org). The old console of Windows would print the codes.
     """
-    watched = (stream or sys.stdout).isatty() and not os.environ.get("NO_COLOR")
+    watched = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     shows = "WT_SESSION" in os.environ if os.name == "nt" else os.environ.get("TERM", "dumb") != "dumb"
     return re.sub(r"^WARNING.*$", "\x1b[33m\\g<0>\x1b[0m", text, flags=re.M) if watched and shows else text
 
 
-class Lines(logging.Formatter):
-    """Formats the lines of a program's log as :func:`coloured` does; ``conf/config.yaml`` names it."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return coloured(super().format(record))
-
-
 def tell(error: object) -> None:
     """Print a user's mistake, in the one way that every program does."""
-    print(f"error: {error}", file=sys.stderr)
+    print(shown(f"error: {error}"), file=sys.stderr)
 
 
 def refuse(error: object) -> NoReturn:
@@ -66,6 +89,7 @@ class Faults:
     def __init__(self) -> None:
         self._found: list[tuple[str, int, str]] = []
         self._untold = 0
+        self.spare: dict[str, None] = {}  # columns of any of the files that the user may want to leave out
 
     def __len__(self) -> int:
         return len(self._found) + self._untold
@@ -78,15 +102,18 @@ class Faults:
         """Count further faults without their messages: SHOWN like them are recorded, and no more are printed."""
         self._untold += count
 
-    def raise_if_any(self) -> None:
-        """Raise UserError if there are faults: those of whole files first, then by file and line, SHOWN at most."""
+    def raise_if_any(self, remedy: str = "") -> None:
+        """Raise UserError if there are faults: those of whole files first, then by file and line, SHOWN at most.
+
+        ``remedy`` is a last line, for what mends several of them at once.
+        """
         if not self._found:
             return
         order = {path: i for i, path in enumerate(dict.fromkeys(path for path, _, _ in self._found))}
         found = sorted(self._found, key=lambda fault: (fault[1] > 0, order[fault[0]], fault[1]))
         told = [f"{path}:{line}: {message}" if line else f"{path}: {message}" for path, line, message in found]
         more = len(self) - min(len(told), self.SHOWN)
-        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []))
+        raise UserError(told[: self.SHOWN] + ([f"... and {more:,} more"] if more else []) + [remedy] * bool(remedy))
 
 
 def quoted(value: object, limit: int = 60) -> str:
@@ -104,7 +131,7 @@ def listed(names: Sequence[str], limit: int = 15) -> str:
 @lru_cache(maxsize=1024)
 def did_you_mean(word: str, names: tuple[str, ...]) -> str:
     """``; did you mean "Positive"?`` where one of the names is close to the word, else an empty text."""
-    lower = {name.lower(): name for name in names}
+    lower = {name.lower(): name for name in names[:1000]}  # each takes microseconds
     close = difflib.get_close_matches(word.strip().lower()[:100], lower, 1)
     return f"; did you mean {quoted(lower[close[0]])}?" if close else ""
 

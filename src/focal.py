@@ -1,14 +1,15 @@
 """Focal loss (Lin et al. 2017, https://arxiv.org/abs/1708.02002) over the sentiments, and its class weights alpha."""
 
 import math
-from typing import Any, Literal
+from collections.abc import Sequence
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from .errors import UserError, did_you_mean
-from .labels import IGNORE, SENTIMENTS, C
+from .labels import IGNORE, SENTIMENTS
 
 
 def focal_loss(
@@ -96,7 +97,7 @@ def _check_tensors(logits: Tensor, targets: Tensor, alpha: Tensor | None) -> Non
         raise ValueError(f"alpha has shape {tuple(alpha.shape)}: expected {shape[-1:]} or {shape[-2:]}")
 
 
-def _check_settings(gamma: Any, label_smoothing: Any, normalization: str, reduction: str = "mean") -> None:
+def _check_settings(gamma: object, label_smoothing: object, normalization: str, reduction: str = "mean") -> None:
     if not isinstance(gamma, int | float) or not 0 <= gamma < math.inf:
         raise ValueError(f"gamma={gamma!r}: expected a finite number, at least 0")
     if not isinstance(label_smoothing, int | float) or not 0 <= label_smoothing < 1:
@@ -160,38 +161,40 @@ class FocalLoss(nn.Module):
         return told + [f"label_smoothing={self.label_smoothing:g}"] * (self.label_smoothing > 0)
 
 
-def inverse_frequency(counts: Any) -> list[float] | list[list[float]]:
+def inverse_frequency(counts: object) -> list[float] | list[list[float]]:
     """Class weights ``N / (C n_c)`` from the training split's counts: int [C] -> C floats, [A, C] -> A lists of C.
 
-    Per aspect, N and n_c are the aspect's own. A sentiment it lacks gets its weight over all aspects: no training
-    target reads that cell (label smoothing and validation do), and unlike additive smoothing this stays bounded and
-    leaves the other cells exact. An aspect without any sentiment gets 1.0. ``counts`` is an array, a tensor or lists.
-    Raises UserError for a sentiment that the whole split lacks, ValueError for counts of another shape.
+    C is the number of sentiments that the split has; one that it lacks, whose inverse frequency would be infinite,
+    gets 1.0. Per aspect, N and n_c are the aspect's own. A sentiment it lacks gets its weight over all aspects: no
+    training target reads that cell (label smoothing and validation do), and unlike additive smoothing this stays
+    bounded and leaves the other cells exact. An aspect without any sentiment gets 1.0. ``counts`` is an array, a tensor
+    or lists. Raises ValueError for counts of another shape.
     """
     table = torch.as_tensor(counts)
-    if table.ndim not in (1, 2) or table.shape[-1] != C:
-        raise ValueError(f"counts have shape {tuple(table.shape)}: expected [{C}] or [A, {C}]")
-    overall: list[int] = table.reshape(-1, C).sum(0).tolist()
-    if 0 in overall:
-        counted = ", ".join(f"{n} {name}" for n, name in zip(overall, SENTIMENTS, strict=True))
-        raise UserError(
-            f"loss.alpha: no training pair is {SENTIMENTS[overall.index(0)]} ({counted}), so its inverse frequency is "
-            "infinite; try loss/alpha=equal, numbers such as loss.alpha=[1.0, 1.2, 1.5], or more data"
-        )
-    pooled = [sum(overall) / (C * n) for n in overall]
+    if table.ndim not in (1, 2) or table.shape[-1] < 2:
+        raise ValueError(f"counts have shape {tuple(table.shape)}: expected [C] or [A, C], C of at least 2 sentiments")
+    overall: list[int] = table.reshape(-1, table.shape[-1]).sum(0).tolist()
+    there = sum(n > 0 for n in overall)
+    pooled = [sum(overall) / (there * n) if n else 1.0 for n in overall]
     if table.ndim == 1:
         return pooled
-    rows = [row if any(row) else [1] * C for row in table.tolist()]  # counts 1, 1, 1 weigh 1.0
-    return [[sum(row) / (C * n) if n else w for n, w in zip(row, pooled, strict=True)] for row in rows]
+    rows: list[list[int]] = table.tolist()
+    return [
+        [sum(row) / (there * n) if n else w if any(row) else 1.0 for n, w in zip(row, pooled, strict=True)]
+        for row in rows
+    ]
 
 
-def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[float]] | None:
+def resolve_alpha(
+    alpha: object, class_counts: object, sentiments: Sequence[str] = SENTIMENTS
+) -> list[float] | list[list[float]] | None:
     """The config's ``loss.alpha`` as plain numbers, given the training split's counts int64 [A, C].
 
     ``auto`` is inverse frequency over all aspects, ``per_aspect`` within each, ``equal`` or null no weights; C numbers,
-    or A lists of them, stay what they are. Raises UserError for anything else.
+    or A lists of them, stay what they are. Raises UserError, which names ``sentiments``, for anything else.
     """
     counts = torch.as_tensor(class_counts)
+    classes = len(sentiments)
     if alpha in (None, "null", "equal"):
         return None
     if alpha in ("auto", "per_aspect"):
@@ -199,18 +202,18 @@ def resolve_alpha(alpha: Any, class_counts: Any) -> list[float] | list[list[floa
     if isinstance(alpha, str):
         choices = ("auto", "per_aspect", "equal", "null")
         guess = did_you_mean(alpha, choices)
-        raise UserError(f"loss.alpha={alpha}: not one of {', '.join(choices)}, nor a list of {C} numbers{guess}")
+        raise UserError(f"loss.alpha={alpha}: not one of {', '.join(choices)}, nor a list of {classes} numbers{guess}")
     try:
         weights = _as_weights(alpha)
     except ValueError as fault:
         raise UserError(f"loss.{fault}") from None
-    if weights.shape not in ((C,), counts.shape):
-        needed = f"{len(counts)} aspects of " * (weights.ndim - 1) + f"{C} sentiments ({', '.join(SENTIMENTS)})"
+    if weights.shape not in ((classes,), counts.shape):
+        needed = f"{len(counts)} aspects of " * (weights.ndim - 1) + f"{classes} sentiments ({', '.join(sentiments)})"
         raise UserError(f"loss.alpha={alpha}: {' lists of '.join(map(str, weights.shape))} numbers for {needed}")
     return list(weights.tolist())
 
 
-def _as_weights(alpha: Any) -> Tensor:
+def _as_weights(alpha: object) -> Tensor:
     """C numbers or A lists of them as float64 [C] or [A, C]. Raises ValueError for others, negative or all 0."""
     try:
         weights = torch.tensor(alpha, dtype=torch.float64)

@@ -3,6 +3,8 @@
 Shapes, everywhere in this project: ``B`` reviews, ``T`` tokens, ``A`` aspects, ``C`` sentiments, ``H`` hidden.
 """
 
+import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
@@ -10,8 +12,9 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SENTIMENTS = ("positive", "negative", "neutral")
-POSITIVE, NEGATIVE, NEUTRAL = range(3)
-C = len(SENTIMENTS)
+"""The sentiments of a data set that names no others (``data.sentiments``), in the order of every array over them."""
+# words with a meaning of their own in data files, answers and tables of figures
+RESERVED = ("mentioned", "none", "null", "sentiment", "confidence", "aspect", "predicted", "precision", "recall", "f1")
 
 IGNORE = -100
 """Sentiment target of an aspect that is not mentioned, or mentioned without a sentiment."""
@@ -31,15 +34,16 @@ class Batch(TypedDict):
 
 @dataclass(frozen=True)
 class Labels:
-    """The aspects of a data set.
+    """The aspects and the sentiments of a data set, both in their fixed order.
 
-    ``aspects`` in their fixed order; ``without_sentiment`` names those that are mentioned but never carry a sentiment
-    (UIT-ViSFD's OTHERS): they are detected, and left out of every figure (metric) over sentiments. Raises ValueError
-    for no aspect, for one listed twice, and for a name in ``without_sentiment`` that is not an aspect.
+    ``without_sentiment`` names the aspects that are mentioned but never carry a sentiment (UIT-ViSFD's OTHERS): they
+    are detected, and left out of every figure (metric) over sentiments. Raises ValueError for no aspect, for one listed
+    twice, for a name in ``without_sentiment`` that is not an aspect, and for sentiments as :func:`sentiments_of` does.
     """
 
     aspects: tuple[str, ...]
     without_sentiment: tuple[str, ...] = ()
+    sentiments: tuple[str, ...] = SENTIMENTS
 
     def __post_init__(self) -> None:
         if not self.aspects:
@@ -48,8 +52,30 @@ class Labels:
             raise ValueError(f"an aspect is listed twice: {list(self.aspects)}")
         if unknown := set(self.without_sentiment) - set(self.aspects):
             raise ValueError(f"without_sentiment names aspects that are not in the list: {sorted(unknown)}")
+        sentiments_of(self.sentiments)
+
+    def lists(self) -> dict[str, list[str]]:
+        """The three fields as lists, as checkpoints and ``summary.json`` hold them."""
+        return {name: list(getattr(self, name)) for name in ("aspects", "without_sentiment", "sentiments")}
 
     @property
     def carries_sentiment(self) -> list[bool]:
         """A bool per aspect, in order: whether the aspect ever carries a sentiment in this data set."""
-        return [a not in self.without_sentiment for a in self.aspects]
+        without = set(self.without_sentiment)
+        return [a not in without for a in self.aspects]
+
+
+def sentiments_of(names: Sequence[object]) -> tuple[str, ...]:
+    """The names of the sentiments, cleaned. Raises ValueError unless they are two to ten different, printable names."""
+    if isinstance(names, str) or not isinstance(names, Sequence) or not 2 <= len(names) <= 10:
+        raise ValueError(f"two to ten names are expected, such as [positive,negative]; got {names}")
+    found = tuple(" ".join(unicodedata.normalize("NFC", str(name)).split()) for name in names)
+    for name, given in zip(found, names, strict=True):
+        is_name = isinstance(given, str | int) and not isinstance(given, bool) and name.isprintable()
+        if not is_name or not 0 < len(name) <= 40:
+            raise ValueError(f"{given!r} is no name: a word or a few are expected, 40 letters at most")
+        if name.casefold() in RESERVED:
+            raise ValueError(f"{name!r} has a meaning of its own, so no sentiment can have this name")
+    if len({name.casefold() for name in found}) < len(found):
+        raise ValueError(f"a name is listed twice: {', '.join(found)}")
+    return found

@@ -7,12 +7,12 @@ import lightning.pytorch as L
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
-from .labels import IGNORE, Batch, Labels
+from .labels import IGNORE, SENTIMENTS, Batch, Labels
 from .losses import DETECTION_LOSSES, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
-from .model.optim import adamw, clip, parameter_groups
+from .model.optim import adamw, clip, encoder_rate, parameter_groups
 from .tokens.packing import Packing
 
 
@@ -35,6 +35,7 @@ class AspectSentimentModule(L.LightningModule):
         encoder_config: dict[str, Any],
         task: Literal["absa", "sentiment"] = "absa",
         without_sentiment: Sequence[str] = (),
+        sentiments: Sequence[str] = SENTIMENTS,
         encoder: nn.Module | None = None,
         loss: nn.Module | None = None,
         pooling: Pooling = "cls",
@@ -43,7 +44,7 @@ class AspectSentimentModule(L.LightningModule):
         detection_loss: Literal["bce", "focal", "asymmetric"] = "bce",
         detection_weight: float = 1.0,
         threshold: float = 0.5,
-        encoder_lr: float = 2e-5,
+        encoder_lr: float | Literal["auto"] = 2e-5,
         head_lr: float = 2e-5,
         weight_decay: float = 0.01,
         r_drop: float = 0.0,
@@ -53,11 +54,12 @@ class AspectSentimentModule(L.LightningModule):
     ) -> None:
         super().__init__()
         self.save_hyperparameters(ignore=["encoder", "loss"])
-        self.labels = Labels(tuple(aspects), tuple(without_sentiment))
+        self.labels = Labels(tuple(aspects), tuple(without_sentiment), tuple(sentiments))
         self.task, self.threshold = task, threshold
         self.classifier = AspectClassifier(
             encoder if encoder is not None else from_config(encoder_config, pooling),
             len(self.labels.aspects),
+            len(self.labels.sentiments),
             detect=task == "absa",
             pooling=pooling,
             head_width=head_width,
@@ -76,6 +78,11 @@ class AspectSentimentModule(L.LightningModule):
             setattr(self, f"{stage}_figures", AspectFigures(self.labels, task, threshold, cut=stage == "val"))
             for head in self.heads:
                 setattr(self, f"{stage}_{head}_loss", MeanMetric())
+
+    @property
+    def encoder_rate(self) -> float:
+        """The encoder's learning rate, before the schedule."""
+        return encoder_rate(self.hparams["encoder_lr"], self.classifier.encoder.config.hidden_size)
 
     @property
     def heads(self) -> tuple[str, ...]:
@@ -120,21 +127,18 @@ class AspectSentimentModule(L.LightningModule):
 
     def configure_optimizers(self) -> Any:
         h = self.hparams
-        groups = parameter_groups(self.classifier, h["encoder_lr"], h["head_lr"], h["weight_decay"])
+        groups = parameter_groups(self.classifier, self.encoder_rate, h["head_lr"], h["weight_decay"])
         return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"])
 
     def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+        self, optimizer: object, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 
     # --- what a checkpoint holds -------------------------------------------------------------------------------------
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        checkpoint["labels"] = {
-            "aspects": list(self.labels.aspects),
-            "without_sentiment": list(self.labels.without_sentiment),
-        }
+        checkpoint["labels"] = self.labels.lists()
         checkpoint["tokenizer"] = self.tokenizer_json
         checkpoint["origin"] = self.origin
         if not self.trainer.is_last_batch:  # within an epoch: a resumed run goes on with its mean loss

@@ -7,8 +7,9 @@ from the data and from the disk (columns, separators, folders) therefore go thro
 import os
 import re
 import shlex
+import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -23,6 +24,7 @@ TYPED = re.compile(
 )
 SHELL_BARE = re.compile(r"[\w/.:\\=+%-]+")  # words that PowerShell takes without quotes
 SHELL_QUOTES = re.compile("(['‘’‚‛])")  # PowerShell ends a quoted word at any of them
+PROGRAMS = ("train.py", "pretrain.py", "search.py")
 _as_options: ContextVar[bool] = ContextVar("as_options", default=False)
 
 
@@ -69,10 +71,39 @@ def _for_powershell(word: str) -> str:
     return "'" + SHELL_QUOTES.sub(r"\1\1", word) + "'"
 
 
-def command(program: str, words: Sequence[str] = ()) -> str:
-    """The line that starts ``program`` (train.py) with these words; this process's own program keeps its path."""
-    started = sys.argv[0]
-    return pasted(["python", started if Path(started).name == program else program, *words])
+def command(program: str, words: Sequence[str] = (), here: bool = True) -> str:
+    """The line that starts ``program`` (``train.py``, ``absa``) with these words.
+
+    Interpreter and program are named as they were for this process. Not ``here``: as on any machine, for files that
+    are handed on.
+    """
+    line = pasted([*(_started(program) if here else ["absa"] if program == "absa" else ["python", program]), *words])
+    return f"& {line}" if line.startswith("'") and POWERSHELL else line  # else PowerShell reads a text, no program
+
+
+def _started(program: str) -> list[str]:
+    if program == "absa":
+        beside = Path(sys.executable).with_name("absa.exe" if os.name == "nt" else "absa")
+        return ["absa" if shutil.which("absa") or not beside.exists() else _short(str(beside))]
+    started, typed = sys.argv[0], sys.orig_argv[1:]
+    options = typed[: typed.index(started)] if started in typed else []  # such as -X utf8
+    path = str(Path(started).with_name(program)) if Path(started).name in PROGRAMS else program
+    return [_short(sys.orig_argv[0] or sys.executable or "python"), *options, _relative(path)]
+
+
+def _short(executable: str) -> str:
+    """A program's file as one types it: its name where the shell finds it by that, else its path."""
+    name = Path(executable).name
+    if os.path.normcase(shutil.which(name) or "") == os.path.normcase(executable):
+        return name
+    path = _relative(executable)
+    return f".{os.sep}{path}" if path == name != executable else path  # a bare name would be looked for on PATH
+
+
+def _relative(path: str) -> str:
+    """A path, from the working directory on if it lies within."""
+    here = Path.cwd()
+    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 
 # --- tables for a terminal -----------------------------------------------------------------------------------------
@@ -135,6 +166,33 @@ def set_to(name: str, text: str) -> str:
     return pasted([override(setting(name), text)])
 
 
-def added_to(name: str, text: str, there: Sequence[str]) -> str:
+def set_list(name: str, words: Sequence[str]) -> str:
+    """What one types to set a setting that is a list: ``'data.sentiments=[a,b]'`` or ``--sentiments a b``."""
+    return pasted([setting(name), *words] if _as_options.get() else [override(setting(name), list(words))])
+
+
+def added_to(name: str, texts: Sequence[str], there: Sequence[str]) -> str:
     """What one types to add to a list that holds ``there``: an option adds to the list, an override replaces it."""
-    return set_to(name, text) if _as_options.get() else pasted([override(setting(name), [*there, text])])
+    if _as_options.get():
+        return " ".join(set_to(name, text) for text in texts)
+    return pasted([override(setting(name), [*there, *texts])])
+
+
+def one_by_one(words: Sequence[str], options: Sequence[str], is_file: Callable[[str], bool]) -> list[str]:
+    """A command line on which ``--aspects A B a.csv`` has become ``--aspects=A --aspects=B a.csv``.
+
+    Each of ``options`` takes the next word, and those after it up to a file or another option.
+    """
+    typed: list[str] = []
+    option, first = "", False
+    for word, after in zip(words, [*words[1:], "-"], strict=True):
+        listing = [name for name in options if len(word) > 2 and name.startswith(word)]
+        if listing and not after.startswith("-"):
+            option, first = listing[0], True
+        elif option and not word.startswith("-") and (first or not is_file(word)):
+            typed.append(f"{option}={word}")
+            first = False
+        else:
+            typed.append(word)
+            option = ""
+    return typed

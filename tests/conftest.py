@@ -1,9 +1,9 @@
 """What several test files share: the repository, real data where it is at hand, small data and tiny encoders."""
 
 import csv
+import gc
 import os
 import subprocess
-import sys
 import tempfile
 from pathlib import Path
 
@@ -19,6 +19,12 @@ os.environ["XDG_CACHE_HOME"] = _cache.name  # nor write into the user's own
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # of the trainings that tests start, see below
 torch.set_num_threads(1)  # tiny models: waking a second thread costs more than the work, the more so beside other tests
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later garbage collection: each would take half a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
@@ -69,8 +75,9 @@ TINY = [
 
 
 def train(*overrides: str, cwd: Path = ROOT, timeout: int = 240) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "train.py"), *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=timeout)
+    from tests.forking import run  # once the environment of all tests stands
+
+    return run([str(ROOT / "train.py"), *overrides], cwd=cwd, timeout=timeout)
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from src.answers.predictions import Predictions, write_predictions
-from src.labels import IGNORE, SENTIMENTS, C, Labels
+from src.labels import IGNORE, SENTIMENTS, Labels
+
+C = len(SENTIMENTS)
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
 A = len(LABELS.aspects)

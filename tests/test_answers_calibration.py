@@ -10,8 +10,10 @@ from sklearn.metrics import brier_score_loss, log_loss
 from src.answers.calibration import Calibration, brier, ece, fit_calibration, reliability, reliability_bins, softmax
 from src.answers.predictions import Predictions, sigmoid
 from src.answers.thresholds import tune_thresholds
-from src.labels import IGNORE, C
+from src.labels import IGNORE, SENTIMENTS
 from tests.test_model_metrics import LABELS, predictions
+
+C = len(SENTIMENTS)
 
 
 def drawn(n: int, scale: float, seed: int = 0) -> Predictions:

@@ -9,10 +9,12 @@ from src.answers.figures import evaluate, figures
 from src.answers.predictions import Predictions, read_predictions, sigmoid
 from src.answers.thresholds import Thresholds, best_single, choose, thresholds_faults, tune_thresholds
 from src.judge.evaluation import decide
-from src.labels import IGNORE, C
+from src.labels import IGNORE, SENTIMENTS
 from src.runs.run import Run
 from tests.judging import LABELS, make_run, predicted
 from tests.test_model_metrics import predictions
+
+C = len(SENTIMENTS)
 
 
 def of(p: Predictions, thresholds, name: str = "pair_f1") -> float:

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import subprocess
 import sys
 from importlib.util import find_spec
 
@@ -16,6 +15,7 @@ from benchmarks.scale import plot, table, write_rows
 from benchmarks.train_speed import products
 from src.data.reviews import read_reviews
 from tests.conftest import ROOT
+from tests.forking import run
 from tests.tiny import CONFIG, tiny_module, tiny_split
 
 
@@ -65,8 +65,8 @@ def test_training_speed_is_measured(tmp_path) -> None:
     """Both loops, over an encoder of the smallest size."""
     tiny = ["model.size.hidden_size=32", "model.size.layers=1", "model.size.heads=2", "model.size.intermediate_size=64"]
     for way in ("lightning", "bare"):
-        command = [sys.executable, "benchmarks/train_speed.py", "mini", "data/sample/train.csv", "--rows", "64"]
-        done = subprocess.run([*command, "--way", way, *tiny], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        words = ["benchmarks/train_speed.py", "mini", "data/sample/train.csv", "--rows", "64", "--way", way, *tiny]
+        done = run(words, cwd=ROOT)
         assert done.returncode == 0, done.stderr
         result = json.loads(done.stdout.splitlines()[-1])
         assert result["tokens_per_second"] > result["reviews_per_second"] > 1

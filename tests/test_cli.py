@@ -39,6 +39,35 @@ def test_options_reach_the_reader(tmp_path, capsys) -> None:
     assert "5 reviews" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "a.csv b.csv --ignore-columns id2 stars",
+        "--ignore-columns id2 stars a.csv b.csv",
+        "a.csv --ignore-columns id2 stars b.csv",
+        "--ignore-columns id2 --ignore-columns stars a.csv --aspects A B b.csv",
+        "a.csv --ignore-columns=id2 --ignore-columns=stars b.csv",
+        "--ignore id2 --separator , a.csv --ignore stars b.csv --aspects A",
+    ],
+)
+def test_options_for_columns_take_no_file(words, tmp_path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        write(tmp_path / f"{name}.csv", [[f"text {name}", "Positive", 1, 5]], ["text", "A", "id2", "stars"])
+    if "A B" in words:
+        write(tmp_path / "b.csv", [["text b", "Positive", "Negative", 1, 5]], ["text", "A", "B", "id2", "stars"])
+        write(tmp_path / "a.csv", [["text a", "Positive", "Negative", 1, 5]], ["text", "A", "B", "id2", "stars"])
+    main(["check", *words.split()])
+    assert re.findall(r"^(\w)\.csv: 1 review", capsys.readouterr().out, re.M) == ["a", "b"]
+
+
+def test_an_option_that_is_not_there_is_told(capsys) -> None:
+    for words in (["check", "a.csv", "--ignored", "x"], ["report", "run", "more"]):
+        with pytest.raises(SystemExit) as end:
+            main(words)
+        assert end.value.code == 2 and "unrecognized arguments: " in capsys.readouterr().err
+
+
 def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m src.cli check data/sample/train.csv | head -1"
     done = subprocess.run(command, shell=True, cwd=ROOT, capture_output=True, text=True)

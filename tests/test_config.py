@@ -44,7 +44,6 @@ def composed(tmp_path, *overrides: str) -> dict:
 def test_every_file_is_a_choice_that_is_tested() -> None:
     names = {str(f.relative_to(ROOT / "conf").with_suffix("")) for f in FILES}
     assert names == {"config", *(c.replace("=", "/") for c in CHOICES)} | OTHERS
-    assert len(FILES) == 33
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT / "conf")))
@@ -55,7 +54,7 @@ def test_every_file_opens_with_its_command(file) -> None:
 
 @pytest.mark.parametrize("choice", CHOICES)
 def test_every_choice_composes_and_passes_the_check(tmp_path, choice, monkeypatch) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: "fsdp" in choice)
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     (tmp_path / "x.csv").write_text("data,A\n")
     more = {
         "data=table": [f"data.train={tmp_path}/x.csv"],

@@ -91,7 +91,7 @@ def test_an_empty_row_in_quotes_is_a_row() -> None:
 
 
 def test_chunks_hold_no_more_than_they_may_whatever_column_is_long(monkeypatch) -> None:
-    monkeypatch.setattr(batch, "CHARACTERS", 1000)
+    monkeypatch.setattr(batch, "CHUNK_CHARACTERS", 1000)
     data = b"text,x,y\n" + b"a,%s,\n" % (b"x" * 600) * 6
     assert [len(chunk.rows) for chunk in batch.chunks(source(data, "csv"), "text")] == [2, 2, 2, 0]
     data = b'{"text": "a", "x": [{"y": "%s"}]}\n' % (b"x" * 600) * 4

@@ -42,7 +42,7 @@ def faults_of(folder: Path, *args: object, **kwargs: object) -> list[str]:
 
 def test_aspects_come_from_training_and_hold_for_all(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", "text,B,A\nx,positive,\ny,,neutral\n")
-    val = write(tmp_path / "val.jsonl", '{"text": "z", "labels": {"A": "negative", "B": null}}\n')
+    val = write(tmp_path / "val.jsonl", '{"text": "z", "labels": {"A": "negative", "B": "mentioned"}}\n')
     test = write(tmp_path / "test.csv", "text,A,B\nw,negative,positive\n")
     splits = read_splits(str(train), val, test)
     assert splits.labels == Labels(("B", "A"))
@@ -88,17 +88,17 @@ def test_columns_are_held_against_training(tmp_path: Path) -> None:
     val = write(tmp_path / "val.csv", "text,Camera,Prise\nx,positive,negative\n")
     test = write(tmp_path / "test.csv", "text,label\nx,{Camra#positive};\n")
     assert faults_of(tmp_path, train, val, test) == [
-        'val.csv: the column "Prise" is not one of the aspects Camera, Price; did you mean "Price"?; '
-        "'data.ignore_columns=[Prise]' leaves it out",
+        'val.csv: the column "Prise" is not one of the aspects Camera, Price; did you mean "Price"?',
         'val.csv: there is no column for the aspect "Price" among text, Camera, Prise; did you mean "Prise"?',
         'test.csv:2: aspect "Camra" is not one of Camera, Price; did you mean "Camera"?',
+        "What is no aspect is left out by 'data.ignore_columns=[Prise]'",
     ]
 
 
 def test_a_header_with_faults_does_not_hide_the_other_files(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", "text,A,A\nx,positive,positive\n")
     faults = faults_of(tmp_path, train, tmp_path / "val.csv", table(tmp_path / "test.csv", ["y"], "bad"))
-    assert [fault.split()[0] for fault in faults] == ["val.csv:", "test.csv:", "train.csv:1:"]
+    assert [fault.split()[0] for fault in faults] == ["val.csv:", "test.csv:", "train.csv:1:", "What"]
 
 
 # --- equal texts ---------------------------------------------------------------------------------------------------
@@ -251,7 +251,11 @@ def test_one_text_cannot_be_split(tmp_path: Path) -> None:
 
 def test_the_report_in_words_and_as_data(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", 'text,A\na,positive\n"",\na,negative\nb,\nc,neutral\n')
-    findings = read_splits(train, test=table(tmp_path / "test.csv", ["c", "e\u0302"], "negative")).findings
+    test = table(tmp_path / "test.csv", ["c", "e\u0302"], "negative")
+    kept = [line.strip() for line in read_splits(train, test=test).findings.lines()[:4]]
+    assert kept[0].startswith("train: 4 reviews of 5 rows")
+    assert kept[1:3] == ["rows without text, left out: 1 (line 3)", "reviews that mention no aspect: 1 (line 5)"]
+    findings = read_splits(train, test=test, unlabelled="drop").findings
     assert [line.replace(f"{tmp_path}/", "") for line in findings.lines()] == [
         "train: 3 reviews of 5 rows (train.csv)",
         "  rows without text, left out: 1 (line 3)",
@@ -340,12 +344,12 @@ def test_counts_table_fits_a_terminal(tmp_path: Path) -> None:
 def test_repeats_and_leaks_of_the_seed_files() -> None:
     splits = read_splits(*(REAL / "seed" / f"{name}.csv" for name in ("train", "validation", "test")))
     train = splits.findings.splits["train"]
-    assert (train.rows, train.without_text, train.without_label, train.reviews) == (7_302, 3, 3, 7_299)
+    assert (train.rows, train.without_text, train.silent, train.reviews) == (7_302, 3, 0, 7_299)
     # "15 repeated texts" counts rows beyond the first of their text, and the three empty rows as one text: 13 + 2.
     assert train.repeated + (train.without_text - 1) == 15
     leaks = {name: leak.rows for name, leak in splits.findings.leaks.items()}
     assert leaks == {"train->val": 3, "train->test": 8, "val->test": 3}
-    assert splits.findings.splits["test"].without_label == 1
+    assert (splits.findings.splits["test"].silent, splits.findings.splits["test"].reviews) == (1, 913)
     dropped = read_splits(*(REAL / "seed" / f"{name}.csv" for name in ("train", "validation", "test")), leaks="drop")
     assert dropped.findings.splits["train"].removed == len(splits.train) - len(dropped.train) >= 11
 

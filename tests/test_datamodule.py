@@ -10,8 +10,9 @@ import pytest
 from src.datamodule import AspectDataModule
 from src.errors import UserError
 from src.focal import resolve_alpha
-from src.labels import IGNORE, NEUTRAL
-from src.tokens.tokenizer import PROBES, train_tokenizer
+from src.labels import IGNORE, SENTIMENTS
+from src.tokens.tokenizer import PROBES, from_json, train_tokenizer
+from src.training.summary import cut_line
 from tests.tiny import tiny_module
 
 HEADER = ["data", "Battery", "Camera", "OTHERS"]
@@ -72,7 +73,7 @@ def test_absent_neutral_fills_training_only_and_changes_no_count(files, tokenize
     assert filled.class_counts.tolist() == plain.class_counts.tolist()
     before, after = plain.tokenised("train").sentiment, filled.tokenised("train").sentiment
     mentioned = plain.reviews("train").mentioned
-    assert (after[~mentioned] == NEUTRAL).all()
+    assert (after[~mentioned] == SENTIMENTS.index("neutral")).all()
     assert (after[mentioned] == before[mentioned]).all(), "mentioned without a sentiment stays ignored"
     assert (filled.tokenised("val").sentiment == plain.tokenised("val").sentiment).all()
     assert (before[~mentioned] == IGNORE).all()
@@ -100,6 +101,31 @@ def test_steps_are_those_that_lightning_takes(files, tokenizer, tmp_path, epochs
         warnings.simplefilter("ignore")
         trainer.fit(module, datamodule=data)
     assert trainer.global_step == expected
+
+
+def test_long_reviews_are_cut_for_training_told_and_predicted_whole(files, tmp_path, tokenizer) -> None:
+    long = "Pin trâu lắm. " * 30
+    write(tmp_path / "train.csv", [*ROWS, [long, "Positive", "", ""]])
+    write(tmp_path / "val.csv", [ROWS[0], [long, "", "Negative", ""], ROWS[1]])
+    data = AspectDataModule(**files, tokenizer=tokenizer, max_length=64)
+    lost = len(from_json(tokenizer.to_str(), 10**6).encode(long)) - 64
+    assert data.beyond("train").tolist() == [0, 0, 0, 0, 0, lost] and data.beyond("test").tolist() == []
+    assert data.tokenised("train").longest == data.tokenised("val").longest == 64
+    line = cut_line(data, 510)
+    assert f"train 1 of 6 texts (16.7 %), {lost:,} of their tokens" in line and "val 1 of 3 texts" in line
+    assert "data.max_length up to 510 cuts fewer" in line and "up to" not in cut_line(data, 64)
+    loader, first = data.predict_loader("val")
+    windows = int(first[2] - first[1])
+    assert first.tolist() == [0, 1, 1 + windows, 2 + windows] and windows > 1
+    (batch,) = loader
+    assert sorted(batch["row"].tolist()) == list(range(2 + windows))
+    assert batch["mentioned"][batch["row"] == 1].tolist() == [[0, 1, 0]]
+
+
+def test_short_reviews_are_told_of_by_nothing(files, tokenizer) -> None:
+    data = AspectDataModule(**files, tokenizer=tokenizer, max_length=64)
+    assert cut_line(data, 510) == ""
+    assert data.predict_loader("val")[1].tolist() == [0, 1, 2, 3]
 
 
 def test_shares_of_one_file(tmp_path, tokenizer) -> None:

@@ -2,20 +2,25 @@
 
 import json
 import os
+import shutil
 import struct
+import time
 from pathlib import Path
 
 import pytest
 import torch
 
 from src.errors import UserError
-from src.judge.inference import load_best
+from src.judge.inference import load_best, load_run
 from src.model.encoder import from_config, load_encoder
+from src.model.sizes import bytes_of
 from src.runs.run import Run
-from src.ship.bundle import CARD, INFO, MODEL, TOKENIZER, read_whole
+from src.ship.bundle import CARD, INFO, ONNX, TOKENIZER, read_whole
+from src.ship.export import export_run
+from src.ship.onnx_file import check_one_file
 from src.tokens.tokenizer import PROBES, train_tokenizer
-from src.training.checkpoint import AtomicCheckpointIO
-from tests.test_ship_bundle import fill
+from src.training.checkpoint import AtomicCheckpointIO, amend_checkpoint
+from tests.test_ship_bundle import CONTENT, fill
 from tests.tiny import CONFIG, tiny_module
 
 
@@ -130,7 +135,7 @@ def test_a_checkpoint_that_describes_more_than_it_holds(tmp_path, changes, said)
 # --- bundles ---
 
 
-@pytest.mark.parametrize("name", [INFO, MODEL, TOKENIZER, CARD])
+@pytest.mark.parametrize("name", [INFO, ONNX, TOKENIZER, CARD])
 def test_files_of_a_bundle_without_end_are_not_read(tmp_path, name) -> None:
     folder = fill(tmp_path / "b")
     os.truncate(folder / name, 100 * 10**9)
@@ -167,3 +172,158 @@ def test_a_bundles_values_are_never_shown_whole(tmp_path) -> None:
     with pytest.raises(UserError) as error:
         read_whole(fill(tmp_path / "b", task=["x"] * 1_000_000, sentiments="y" * 1_000_000))
     assert len(str(error.value)) < 1000
+
+
+def onnx_bytes(**heads: int) -> bytes:
+    """A model that gives zeros: a head for each name, with so many numbers a text (of the shape [B, number])."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    ids = [helper.make_tensor_value_info(n, TensorProto.INT64, ["B", "T"]) for n in ("input_ids", "attention_mask")]
+    nodes, outputs, weights = [], [], []
+    for name, size in heads.items():
+        weights.append(helper.make_tensor(f"w_{name}", TensorProto.FLOAT, [1, size], [0.0] * size))
+        nodes.append(helper.make_node("Identity", [f"w_{name}"], [name]))
+        outputs.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, ["B", size]))
+    graph = helper.make_graph(nodes, "g", ids, outputs, weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.checker.check_model(model)
+    return model.SerializeToString()
+
+
+def field(number: int, content: bytes | int, long: bool = False) -> bytes:
+    """A field of a protobuf message; ``long``: with a byte more in its numbers than they need."""
+
+    def varint(value: int) -> bytes:
+        out = b""
+        while value > 127:
+            out, value = out + bytes([value & 127 | 128]), value >> 7
+        return out + (bytes([value | 128, 0]) if long else bytes([value]))
+
+    if isinstance(content, int):
+        return varint(number << 3) + varint(content)
+    return varint(number << 3 | 2) + varint(len(content)) + content
+
+
+EXTERNAL = field(1, 1) + field(2, 1) + field(8, b"w") + field(13, field(1, b"location") + field(2, b"secret"))
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize(
+    "wrap",
+    [
+        lambda t, f: f(7, f(5, t)),  # graph.initializer
+        lambda t, f: f(7, f(15, f(1, t))),  # a sparse one's values
+        lambda t, f: f(7, f(15, f(2, t))),  # its indices
+        lambda t, f: f(7, f(1, f(5, f(5, t)))),  # a node's attribute
+        lambda t, f: f(7, f(1, f(5, f(10, t)))),
+        lambda t, f: f(7, f(1, f(5, f(22, f(1, t))))),
+        lambda t, f: f(7, f(1, f(5, f(6, f(5, t))))),  # a graph within an attribute
+        lambda t, f: f(7, f(1, f(5, f(11, f(5, t))))),
+        lambda t, f: f(25, f(7, f(5, f(5, t)))),  # a function's node
+        lambda t, f: f(20, f(1, f(5, t))),  # of training
+    ],
+)
+def test_weights_in_other_files_are_found_wherever_they_stand(wrap, long) -> None:
+    def told(number: int, content: bytes) -> bytes:
+        return field(number, content, long)
+
+    for tensor in (EXTERNAL, field(14, 1, long), field(13, field(1, b"location", True), long)):
+        with pytest.raises(UserError, match="keeps weights in other files"):
+            check_one_file(wrap(tensor, told))
+
+
+def test_external_data_are_no_matter_of_their_spelling(tmp_path) -> None:
+    """The same fields as onnx's own reader finds, and a whole model passes."""
+    import onnx
+
+    for content in (field(7, field(5, EXTERNAL)), field(7, field(5, EXTERNAL, True), True)):
+        assert onnx.ModelProto.FromString(content).graph.initializer[0].external_data[0].value == "secret"
+    check_one_file(onnx_bytes(sentiment=9, mentioned=3))
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"\0\0\0\0ORTM" + bytes(100), "onnxruntime's own format"),
+        (b"\x3a\xff\xff\xff\xff\x0f", "a field is longer"),
+        (b"\x80" * 20, "does not end"),
+        (b"\x3b", "cannot be told apart"),
+        (b"\x3a", "does not end"),
+    ],
+)
+def test_files_that_are_no_onnx(content, said) -> None:
+    with pytest.raises(UserError, match=said):
+        check_one_file(content)
+
+
+def test_graphs_within_graphs_end() -> None:
+    content = b""
+    for _ in range(100):
+        content = field(1, field(5, field(6, content)))
+    with pytest.raises(UserError, match="deep"):
+        check_one_file(field(7, content))
+
+
+@pytest.mark.parametrize(
+    ("heads", "said"),
+    [
+        ({"logits": 9}, "takes input_ids, attention_mask and gives logits; a model of task absa"),
+        ({"sentiment": 9}, "and gives sentiment; a model"),
+        ({"sentiment": 9, "mentioned": 5}, r"is float32 \(1, "),
+    ],
+)
+def test_a_model_with_other_outputs_is_refused_in_words(heads, said) -> None:
+    from src.ship.predictor import over_onnx
+
+    tokenizer = train_tokenizer(PROBES, 400, 256)
+    with pytest.raises(UserError, match=said):
+        over_onnx(CONTENT, tokenizer, onnx_bytes(**heads), 1)
+
+
+# --- sizes in settings -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "gpt2", "n_layer": 10**7},
+        {"model_type": "swin", "depths": [10**7]},
+        {"model_type": "swin", "depths": [[10**9 + 1]]},
+        {"model_type": "funnel", "block_sizes": [10**7]},
+        {"model_type": "bert", "num_hidden_layers": 999, "nested": {"deeper": [10**12]}},
+        {"model_type": "xlm-roberta", "vocab_size": 64, "num_hidden_layers": 10**4},
+    ],
+)
+def test_sizes_are_bounded_wherever_they_stand(tmp_path, encoder, config) -> None:
+    began = time.process_time()
+    with pytest.raises(UserError, match="describes no model"):
+        load_best(saved(tmp_path, encoder_config=config))
+    (encoder / "config.json").write_text(json.dumps({"vocab_size": 600} | config))
+    for pretrained in (True, False):
+        with pytest.raises(UserError, match=r"config\.json"):
+            load_encoder(str(encoder), [], pretrained=pretrained)
+    assert time.process_time() - began < 20
+
+
+def test_a_setting_with_any_name_repeats_no_part_for_ever(monkeypatch) -> None:
+    monkeypatch.setattr("src.model.sizes.PARTS", 200)
+    built = []
+
+    def build() -> torch.nn.Module:
+        for _ in range(10**6):
+            built.append(torch.nn.Linear(2, 2))
+        return torch.nn.ModuleList(built)
+
+    with pytest.raises(ValueError, match="more than 200 parts"):
+        bytes_of({"unheard_of": 10**6}, build)
+    assert len(built) <= 100
+
+
+def test_a_checkpoint_without_a_tokenizer_is_refused_in_words(trained, tmp_path) -> None:
+    run = Run(tmp_path / "run")
+    shutil.copytree(trained[0], run.folder)
+    amend_checkpoint(run.best, {"tokenizer": None})
+    for work in (lambda: load_run(run.folder), lambda: export_run(run.folder, tmp_path / "bundle")):
+        with pytest.raises(UserError, match=r"best\.ckpt: carries no tokenizer"):
+            work()

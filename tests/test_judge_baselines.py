@@ -11,9 +11,11 @@ from src.data.splits import read_splits
 from src.errors import UserError
 from src.judge import baselines
 from src.judge.baselines import answer_by_tfidf, constant_answers, tfidf_answer
-from src.labels import C, Labels
+from src.labels import SENTIMENTS, Labels
 from src.runs.run import Run
 from tests.judging import LABELS, make_run, predicted
+
+C = len(SENTIMENTS)
 
 VISFD = [
     "SCREEN",
@@ -39,7 +41,7 @@ def run(tmp_path) -> Run:
     return Run(make_run(tmp_path / "run"))
 
 
-def answer(run: Run, p: Predictions | None = None) -> baselines.Answer:
+def answer(run: Run, p: Predictions | None = None) -> baselines.Predicted:
     return tfidf_answer(run, run.read_summary(), LABELS, p or predicted("test"))
 
 

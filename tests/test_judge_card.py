@@ -7,7 +7,7 @@ import pytest
 import yaml
 from huggingface_hub import ModelCard
 
-from src.judge.card import code, plain, write_card
+from src.judge.card import as_markdown, code, write_card
 from src.runs.run import Run
 from tests.judging import change_summary, make_run
 
@@ -34,7 +34,7 @@ def test_it_tells_figures_thresholds_counts_limits_command_and_versions(written)
     for name, value in summary["figures"]["test"].items():
         assert re.search(rf"^\| `{name}` \| {value:.4f} \| \d\.\d+ to \d\.\d+ \|", text, re.M)
     for row, threshold in zip(summary["per_aspect"]["test"], summary["thresholds"]["per_aspect"], strict=True):
-        assert f"| {plain(row['aspect'])} | {row['mentioned']} | {threshold:.4f} |" in text
+        assert f"| {as_markdown(row['aspect'])} | {row['mentioned']} | {threshold:.4f} |" in text
     assert "356 positive, 326 negative, 137 neutral" in text
     assert "python train.py model=mini" in text and summary["environment"]["packages"]["torch"] in text
     assert "random weights" in text and "## Limits" in text and "Too few test reviews" in text
@@ -62,5 +62,5 @@ def test_a_pretrained_encoder_of_the_hub_is_the_base_model(tmp_path) -> None:
 
 
 def test_names_cannot_break_the_markup() -> None:
-    assert plain("a|b\n<c> [d](e) `f`") == "a\\|b &lt;c&gt; \\[d\\](e) \\`f\\`"
+    assert as_markdown("a|b\n<c> [d](e) `f`") == "a\\|b &lt;c&gt; \\[d\\](e) \\`f\\`"
     assert code("a`b|c") == "`` a`b\\|c ``"

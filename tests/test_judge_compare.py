@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 
 from src.answers.figures import Counts, evaluate, figures, per_review, total
-from src.answers.predictions import read_predictions
+from src.answers.predictions import read_predictions, write_predictions
 from src.data.findings import text_keys
 from src.errors import UserError
 from src.judge.compare import compare_runs, comparison
 from src.judge.evaluation import decide
 from src.judge.leaks import write_keys
+from src.labels import IGNORE
 from src.runs.run import Run
 from src.runs.settings import differing, known_settings
 from tests.judging import LABELS, change_summary, make_run, predicted
@@ -245,3 +246,16 @@ def test_settings_leave_out_copies_and_the_runs_own_folder(sweep) -> None:
     assert differing(settings) == {"loss.gamma": [0.0, 2.0], "seed": [0, 1]}
     settings[1]["data.seed"] = 9
     assert "data.seed" in differing(settings), "it no longer follows seed"
+
+
+def test_what_macro_figures_leave_out_is_named_for_all_runs_or_for_some(tmp_path) -> None:
+    for name, invented in (("a", False), ("b", True)):
+        folder = make_run(tmp_path / name)
+        p = predicted("test")
+        p.mentioned[:, 2], p.sentiment[:, 2], p.mentioned_logits[:, 2] = False, IGNORE, -9
+        p.mentioned_logits[0, 2] = 9 if invented else -9
+        write_predictions(folder / "predictions" / "test.jsonl", p, LABELS)
+    assert comparison([tmp_path / "a", tmp_path / "b"], draws=10)["notes"] == [
+        "a: Left out of aspect_f1_macro, as neither gold nor prediction has it: Price",
+        "Left out of sentiment_f1_per_aspect, as gold has no sentiment there: Price",
+    ]

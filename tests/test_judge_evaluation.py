@@ -17,12 +17,14 @@ from src.data.findings import text_keys
 from src.errors import UserError
 from src.judge.evaluation import evaluate_predictions, evaluate_run, evaluation
 from src.judge.leaks import UNKNOWN, write_keys
-from src.judge.protocols import PROTOCOLS, VISFD, protocol_figures, protocol_named
-from src.labels import IGNORE, C, Labels
+from src.judge.protocols import PROTOCOLS, VISFD, protocol_figures, protocol_left_out, protocol_named
+from src.labels import IGNORE, SENTIMENTS, Labels
 from src.runs.run import Run
 from tests.conftest import ROOT
 from tests.judging import LABELS, change_summary, make_run, predicted
 from tests.test_model_metrics import predictions
+
+C = len(SENTIMENTS)
 
 ANSWERS = ["model", "model at 0.5", "tf-idf", "all absent", "all mentioned"]
 
@@ -100,7 +102,7 @@ def test_no_review_mixes_sentiments(folder) -> None:
     p = predicted("test")
     p.sentiment = np.where(p.sentiment == IGNORE, IGNORE, 0)
     judged = evaluation(Run(folder), p)
-    assert judged["mixed"] == {"reviews": 0, "figures": {}, "intervals": {}}
+    assert judged["mixed"] == {"reviews": 0, "figures": {}, "intervals": {}, "left_out": {}}
     assert "mix sentiments" not in evaluate_predictions(Run(folder), p, "test")
 
 
@@ -165,8 +167,30 @@ def test_data_files_that_are_gone_cost_one_row(tmp_path) -> None:
 def test_an_aspect_with_neither_gold_nor_prediction_is_named(folder) -> None:
     p = predicted("test")
     p.mentioned[:, 2], p.sentiment[:, 2], p.mentioned_logits[:, 2] = False, IGNORE, -9
-    assert evaluation(Run(folder), p, draws=10)["empty"] == ["Price"]
-    assert "F1 counts 0 in aspect_f1_macro: Price" in evaluate_predictions(Run(folder), p, "test")
+    p.sentiment[p.sentiment == 2], p.sentiment_logits[..., 2] = 1, -9
+    judged = evaluation(Run(folder), p, draws=10)
+    named = {"aspect_f1_macro": ["Price"], "sentiment_f1": ["neutral"], "sentiment_f1_per_aspect": ["Price"]}
+    assert judged["all"]["left_out"] == judged["mixed"]["left_out"] == named
+    assert "neutral_f1" not in judged["all"]["figures"]["model"]
+    assert judged["per_aspect"]["model"][2]["f1"] is judged["per_aspect"]["model"][2]["pair_f1"] is None
+    text = evaluate_predictions(Run(folder), p, "test")
+    assert "Left out of aspect_f1_macro, as neither gold nor prediction has it: Price" in text
+    assert "Left out of sentiment_f1, as neither gold nor prediction has it: neutral" in text
+
+
+def test_a_protocol_names_the_classes_that_do_not_occur() -> None:
+    p = phone()[0]
+    p.mentioned[:, 5], p.sentiment[:, 5], p.mentioned_logits[:, 5] = False, IGNORE, -9
+    counts = evaluate(p)
+    assert protocol_left_out(counts, PHONE, PROTOCOLS["visfd-paper"]) == {
+        "aspect_f1": [PHONE.aspects[5]],
+        "pair_f1": [f"{PHONE.aspects[5]} {name}" for name in SENTIMENTS],
+    }
+    assert protocol_left_out(counts, PHONE, PROTOCOLS["visfd-9"]) == {}
+    got = protocol_figures(counts, PHONE, PROTOCOLS["visfd-paper"])
+    rest = np.arange(11) != 5
+    expected = precision_recall_fscore_support(p.mentioned[:, rest], p.detected()[:, rest], average="macro")
+    assert [got[f"aspect_{k}"] for k in ("precision", "recall", "f1")] == pytest.approx(expected[:3])
 
 
 def test_a_run_without_a_test_split_is_judged_on_validation_and_told_so(tmp_path) -> None:

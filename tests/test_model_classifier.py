@@ -10,7 +10,7 @@ from torch import nn
 
 from src.model.classifier import AspectClassifier, parameter_count
 from src.model.encoder import from_config
-from src.model.optim import parameter_groups
+from src.model.optim import encoder_rate, parameter_groups
 from tests.tiny import CONFIG, tiny_split
 
 
@@ -86,6 +86,11 @@ def test_decay_spares_biases_and_norms_and_rates_differ() -> None:
         lr = 1e-5 if name.startswith("encoder.") else 1e-3
         decay = 0.0 if name.endswith("bias") or id(p) in plain else 0.1
         assert setting[id(p)] == (lr, decay), name
+
+
+@pytest.mark.parametrize(("setting", "width", "rate"), [("auto", 768, 5e-5), ("auto", 384, 1e-4), (3e-4, 384, 3e-4)])
+def test_the_encoders_rate_follows_its_width_unless_it_is_given(setting, width, rate) -> None:
+    assert encoder_rate(setting, width) == pytest.approx(rate)
 
 
 def test_detection_starts_at_the_shares_of_the_training_split() -> None:

@@ -3,13 +3,29 @@
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
 
-from src.answers.figures import DETECTION, FIGURES, evaluate, figures, per_aspect, tally, total
+from src.answers.figures import (
+    DETECTION,
+    FIGURES,
+    evaluate,
+    figures,
+    left_out,
+    per_aspect,
+    per_review,
+    tally,
+    told_left_out,
+    total,
+)
 from src.answers.predictions import Predictions
 from src.answers.thresholds import best_single
-from src.labels import IGNORE, C, Labels
+from src.judge.intervals import bootstrap
+from src.labels import IGNORE, SENTIMENTS, Labels
 from src.model.metrics import UNTUNED, AspectFigures
+
+C = len(SENTIMENTS)
 
 LABELS = Labels(("Battery", "Camera", "Price", "OTHERS"), ("OTHERS",))
 A = len(LABELS.aspects)
@@ -45,8 +61,8 @@ def test_figures_equal_scikit_learn(seed) -> None:
     y, z = p.sentiment[gold_pairs], said[gold_pairs]
     expected = {
         "aspect_f1_micro": f1_score(p.mentioned.ravel(), found.ravel()),
-        "aspect_f1_macro": f1_score(p.mentioned, found, average="macro", zero_division=0),
-        "sentiment_f1": f1_score(y, z, average="macro", labels=range(C), zero_division=0),
+        "aspect_f1_macro": f1_score(p.mentioned, found, average="macro"),
+        "sentiment_f1": f1_score(y, z, average="macro"),
         "sentiment_accuracy": accuracy_score(y, z),
         "sentiment_f1_per_aspect": np.mean(
             [
@@ -159,24 +175,103 @@ def test_answering_neutral_for_everything_is_worth_nothing() -> None:
     assert got["sentiment_accuracy"] < 0.15
 
 
-def test_what_is_not_there_counts_zero_not_nan() -> None:
-    nothing = np.zeros((5, A), bool)
-    counts = total(tally(nothing, np.zeros((5, A), int), nothing, np.full((5, A), IGNORE), np.arange(C)))
-    assert {float(v) for v in figures(counts, LABELS, "absa").values()} == {0.0}
-    p = predictions()
-    p.mentioned[:, 0], p.sentiment[:, 0], p.mentioned_logits[:, 0] = False, IGNORE, -9.0
-    got = figures(evaluate(p), LABELS, "absa")
-    expected = f1_score(p.mentioned, p.detected(), average="macro", zero_division=0)
-    assert got["aspect_f1_macro"] == pytest.approx(expected), "an aspect without gold and prediction counts 0"
+GOLD = st.lists(  # reviews; of each aspect: not mentioned, mentioned, or a sentiment; OTHERS carries none
+    st.tuples(*([st.sampled_from([None, IGNORE, *range(C)])] * (A - 1)), st.sampled_from([None, IGNORE])),
+    min_size=1,
+    max_size=12,
+)
 
 
-def test_a_mention_without_sentiment_is_a_false_pair_of_an_aspect_that_carries_sentiments() -> None:
-    mentioned = np.array([[True, False, False, True]])
-    sentiment = np.full((1, A), IGNORE)
-    counts = total(tally(mentioned, np.zeros((1, A), int), mentioned, sentiment, np.arange(C)))
-    assert counts.pair_said[0].sum() == 1
+def labelled(rows: list) -> tuple[np.ndarray, np.ndarray]:
+    """mentioned bool [N, A], sentiment int64 [N, A]."""
+    mentioned = np.array([[cell is not None for cell in row] for row in rows])
+    return mentioned, np.array([[IGNORE if cell is None else cell for cell in row] for row in rows])
+
+
+@given(GOLD, st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_a_perfect_model_has_one_in_every_figure_whatever_the_labels(rows, seed) -> None:
+    mentioned, sentiment = labelled(rows)
+    noise = np.random.default_rng(seed).normal(0, 0.1, (*mentioned.shape, C))
+    hint = 5.0 * (sentiment[..., None] == np.arange(C)) + noise
+    names = [str(i) for i in range(len(rows))]
+    p = Predictions(names, names, mentioned, sentiment, hint, 10.0 * mentioned - 5)
+    for task in FIGURES:
+        assert set(map(float, figures(evaluate(p), LABELS, task).values())) == {1.0}
+        for values in figures(bootstrap([per_review(p)], draws=20)[0], LABELS, task).values():
+            assert (values == 1).all(), "and in every interval"
+    metric = AspectFigures(LABELS, "absa", cut=True)
+    metric.update(*(torch.from_numpy(x) for x in (p.mentioned_logits, p.sentiment_said(), mentioned, sentiment)))
+    assert set(metric.compute().values()) == {1.0}, "and in an epoch"
+    for row in per_aspect(evaluate(p), LABELS, "absa"):
+        scores = ("precision", "recall", "f1", "pair_f1", "sentiment_accuracy", "sentiment_f1")
+        assert {row[name] for name in scores} <= {1.0, None}
+        assert (row["f1"] is None) == (row["mentioned"] == 0)
+
+
+@given(GOLD, st.integers(0, 2**32 - 1))
+@settings(deadline=None)
+def test_any_answer_to_any_labels_is_judged_as_scikit_learn_does(rows, seed) -> None:
+    mentioned, sentiment = labelled(rows)
+    rng = np.random.default_rng(seed)
+    found, said = rng.random(mentioned.shape) < rng.random(), rng.choice(rng.integers(1, C + 1), mentioned.shape)
+    counts = total(tally(found, said, mentioned, sentiment, np.arange(C)))
+    got = figures(counts, LABELS, "absa")
+    known = sentiment != IGNORE
+    y, z = sentiment[known], said[known]
+    assert got["aspect_f1_micro"] == pytest.approx(f1_score(mentioned, found, average="micro", zero_division=1))
+    here = [a for a in range(A) if mentioned[:, a].any() or found[:, a].any()]
+    each = [f1_score(mentioned[:, a], found[:, a]) for a in here]
+    assert got["aspect_f1_macro"] == pytest.approx(np.mean(each) if here else 1)
+    assert got["sentiment_f1"] == pytest.approx(f1_score(y, z, average="macro") if len(y) else 1)
+    assert got["sentiment_accuracy"] == pytest.approx(accuracy_score(y, z) if len(y) else 1)
+    open_ = mentioned & ~known  # gold does not say with which sentiment
+    gold, answer = (
+        (where[:, :3, None] & (which[:, :3, None] == np.arange(C))).reshape(len(rows), -1)
+        for where, which in ((known, sentiment), (found & ~open_, said))
+    )
+    assert got["pair_f1"] == pytest.approx(f1_score(gold, answer, average="micro", zero_division=1))
+
+    named = left_out(counts, LABELS, "absa")
+    assert named.get("aspect_f1_macro", []) == [LABELS.aspects[a] for a in range(A) if a not in here]
+    assert named.get("sentiment_f1", []) == [name for c, name in enumerate(SENTIMENTS) if c not in {*y, *z}]
+    assert named.get("sentiment_f1_per_aspect", []) == [LABELS.aspects[a] for a in range(3) if not known[:, a].any()]
+
+
+def test_an_epoch_without_reviews_is_worth_nothing() -> None:
+    assert set(AspectFigures(LABELS, "absa", cut=True).compute().values()) == {0.0}
+
+
+def test_what_is_left_out_of_a_mean_is_told() -> None:
+    told = told_left_out({"aspect_f1_macro": ["Price", "OTHERS"], "sentiment_f1_per_aspect": ["Price"]}, " on val")
+    assert told == [
+        "Left out of aspect_f1_macro on val, as neither gold nor prediction has it: Price, OTHERS",
+        "Left out of sentiment_f1_per_aspect on val, as gold has no sentiment there: Price",
+    ]
+
+
+def test_reviews_that_mention_nothing_count_against_what_is_invented_there() -> None:
+    p = predictions(60)
+    alone = figures(evaluate(p), LABELS, "absa")
+    nothing = predictions(40, seed=1)
+    nothing.mentioned[:], nothing.sentiment[:], nothing.mentioned_logits[:] = False, IGNORE, 5.0
+    arrays = ("mentioned", "sentiment", "sentiment_logits", "mentioned_logits")
+    both = Predictions(p.ids, p.texts, *(np.concatenate([getattr(p, name), getattr(nothing, name)]) for name in arrays))
+    got = figures(evaluate(both), LABELS, "absa")
+    for name in DETECTION:
+        assert got[name] < alone[name], name
+    for name in set(FIGURES["sentiment"]):
+        assert got[name] == alone[name], "sentiments are judged where gold has some"
+
+
+def test_a_pair_of_a_mention_without_sentiment_is_neither_right_nor_wrong() -> None:
+    mentioned = np.array([[True, False, False, True], [False, False, False, False]])
+    sentiment = np.full((2, A), IGNORE)
+    found = np.array([[True, False, False, True], [True, False, False, False]])
+    counts = total(tally(found, np.zeros((2, A), int), mentioned, sentiment, np.arange(C)))
+    assert counts.pair_said[0].sum() == 1, "the one of the review that does not mention the aspect"
     assert figures(counts, LABELS, "absa")["pair_f1"] == 0
-    assert figures(counts, LABELS, "absa")["aspect_f1_micro"] == 1
+    assert figures(counts, LABELS, "absa")["aspect_f1_micro"] == pytest.approx(4 / 5)
 
 
 def test_thresholds_may_differ_per_aspect() -> None:

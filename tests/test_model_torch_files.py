@@ -3,6 +3,7 @@
 import io
 import os
 import pickle
+import re
 import struct
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from src.errors import UserError
-from src.model.torch_files import TRAILER, check_archive, check_weights
+from src.model.torch_files import END, LOCAL, LOCATOR, LONG_END, TRAILER, check_archive, check_weights
 from src.training.checkpoint import AtomicCheckpointIO
 from tests.conftest import ROOT
 
@@ -215,3 +216,59 @@ def test_a_tensor_that_claims_more_than_its_file_has(tmp_path) -> None:
         path = archive(tmp_path / "y.ckpt", huge, **{"data/0": bytes(1200)})
         with pytest.raises(UserError, match=r"y\.ckpt: cannot be loaded"):
             AtomicCheckpointIO().load_checkpoint(path)
+
+
+def with_directories(path: Path, first: bytes, second: bytes) -> None:
+    """Two whole archives' parts, and two 64-bit directories: the locator leads to the first, the second lies before it."""
+    pieces = []
+    for content in (first, second):
+        stored = archive(path.with_suffix(".part"), content)
+        raw = stored.read_bytes()
+        *_, entries, size, offset, _ = END.unpack(raw[-END.size :])
+        pieces.append((raw[:offset], raw[offset : offset + size], entries))
+    body, records = b"", []
+    for parts, directory, entries in pieces:
+        moved = bytearray(directory)
+        at = 0
+        while at < len(moved):  # each entry's place, in the file of both
+            (place,) = struct.unpack_from("<L", moved, at + 42)
+            struct.pack_into("<L", moved, at + 42, place + len(body))
+            at += 46 + sum(struct.unpack_from("<3H", moved, at + 28))
+        start = len(body) + len(parts)
+        body += parts + bytes(moved)
+        records.append(len(body))
+        body += LONG_END.pack(b"PK\6\6", LONG_END.size - 12, 45, 45, 0, 0, entries, entries, len(moved), start)
+    body += LOCATOR.pack(b"PK\6\7", 0, records[0], 1)
+    body += END.pack(b"PK\5\6", 0, 0, 0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF, 0)
+    path.write_bytes(body)
+
+
+def test_one_file_has_one_directory(tmp_path) -> None:
+    """torch follows the locator, older versions of zipfile read what lies before it: each would see another pickle."""
+    path = tmp_path / "x.ckpt"
+    with_directories(path, pickle.dumps({"seen": "by torch"}, 2), pickle.dumps({"seen": "by zipfile"}, 2))
+    assert torch.load(path, weights_only=True) == {"seen": "by torch"}
+    with pytest.raises(UserError, match="has two directories"):
+        check_archive(path)
+
+
+def test_parts_are_those_that_the_directory_lists(file, tmp_path) -> None:
+    """A part within another one, a name, sizes and places that the part itself says otherwise."""
+    plain = tmp_path / "plain.ckpt"
+    torch.save(CONTENT, plain)
+    check_archive(plain)
+    whole = plain.read_bytes()
+    (place,) = struct.unpack_from("<Q", whole, whole.rindex(b"PK\6\6") + 48) if b"PK\6\6" in whole else (0,)
+    entries = [m.start() for m in re.finditer(rb"PK\x01\x02", whole) if m.start() >= place]
+    locals_ = [m.start() for m in re.finditer(rb"PK\x03\x04", whole)]
+    damaged = []
+    for at in entries[1:]:  # two entries at one place
+        damaged.append(whole[: at + 42] + whole[entries[0] + 42 : entries[0] + 46] + whole[at + 46 :])
+    for at in locals_:
+        name = at + LOCAL.size
+        damaged.append(whole[:name] + bytes([whole[name] ^ 1]) + whole[name + 1 :])
+        damaged.append(whole[: at + 8] + b"\x08\0" + whole[at + 10 :])  # "compressed"
+    for content in damaged:
+        plain.write_bytes(content)
+        with pytest.raises(UserError, match=str(plain)):
+            check_archive(plain)

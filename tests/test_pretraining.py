@@ -4,7 +4,6 @@ import csv
 import gzip
 import json
 import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +18,7 @@ from src.pretraining.data import PretrainingData
 from src.pretraining.masking import mask_words, vocabulary_of
 from src.tokens.tokenizer import MASK, train_tokenizer
 from tests.conftest import ROOT
+from tests.forking import run
 from tests.many import call
 
 SAMPLE = ROOT / "data" / "sample" / "train.csv"
@@ -173,8 +173,7 @@ SMALL = [
 
 
 def pretrain(*overrides: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "pretrain.py"), f"data.texts={SAMPLE}", *SMALL, *overrides]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=240)
+    return run([str(ROOT / "pretrain.py"), f"data.texts={SAMPLE}", *SMALL, *overrides], cwd=cwd)
 
 
 @pytest.fixture(scope="module")
@@ -239,7 +238,7 @@ def test_a_stopped_run_goes_on_as_if_it_had_not(pretrained, tmp_path) -> None:
         f"runpy.run_path({str(ROOT / 'pretrain.py')!r}, run_name='__main__')\n"
     )
     words = [f"data.texts={SAMPLE}", *SMALL, "trainer.max_epochs=3", f"hydra.run.dir={tmp_path / 'run'}"]
-    done = subprocess.run([sys.executable, str(stop), *words], capture_output=True, text=True, timeout=240)
+    done = run([str(stop), *words])
     assert done.returncode == 130, done.stdout + done.stderr
     last = tmp_path / "run" / "checkpoints" / "last.ckpt"
     assert torch.load(last, weights_only=True)["global_step"] == 7
@@ -273,7 +272,7 @@ def test_a_sweep_of_them_writes_over_no_earlier_one(tmp_path, capsys) -> None:
 
 
 def test_a_timed_run_ends_with_an_encoder(tmp_path) -> None:
-    done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:05", f"hydra.run.dir={tmp_path}")
+    done = pretrain("trainer.max_epochs=500", "trainer.max_time=00:00:00:02", f"hydra.run.dir={tmp_path}")
     assert done.returncode == 0, done.stdout + done.stderr
     summary = json.loads((tmp_path / "summary.json").read_text())
     assert summary["steps"] > 0 and (tmp_path / "encoder" / "model.safetensors").is_file()

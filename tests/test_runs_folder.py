@@ -100,11 +100,11 @@ def test_all_that_a_run_lacks_room_for_comes_together(tmp_path, monkeypatch) -> 
 def test_what_a_resumed_run_replaces_is_room(tmp_path, monkeypatch) -> None:
     module = tiny_module()
     size = checkpoint_size(module)
-    free = folders.BESIDE + size  # for one more than the three that are there
+    free = folders.OTHER_FILES + size  # for one more than the three that are there
     monkeypatch.setattr(shutil, "disk_usage", lambda _: type("", (), {"free": free}))
     with pytest.raises(UserError, match="free, and the run may write"):
         check_room(tmp_path, module)
-    for name in folders.AT_ONCE:
+    for name in folders.CHECKPOINTS:
         (tmp_path / "checkpoints" / name).write_bytes(bytes(size))
     check_room(tmp_path, module)
 
@@ -127,12 +127,12 @@ def test_a_disk_that_fills_up_anywhere_in_a_run_is_no_bug(tmp_path, number) -> N
     assert not folders._held, "the folder is given back"
 
 
-@pytest.mark.parametrize("key", folders.KINDS)
+@pytest.mark.parametrize("key", folders.USES)
 @pytest.mark.parametrize("there", ["summary.json", "multirun.yaml", "study.db"])
 def test_runs_sweeps_and_searches_do_not_share_a_folder(tmp_path, key, there) -> None:
     """A leaderboard of both would show one and hide the others."""
     (tmp_path / there).touch()
-    if there in folders.KINDS[key][1]:
+    if there in folders.USES[key][1]:
         folders.make(tmp_path, key)
         return
     with pytest.raises(UserError, match=rf"holds a \w+ \({there}\), not {folders.KINDS[key][0]}; give another {key}$"):

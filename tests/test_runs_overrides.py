@@ -19,6 +19,7 @@ import train
 from src import spelling
 from src.cli import main as absa
 from src.data.reviews import read_reviews
+from src.data.splits import read_splits
 from src.errors import UserError
 from src.runs.overrides import as_typed, explained, nearest, no_such_setting, settings_of
 from src.spelling import override, pasted
@@ -180,6 +181,38 @@ def test_the_programs_tell_it_in_one_line(program, words, said, capsys, tmp_path
     assert told.startswith(f"error: {said}") and told.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("program", "words", "said"),
+    [
+        (
+            train.main,
+            ["epochs=5", "loss=focl", "seed=1", "trainer.lr=1", "data.train=a,b"],
+            ["loss=focl", "data.train=a,b", "epochs", "trainer.lr"],
+        ),
+        (train.main, ["-m", "epochs=5,6", "seed=1,2", "~gama", "model.layrs=2"], ["epochs", "gama", "model.layrs"]),
+        (pretrain.main, ["lr=1", "seed=1", "data.text=x"], ["lr", "data.text"]),
+        (search.main, ["model=mini", "epochs=1", "loss.gama=interval(0,5)"], ["epochs", "loss.gama"]),
+        (search.main, ["sweep.trails=1", "sweep.sed=2"], ["sweep.trails", "sweep.sed"]),
+    ],
+)
+def test_every_wrong_setting_is_told_at_once(program, words, said, capsys, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(train, "jobs", [])
+    monkeypatch.setattr(pretrain, "jobs", [])
+    assert call(program, *words) == 2
+    told = capsys.readouterr().err.removeprefix("error: ").splitlines()
+    assert sorted(line.partition(": ")[0] for line in told) == sorted(said)
+    for line in told:
+        assert "no such setting; did you mean" in line or "no such choice" in line or "several values" in line, line
+
+
+def test_every_wrong_setting_of_a_call_from_python_is_told_at_once(tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError) as error:
+        train.train(["epochs=5", "trainer.lr=1", "seed=1"])
+    assert sorted(line.partition(":")[0] for line in str(error.value).splitlines()) == ["epochs", "trainer.lr"]
+
+
 def test_several_values_without_a_sweep_say_how_to_write_them(capsys, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(train, "jobs", [])
@@ -198,7 +231,7 @@ def test_words_of_hydra_without_a_translation_are_one_line() -> None:
 
 
 def remedies(fault: str) -> str:
-    return re.search(r"(?:; |and if it is no aspect, |Set )('?(?:data\.|--)\S+=?.*?)(?: leaves it out)?$", fault)[1]
+    return re.search(r"(?:left out by|Set) (.*)$", fault)[1]
 
 
 def columns(count: int) -> list[str]:
@@ -207,17 +240,31 @@ def columns(count: int) -> list[str]:
 
 
 def test_the_remedy_for_a_column_is_what_one_types(tmp_path) -> None:
-    """With the columns that are left out already, as an override takes the place of an earlier one."""
-    for name in columns(150):
-        quoted = name.replace('"', '""')
+    """One word for all columns, with those left out already, as an override takes the place of an earlier one."""
+    names = columns(150)
+    for name, other in zip(names, [*names[1:], names[0]], strict=True):
+        head = ",".join('"' + n.replace('"', '""') + '"' for n in (name, other))
         file = tmp_path / "a.csv"
-        file.write_text(f'text,Camera,"{quoted}",stars\nx,positive,5,5\n', encoding="utf-8")
+        file.write_text(f"text,Camera,{head},stars\nx,positive,5,4,5\n", encoding="utf-8")
         with pytest.raises(UserError) as error:
             read_reviews(file, ignore_columns=["stars"])
-        [fault] = error.value.faults
-        [word] = shlex.split(remedies(fault))
-        assert read(word) == ("data.ignore_columns", ["stars", name])
+        assert len(error.value.faults) == 3
+        [word] = shlex.split(remedies(error.value.faults[-1]))
+        assert read(word) == ("data.ignore_columns", ["stars", name, other])
         assert read_reviews(file, ignore_columns=read(word)[1])[1] == ("Camera",)
+
+
+def test_one_remedy_leaves_out_the_columns_of_all_files(tmp_path) -> None:
+    files = {"train": "text,A,Số sao,đã mua\nx,positive,5,1\n", "val": "text,A,đã mua,B\ny,positive,1,negative\n"}
+    for name, content in files.items():
+        (tmp_path / f"{name}.csv").write_text(content, encoding="utf-8")
+    given = [tmp_path / "train.csv", tmp_path / "val.csv"]
+    with pytest.raises(UserError) as error:
+        read_splits(*given, aspects=["A"], leaks="warn")
+    assert len(error.value.faults) == 5
+    [word] = shlex.split(remedies(error.value.faults[-1]))
+    assert read(word) == ("data.ignore_columns", ["Số sao", "đã mua", "B"])
+    assert read_splits(*given, aspects=["A"], ignore_columns=read(word)[1]).labels.aspects == ("A",)
 
 
 def test_absa_check_speaks_of_its_own_options(tmp_path, capsys) -> None:
@@ -228,17 +275,16 @@ def test_absa_check_speaks_of_its_own_options(tmp_path, capsys) -> None:
         quoted = name.replace('"', '""')
         file = tmp_path / "a.csv"
         file.write_text(f'text;Camera;"{quoted}";stars\nx;positive;5;5\n', encoding="utf-8")
-        typed = ["check", str(file)]
-        for _ in range(3):
+        typed: list[str] = []
+        for _ in range(2):  # the separator, then both columns
             with pytest.raises(SystemExit):
-                absa(typed)
+                absa(["check", str(file), *typed])
             told = capsys.readouterr().err.splitlines()
             assert "data." not in "".join(told).replace(name, "")
-            typed += [word for fault in told for word in shlex.split(remedies(fault))]
-            if "--ignore-columns" in " ".join(typed):
-                break
-        absa(typed)
-        assert "Camera" in capsys.readouterr().out
+            typed += shlex.split(remedies(told[-1]))
+        for words in ([str(file), *typed], [*typed, str(file)]):
+            absa(["check", *words])
+            assert "Camera" in capsys.readouterr().out
     with pytest.raises(SystemExit):
         absa(["check", str(file), "--separator", ";", "--text-column", "says", "--label-column", "x"])
     said = capsys.readouterr().err
@@ -271,7 +317,7 @@ def test_the_command_after_a_stop_finishes_the_run_in_its_folder(tmp_path, capfd
     assert not (run / "summary.json").exists()
     command = (run / "train.log").read_text(encoding="utf-8").splitlines()[-1].partition("To go on: ")[2]
     first, program, *overrides = shlex.split(command)
-    assert (first, program) == ("python", "train.py")
+    assert (Path(first).resolve(), program) == (Path(sys.executable).resolve(), "train.py")
     assert [read(word) for word in overrides] == [
         *(read(word) for word in as_typed(words) if word.split("=")[0] not in ("hydra.run.dir", "ckpt_path")),
         ("hydra.run.dir", str(run)),
@@ -286,9 +332,3 @@ def test_the_command_after_a_stop_finishes_the_run_in_its_folder(tmp_path, capfd
     assert done.returncode == 0, done.stderr
     assert (run / "summary.json").exists() and (run / "SHA256SUMS").exists()
     assert [p.name for p in folder.iterdir() if p.is_dir() and p.name not in (run.name, "dữ liệu", "conf")] == []
-
-
-def test_a_program_is_named_as_it_was_started(monkeypatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["Đồ án/train.py"])
-    assert spelling.command("train.py", ["seed=1"]) == "python 'Đồ án/train.py' seed=1"
-    assert spelling.command("pretrain.py") == "python pretrain.py"

@@ -56,3 +56,17 @@ def test_words_have_bounds() -> None:
     endless["itself"] = endless
     found = differences({str(i): endless for i in range(1000)}, {str(i): {"deep": 1} for i in range(1000)})
     assert len("".join(found)) < 3000 and found[-1] == "and 1,990 more settings differ"
+
+
+def test_runs_of_before_the_sentiments_were_settings_have_the_usual_ones() -> None:
+    usual = {"sentiments": ["positive", "negative", "neutral"], "unlabelled": "keep", "values": None, "several": None}
+    assert told(changed("data", **usual)) == []
+    assert told(changed("data", **usual | {"sentiments": ["good", "bad"]})) == [
+        "data.sentiments was ['positive', 'negative', 'neutral'], is ['good', 'bad']"
+    ]
+    given, read_back = (
+        changed("data", values={0: None, 1: "positive"}),
+        changed("data", values={"0": None, "1": "positive"}),
+    )
+    assert differences(shared(given), shared(read_back)) == []  # JSON has no numbers as keys
+    assert len(differences(shared(given), shared(changed("data", values={1: "positive"})))) == 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from src.errors import UserError
-from src.ship.bundle import CARD, FILES, INFO, MODEL, TOKENIZER, labels_of, read_whole, write_info, written_whole
+from src.ship.bundle import CARD, FILES, INFO, ONNX, TOKENIZER, declared_labels, read_whole, write_info, written_whole
 
 CONTENT = {
     "task": "absa",
@@ -37,13 +37,13 @@ def test_what_is_written_is_read(tmp_path) -> None:
     info = read_whole(fill(tmp_path / "b"))[0]
     assert {key: info[key] for key in CONTENT} == CONTENT
     assert info["format"] == 1
-    assert set(info["files"]) == {MODEL, TOKENIZER, CARD}, "as bundles without hashes of training texts have it"
-    assert labels_of(info).carries_sentiment == [True, False]
+    assert set(info["files"]) == {ONNX, TOKENIZER, CARD}, "as bundles without hashes of training texts have it"
+    assert declared_labels(info).carries_sentiment == [True, False]
 
 
 def test_every_changed_or_missing_file_is_named(tmp_path) -> None:
     folder = fill(tmp_path / "b")
-    (folder / MODEL).write_text("content of model.onnX")
+    (folder / ONNX).write_text("content of model.onnX")
     (folder / TOKENIZER).unlink()
     with pytest.raises(UserError) as error:
         read_whole(folder)

@@ -56,7 +56,10 @@ def test_batch_and_length_are_dynamic(exported, trained, batch, tokens) -> None:
     compare(load_best(Run(trained[0])), session, batch, tokens)
 
 
-@pytest.mark.parametrize(("pooling", "task"), [("cls", "absa"), ("label", "absa"), ("pooler", "sentiment")])
+LABEL = pytest.param("label", "absa", marks=pytest.mark.slow)  # as ``exported``, which is compared above
+
+
+@pytest.mark.parametrize(("pooling", "task"), [("cls", "absa"), LABEL, ("pooler", "sentiment")])
 def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
     module = tiny_module(pooling=pooling, task=task).eval()
     last = module.classifier.encoder.encoder.layer[-1]
@@ -93,7 +96,7 @@ def test_the_texts_range_from_one_token_to_the_longest(trained) -> None:
     assert len(chosen) == 64
     assert lengths[0] == 3  # <s>, one token, </s>
     assert max(lengths) == max(len(predictor.encode(text)) for text in texts)
-    shapes = [ids.shape[0] for ids, _ in export.batches(predictor, chosen, 1)]
+    shapes = [ids.shape[0] for ids, _ in export.token_batches(predictor, chosen, 1)]
     assert shapes == [1] * 64 + [32, 32]
 
 

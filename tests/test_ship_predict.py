@@ -101,7 +101,7 @@ def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
 
     table = Table(Labels(("Pin", "Khác"), ("Khác",)), "absa", True, ["Pin_sentiment"])
     assert [name for name, _ in table.fields] == [
-        *("line", "Pin_sentiment_2", "Pin_confidence", "Khác_sentiment", "Khác_confidence"),
+        *("line", "windows", "cut", "Pin_sentiment_2", "Pin_confidence", "Khác_sentiment", "Khác_confidence"),
         *("Pin_mentioned", "Pin_positive", "Pin_negative", "Pin_neutral", "Khác_mentioned"),
     ]
     three = {"positive": 0.1, "negative": 0.2, "neutral": 0.7}
@@ -112,9 +112,9 @@ def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
             "Khác": {"mentioned": 0.9, **dict.fromkeys(three)},
         },
     }
-    assert table.cells(7, answer) == [7, None, None, "mentioned", 0.9, 0.3, 0.1, 0.2, 0.7, 0.9]
+    assert table.cells(7, answer) == [7, 1, 0, None, None, "mentioned", 0.9, 0.3, 0.1, 0.2, 0.7, 0.9]
     only = Table(Labels(("Pin", "Khác"), ("Khác",)), "sentiment", False, [])
-    assert [name for name, _ in only.fields] == ["line", "Pin_sentiment", "Pin_confidence"]
+    assert [name for name, _ in only.fields] == ["line", "windows", "cut", "Pin_sentiment", "Pin_confidence"]
 
 
 def test_an_input_column_of_an_answers_name_is_kept(exported, predictor, tmp_path) -> None:
@@ -231,7 +231,7 @@ def test_packed_input_is_answered_as_it_is_unpacked(exported, tmp_path) -> None:
         assert predict(exported, tmp_path / name, "-o", tmp_path / f"{name[0]}.jsonl") == 1
     assert jsonl(tmp_path / "b.jsonl") == jsonl(tmp_path / "a.jsonl") and len(jsonl(tmp_path / "a.jsonl")) == 2
     assert jsonl(tmp_path / "b.errors.jsonl") == [{"line": 3, "reason": "the text is empty"}]
-    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(data + b"4,m\n" * 100_000)[:-20])
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress(data + b"4,m\n" * 2_000)[:-20])
     assert predict(exported, tmp_path / "c.csv.gz", "-o", "-") == 1  # what is before the damage is answered
 
 

@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.fixture
 def small_steps(monkeypatch) -> None:
-    monkeypatch.setattr(batch, "ROWS", 16)
+    monkeypatch.setattr(batch, "CHUNK_ROWS", 16)
     monkeypatch.setattr(batch, "SAVE", 0.0)
 
 
@@ -352,7 +352,7 @@ def test_two_commands_do_not_write_one_file(exported, texts, tmp_path) -> None:
     first.communicate()
 
 
-@pytest.mark.parametrize("rows", [8_000, pytest.param(100_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rows", [3_200, pytest.param(100_000, marks=pytest.mark.slow)])
 def test_killed_three_times(rows, exported, texts, tmp_path) -> None:
     file = write_input(tmp_path / "in.csv", texts, repeat=rows // len(texts))
     whole, cut = tmp_path / "whole", tmp_path / "cut"

@@ -180,21 +180,39 @@ def test_a_words_weight_is_what_leaving_it_out_costs(predictor, texts) -> None:
     assert any(weights)
 
 
+def test_every_word_of_a_long_text_may_weigh(predictor) -> None:
+    told = predictor.explain("hôm nay trời đẹp " * 200 + "pin trâu")
+    assert len(told["words"]) == 802 and told["windows"] > 1
+    assert told["windows"] == predictor.predict([told["text"]])[0]["windows"]
+
+
 def test_words_out_of_reach_weigh_nothing(predictor) -> None:
-    told = predictor.explain("pin trâu " * 400)
-    assert len(told["words"]) == 800
-    assert all(set(weights[600:]) == {0.0} for weights in told["weights"].values())
+    told = predictor.explain("pin trâu " * 20_000)
+    assert told["windows"] == 64 and told["cut"] > 0
+    assert all(set(weights[-1000:]) == {0.0} for weights in told["weights"].values())
 
 
-def test_an_explanation_reads_no_more_than_the_model_does(predictor) -> None:
+def test_the_work_of_an_explanation_is_bounded(predictor) -> None:
     text = "pin trâu " * 1100
     asked = predictor.explanation(text)
-    assert asked.texts[0] == text and 2 < len(asked.texts) <= predictor.max_length
-    assert max(map(len, asked.texts[1:])) < 9 * predictor.max_length
-    one, other = predictor.logits([text, text[: len(asked.texts[1]) + 9]])[1]
-    np.testing.assert_array_equal(one, other)  # what was cut off changes nothing
+    windows, cut = predictor.windows(text)
+    assert asked.texts[: len(windows)] == windows and not cut
+    assert len(windows) + 100 < len(asked.texts) <= len(windows) + 256
+    assert max(map(len, asked.texts)) < 9 * predictor.max_length
     assert predictor.explanation(" ").texts == [" "]
-    assert max(map(len, predictor.explanation("a" * 9000).texts[1:])) == 0
+    assert max(map(len, predictor.explanation("a" * 9000).texts)) < 9000
+
+
+def test_a_long_text_gets_the_same_answer_from_the_run_and_from_its_bundle(trained, predictor) -> None:
+    """From torch and from ONNX."""
+    run = open_predictor(trained[0], 1)
+    filler = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. "
+    long = [filler * n + text for n, text in ((12, "Pin trâu, màn hình đẹp."), (40, "Camera mờ!"), (90, "Giá tốt"))]
+    for one, other in zip(run.predict(long, all_aspects=True), predictor.predict(long, all_aspects=True), strict=True):
+        assert one["windows"] == other["windows"] > 1
+        assert one["aspects"].keys() == other["aspects"].keys()
+        for aspect, values in one["all"].items():
+            assert values == pytest.approx(other["all"][aspect], abs=1e-3)
 
 
 def test_words_without_a_token_are_not_asked_about(predictor) -> None:
@@ -209,7 +227,7 @@ def test_words_without_a_token_are_not_asked_about(predictor) -> None:
     for weights in told["weights"].values():
         assert set(weights[:300]) | set(weights[302:]) == {0.0}
     text = "\u200b\x01 " * 3000
-    assert len(predictor.explanation(text).texts) <= predictor.max_length
+    assert len(predictor.explanation(text).texts) <= 64 + 256
 
 
 def test_combining_marks_cost_what_other_characters_do(predictor) -> None:
@@ -312,7 +330,7 @@ def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> N
     told, tokenizer = predictor.predict(["pin trâu"]), predictor._tokenizer
 
     class Watched:
-        encode_batch_fast = tokenizer.encode_batch_fast  # and nothing else
+        encode_batch_fast, truncation = tokenizer.encode_batch_fast, tokenizer.truncation  # and nothing else
 
     monkeypatch.setattr(predictor, "_tokenizer", Watched())
     assert predictor.predict(["pin trâu"]) == told

@@ -16,7 +16,7 @@ from src.answers.predictor import Predictor
 from src.ship.http.limits import Limits
 from src.ship.http.page import demo_page
 from src.ship.predictor import load_bundle
-from tests.serving import JSON, Running, running
+from tests.serving import JSON, Held, Running, running
 
 LIMITS = Limits()
 TEXT = "Máy đẹp, pin trâu nhưng camera hơi kém"
@@ -67,6 +67,21 @@ def test_a_list_gets_its_answers_in_order(service, predictor) -> None:
     reply = service.post("/predict", {"texts": texts[:3], "all": True}).json()
     assert reply["answers"] == predictor.predict(texts[:3], all_aspects=True)
     assert reply["milliseconds"] > 0
+
+
+def test_a_long_text_takes_its_turns_window_by_window(predictor) -> None:
+    text = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. " * 60 + TEXT
+    held = Held(predictor)
+    with running(held) as service:
+        (answer,) = service.post("/predict", {"text": text}).json()["answers"]
+        assert [answer] == predictor.predict([text]) and answer["windows"] > 1
+        assert sorted(text for (text,) in held.batches) == sorted(predictor.windows(text)[0])
+        shorter = text[-1000:]  # an explanation takes as many runs as there are words
+        told = service.post("/explain", {"text": shorter}).json()
+        assert told.pop("milliseconds") > 0 and told["windows"] > 1
+        assert told == predictor.explain(shorter)
+        mixed = [TEXT, text, "pin tốt", TEXT * 20]
+        assert service.post("/predict", {"texts": mixed}).json()["answers"] == predictor.predict(mixed)
 
 
 def test_nfc_and_nfd_get_one_answer(service) -> None:

@@ -97,6 +97,18 @@ def test_light_rooms_bring_no_torch() -> None:
     assert done.returncode == 0, done.stderr
 
 
+def test_a_public_name_has_one_meaning() -> None:
+    """No two modules define the same function, class or constant, so that a search finds the one that is meant."""
+    owners: dict[str, set[str]] = {}
+    for path in SOURCES:
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            targets = node.targets if isinstance(node, ast.Assign) else [getattr(node, "target", None)]
+            names = {n.id for target in targets if target for n in ast.walk(target) if isinstance(n, ast.Name)}
+            for name in names | {getattr(node, "name", "_")}:
+                owners.setdefault(name, set()).add(module(path))
+    assert {n: sorted(m) for n, m in owners.items() if len(m) > 1 and not n.startswith("_") and n != "log"} == {}
+
+
 @pytest.mark.parametrize("path", [*SOURCES, *PROGRAMS], ids=lambda p: str(p.relative_to(ROOT)))
 def test_a_file_has_one_job(path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 260

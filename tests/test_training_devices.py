@@ -18,7 +18,7 @@ from src.answers.predictions import read_predictions
 from src.answers.thresholds import Thresholds
 from src.datamodule import AspectDataModule
 from src.errors import UserError
-from src.judge.inference import predict_file
+from src.judge.inference import predict_labelled
 from src.lit_module import AspectSentimentModule
 from src.model.metrics import UNTUNED
 from src.runs.run import Run
@@ -140,7 +140,7 @@ def test_figures_equal_those_of_one_process_to_the_last_digit(two) -> None:
     summary = run.read_summary()
     cut = Thresholds.from_dict(summary["thresholds"]).array
     for split, file in (("val", "validation"), ("test", "test")):
-        again = predict_file(run, ROOT / "data" / "sample" / f"{file}.csv")
+        again = predict_labelled(run, ROOT / "data" / "sample" / f"{file}.csv")[0]
         written = read_predictions(run.predictions(split), run.labels)
         assert len(written.ids) == len(set(written.ids)) == 80
         for name, threshold in (("figures", cut), ("figures_untuned", 0.2)):

@@ -68,7 +68,7 @@ def test_wandb_writes_its_folder_without_account_or_network(tmp_path, monkeypatc
 def test_a_missing_package_is_one_message_with_its_pip_line(tmp_path, monkeypatch, name) -> None:
     config = composed(tmp_path, f"logger={name}")
     check_config(config)
-    for package in loggers.PACKAGES.values():
+    for package in loggers.LOGGER_PACKAGES.values():
         for module in package[1]:
             assert find_spec(module), "what `dev` installs"
     monkeypatch.setattr(loggers, "find_spec", lambda module: None if module == name else True)

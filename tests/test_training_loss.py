@@ -1,7 +1,7 @@
 """A loss that the project does not know: trained, shown, resumed, exported, reported; and how it is let in."""
 
 import os
-import subprocess
+import shutil
 import sys
 from pathlib import Path
 
@@ -16,11 +16,12 @@ from src.judge import words
 from src.judge.report import write_report
 from src.losses import CrossEntropyLoss
 from src.runs.run import Run
-from src.ship.export import export_run
+from src.ship import export
 from src.training import loss as losses
 from src.training.checks import check_config
 from src.training.targets import OWN, find_class
 from tests.conftest import ROOT, TINY
+from tests.forking import run as forked
 from tests.test_config import composed
 
 POLY = '''
@@ -73,13 +74,12 @@ def let_in(own_module, monkeypatch) -> Path:
     return own_module
 
 
-def test_a_loss_of_the_users_own_from_training_to_report(own_module) -> None:
+def test_a_loss_of_the_users_own_from_training_to_report(own_module, exported, monkeypatch) -> None:
     run = Run(own_module / "run")
 
     def train(*more: str) -> str:
         given = [*TINY, "loss._target_=my_losses.PolyLoss", "+loss.epsilon=2.0", *OTHERS, f"hydra.run.dir={run.folder}"]
-        command = [sys.executable, str(ROOT / "train.py"), *given, *more]
-        done = subprocess.run(command, env=os.environ | {OWN: "my_losses"}, capture_output=True, text=True, timeout=120)
+        done = forked([str(ROOT / "train.py"), *given, *more], env=os.environ | {OWN: "my_losses"}, timeout=120)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -94,7 +94,9 @@ def test_a_loss_of_the_users_own_from_training_to_report(own_module) -> None:
     # none of these needs the module
     report = write_report(run.folder).read_text(encoding="utf-8")
     assert "<dt>Loss</dt><dd>PolyLoss(epsilon=2)</dd>" in report and "<p>This loss takes none.</p>" in report
-    export_run(run.folder, own_module / "bundle")
+    monkeypatch.setattr(export, "to_onnx", lambda _, path: shutil.copy(exported / "model.onnx", path))  # for the time
+    monkeypatch.setattr(export, "agreement", lambda *_: {"texts": 64, "largest_difference": 0.0})
+    export.export_run(run.folder, own_module / "bundle")
     card = (own_module / "bundle" / "README.md").read_text(encoding="utf-8")
     assert "PolyLoss(epsilon=2)" in card and "(alpha): this loss takes none." in card
     assert "my_losses" not in sys.modules
@@ -147,6 +149,16 @@ def test_the_group_alpha_is_nothing_to_a_loss_without_weights(let_in, caplog, al
     assert ("takes no class weights" in caplog.text) == (alpha != "equal")
 
 
+def test_data_without_a_sentiment_are_told_of_its_weight(caplog) -> None:
+    of_auto = {"_target_": "src.focal.FocalLoss", "alpha": "auto", "gamma": 2.0}
+    with caplog.at_level("INFO"):
+        assert losses.alpha_of(of_auto, [[3, 1, 0], [3, 1, 0]]) == [8 / 12, 2.0, 1.0]
+        assert caplog.messages == ["loss.alpha=auto: no training pair is neutral, so the weight of that class is 1"]
+        losses.alpha_of(of_auto | {"alpha": "equal"}, [[3, 1, 0]])
+        losses.alpha_of(of_auto, [[3, 1]], ("positive", "negative"))
+    assert len(caplog.messages) == 1
+
+
 def test_what_is_printed_of_a_loss() -> None:
     of_auto = {"_target_": "src.focal.FocalLoss", "alpha": "auto", "gamma": 0.5}
     made = losses.make_loss(of_auto, losses.alpha_of(of_auto, [[1, 1, 2], [3, 0, 2]]))
@@ -162,5 +174,5 @@ def test_what_is_printed_of_a_loss() -> None:
 
 def test_a_run_of_before_losses_described_themselves_is_told_by_its_settings() -> None:
     loss = {"_target_": "src.focal.FocalLoss", "gamma": 2.0, "alpha": None, "alpha_setting": None}
-    assert words.facts({"task": "absa", "loss": loss})["Loss"] == "FocalLoss(gamma=2.0)"
+    assert words.run_facts({"task": "absa", "loss": loss})["Loss"] == "FocalLoss(gamma=2.0)"
     assert words.alpha_rows({"loss": loss}) == ("equal weights", [])

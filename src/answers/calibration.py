@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import IGNORE, C, Labels
+from ..labels import IGNORE, Labels
 from ..runs.summary import Temperatures
 from .predictions import Predictions, sigmoid
 
@@ -100,7 +100,7 @@ def brier(probabilities: np.ndarray, gold: np.ndarray) -> float:
 
     ``probabilities`` float [M, C], ``gold`` int [M]. Of two classes, half of it is scikit-learn's brier_score_loss.
     """
-    squared = (probabilities - np.eye(C)[gold]) ** 2
+    squared = (probabilities - np.eye(probabilities.shape[-1])[gold]) ** 2
     return float(squared.sum() / max(1, len(gold)))
 
 

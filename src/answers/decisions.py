@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from .calibration import Calibration
 from .predictions import Predictions
 
-DECIMALS = 4  # of a probability in an answer
+PROBABILITY_DECIMALS = 4  # of a probability in an answer
 
 
 @dataclass(frozen=True)
@@ -41,11 +41,10 @@ class Decisions:
         if mentioned_logits is None:
             found = found & np.array(self.labels.carries_sentiment)
         mentioned, sentiment = self.calibration.probabilities(logits)
-        confidence = np.round(self._confidence(mentioned, sentiment, said), DECIMALS).tolist()
-        shown = None if mentioned is None else np.round(mentioned, DECIMALS).tolist()
-        named = [
-            [SENTIMENTS[c] if carries else None for c in range(C)] for carries in self.labels.carries_sentiment
-        ]  # [A][C]
+        confidence = np.round(self._confidence(mentioned, sentiment, said), PROBABILITY_DECIMALS).tolist()
+        shown = None if mentioned is None else np.round(mentioned, PROBABILITY_DECIMALS).tolist()
+        names = self.labels.sentiments
+        named = [list(names) if carries else [None] * len(names) for carries in self.labels.carries_sentiment]  # [A][C]
         answers: list[dict[str, Any]] = [{"aspects": {}} for _ in range(len(sentiment))]
         rows, columns = np.nonzero(found)
         for i, a, c in zip(rows.tolist(), columns.tolist(), said[rows, columns].tolist(), strict=True):
@@ -54,10 +53,10 @@ class Decisions:
                 answer["mentioned"] = shown[i][a]
             answers[i]["aspects"][self.labels.aspects[a]] = answer
         if all_aspects:
-            for i, row in enumerate(np.round(sentiment, DECIMALS).tolist()):
+            for i, row in enumerate(np.round(sentiment, PROBABILITY_DECIMALS).tolist()):
                 answers[i]["all"] = {
                     aspect: ({} if shown is None else {"mentioned": shown[i][a]})
-                    | {name: row[a][c] if named[a][c] else None for c, name in enumerate(SENTIMENTS)}
+                    | {name: row[a][c] if named[a][c] else None for c, name in enumerate(names)}
                     for a, aspect in enumerate(self.labels.aspects)
                 }
         return answers
@@ -72,7 +71,7 @@ class Decisions:
         return log
 
     def predictions(self, mentioned_logits: np.ndarray | None, sentiment_logits: np.ndarray) -> Predictions:
-        """The logits without gold labels; for task ``sentiment`` every aspect counts as mentioned."""
+        """Logits [N, A] and [N, A, C] without gold labels; for task ``sentiment`` every aspect counts as mentioned."""
         shape = sentiment_logits.shape[:2]
         none: list[str] = []
         return Predictions(none, none, np.ones(shape, bool), np.full(shape, IGNORE), sentiment_logits, mentioned_logits)

@@ -1,12 +1,12 @@
 """The predictions file: what a model said of each review, from which every figure can be computed again.
 
-One JSON object a line (:class:`Row`), in the order of the data file::
+One JSON object a line (:class:`Line`), in the order of the data file::
 
     {"id": "17", "text": "...", "gold": {"Camera": "positive", "OTHERS": null},
      "predicted": {"Camera": "positive"}, "mentioned_logits": [A numbers], "sentiment_logits": [[C numbers] x A]}
 
-``null`` is "mentioned, without a sentiment"; lists follow the run's order of aspects; sentiments are in the order
-positive, negative, neutral. Task ``sentiment`` has no ``mentioned_logits``.
+``null`` is "mentioned, without a sentiment"; lists follow the run's order of aspects and of sentiments. Task
+``sentiment`` has no ``mentioned_logits``.
 """
 
 import json
@@ -18,7 +18,7 @@ from typing import BinaryIO, TypedDict
 import numpy as np
 
 from ..errors import UserError
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from ..runs.contract import faults_of
 from ..runs.machine import write_whole
 
@@ -31,7 +31,7 @@ class Detection(TypedDict, total=False):
     mentioned_logits: list[float]  # [A]
 
 
-class Row(Detection):
+class Line(Detection):
     """A line of the file; the aspects in ``gold`` and ``predicted`` are the mentioned ones."""
 
     id: str
@@ -56,6 +56,11 @@ class Predictions:
         self.sentiment_logits = np.round(self.sentiment_logits.astype(np.float64), DECIMALS)
         if self.mentioned_logits is not None:
             self.mentioned_logits = np.round(self.mentioned_logits.astype(np.float64), DECIMALS)
+
+    @property
+    def classes(self) -> np.ndarray:
+        """The numbers of the sentiments, int64 [C]."""
+        return np.arange(self.sentiment_logits.shape[-1])
 
     def detected(self, threshold: float | np.ndarray = 0.5) -> np.ndarray:
         """bool [N, A]: probability above ``threshold`` (one, or [A]); for task ``sentiment`` the gold mentions."""
@@ -84,7 +89,7 @@ def write_predictions(
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
             logits = predictions.mentioned_logits
             detection: Detection = {} if logits is None else {"mentioned_logits": logits[i].tolist()}
-            row: Row = {
+            row: Line = {
                 "id": id_,
                 "text": text,
                 "gold": _named(labels, predictions.mentioned[i], predictions.sentiment[i]),
@@ -101,23 +106,23 @@ def write_predictions(
 def read_predictions(path: Path, labels: Labels) -> Predictions:
     """Read the file back. Raises UserError, with the line, when it is not such a file or has other aspects."""
     ids, texts, mentioned, sentiment, sentiment_logits, mentioned_logits = [], [], [], [], [], []
-    a = len(labels.aspects)
+    a, place = len(labels.aspects), {name: j for j, name in enumerate(labels.aspects)}
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # not splitlines: a text may hold U+2028
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror}); was the run finished?") from error
     for number, line in enumerate(lines, 1):
         try:
-            row: Row = json.loads(line)
-            if faults := faults_of(row, Row):
+            row: Line = json.loads(line)
+            if faults := faults_of(row, Line):
                 raise ValueError("; ".join(faults[:5]))
             gold_mentioned, gold_sentiment = np.zeros(a, bool), np.full(a, IGNORE)
             for aspect, name in row["gold"].items():
-                j = labels.aspects.index(aspect)
+                j = place[aspect]
                 gold_mentioned[j] = True
                 if name is not None:
-                    gold_sentiment[j] = SENTIMENTS.index(name)
-            logits = np.array(row["sentiment_logits"], float).reshape(a, C)
+                    gold_sentiment[j] = labels.sentiments.index(name)
+            logits = np.array(row["sentiment_logits"], float).reshape(a, len(labels.sentiments))
             if "mentioned_logits" in row:
                 mentioned_logits.append(np.array(row["mentioned_logits"], float).reshape(a))
             ids.append(str(row["id"]))
@@ -147,6 +152,6 @@ def sigmoid(x: np.ndarray) -> np.ndarray:
 
 def _named(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> dict[str, str | None]:
     return {
-        labels.aspects[j]: SENTIMENTS[sentiment[j]] if sentiment[j] != IGNORE else None
+        labels.aspects[j]: labels.sentiments[sentiment[j]] if sentiment[j] != IGNORE else None
         for j in np.flatnonzero(mentioned)
     }

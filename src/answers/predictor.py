@@ -1,8 +1,9 @@
 """Texts in, answers out, over whatever computes the logits: a bundle's ONNX model, or a run's checkpoint in torch.
 
-Every call of the model gets one review: nothing is padded (a fifth faster than batches of mixed lengths), and the same
-text gets the same bits whatever it comes with. int8 depends on it, as all activations of a call share one scale. Every
-thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads at one short review.
+Every call of the model gets one review, or one window of a long one: nothing is padded (a fifth faster than batches of
+mixed lengths), and the same text gets the same bits whatever it comes with. int8 depends on it, as all activations of a
+call share one scale. Every thread takes reviews of its own: a tenth (float32) to a third (int8) faster than two threads
+at one short review.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -12,12 +13,14 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..labels import C, Labels
-from ..tokens.tokenizer import check_texts, composed, encode, spans
+from ..labels import Labels
+from ..tokens.tokenizer import check_texts, composed, spans
+from ..tokens.windows import Windowed, encode_whole, window_spans, windows
 from .calibration import Calibration
 from .decisions import Decisions
 from .explanation import Explanation
 from .thresholds import Thresholds
+from .windows import join, told
 
 # token ids and mask, int64 [B, T] -> float32 logits: ``sentiment`` [B, A, C]; for task ``absa`` ``mentioned`` [B, A]
 Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
@@ -27,7 +30,8 @@ class Predictor:
     """``predict`` and the others may be called from several threads at once if ``model`` may.
 
     ``info`` is a bundle's description or a run's summary: its ``task``, ``thresholds`` and ``calibration`` are read.
-    ``tokenizer`` cuts what is longer than ``max_length`` tokens. Up to ``threads`` reviews are computed side by side.
+    ``tokenizer`` cuts at ``max_length`` tokens: a longer text is read in windows (:mod:`src.tokens.windows`). Up to
+    ``threads`` reviews or windows are computed side by side.
     """
 
     def __init__(
@@ -48,49 +52,80 @@ class Predictor:
     def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
         """An answer per text, in the order given, as :meth:`src.answers.decisions.Decisions.answers` describes it.
 
-        Raises UserError, which names the texts by their number from 0 on, for what is no valid Unicode text.
+        Long texts also have ``windows`` and ``cut``: see :func:`src.answers.windows.told`. Raises UserError, which
+        names the texts by their number from 0 on, for what is no valid Unicode text.
         """
-        return self.decisions.answers(*self.logits(texts), all_aspects=all_aspects)
+        read = self._read(texts)
+        answers = self.decisions.answers(*join(read.first, *self._computed(read)), all_aspects=all_aspects)
+        return told(answers, read.first, read.cut)
 
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order.
 
         Raises UserError as :meth:`predict`.
         """
+        read = self._read(texts)
+        return join(read.first, *self._computed(read))
+
+    def windows(self, text: str) -> tuple[list[str], int]:
+        """The windows in which a text is read, and how many of its tokens are not: see :mod:`src.tokens.windows`.
+
+        Raises UserError as :meth:`predict`.
+        """
+        check_texts([text])
+        return windows(self._tokenizer, text)
+
+    def _read(self, texts: Sequence[str]) -> Windowed:
         check_texts(texts)
-        ids, offsets = encode(self._tokenizer, texts, compact=False)
-        a = len(self.labels.aspects)
-        sentiment = np.zeros((len(texts), a, C), np.float32)
-        mentioned = np.zeros((len(texts), a), np.float32) if self.task == "absa" else None
+        return encode_whole(self._tokenizer, texts, compact=False)
+
+    def _computed(self, read: Windowed) -> tuple[np.ndarray | None, np.ndarray]:
+        """Logits of every window: ``mentioned`` float32 [W, A] or None, ``sentiment`` float32 [W, A, C]."""
+        a, number = len(self.labels.aspects), len(read.offsets) - 1
+        sentiment = np.zeros((number, a, len(self.labels.sentiments)), np.float32)
+        mentioned = np.zeros((number, a), np.float32) if self.task == "absa" else None
 
         def fill(rows: Iterable[int]) -> None:
             for i in rows:
-                row = ids[None, offsets[i] : offsets[i + 1]].astype(np.int64)
+                row = read.ids[None, read.offsets[i] : read.offsets[i + 1]].astype(np.int64)
                 out = self.model(row, np.ones_like(row))
                 sentiment[i] = out["sentiment"][0]
                 if mentioned is not None:
                     mentioned[i] = out["mentioned"][0]
 
-        rows = iter(range(len(texts)))  # all threads share it: each takes the next row when it is done with its last
-        if self._threads == 1 or len(texts) < 2:
+        rows = iter(range(number))  # all threads share it: each takes the next row when it is done with its last
+        if self._threads == 1 or number < 2:
             fill(rows)
         else:
             list(self._pool.map(fill, [rows] * self._threads))
         return mentioned, sentiment
 
     def tokens(self, text: str) -> list[tuple[int, int]]:
-        """Where each token but the special ones begins and ends, in characters of the text's NFC form.
+        """Where each token of each window, without special ones, begins and ends, in characters of the text's NFC form.
 
         Raises UserError for what is no valid Unicode text.
         """
-        return spans(self._tokenizer, text)
+        check_texts([text])
+        text = composed(text)
+        return self._tokens(text, window_spans(self._tokenizer, text)[0])
+
+    def _tokens(self, text: str, parts: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+        return [(a + start, b + start) for start, end in parts for a, b in spans(self._tokenizer, text[start:end])]
 
     def explain(self, text: str) -> dict[str, Any]:
-        """What each word contributes to each answer: see :meth:`src.answers.explanation.Explanation.answer`."""
+        """What each word contributes to each answer: see :meth:`src.answers.explanation.Explanation.answer`.
+
+        Raises UserError as :meth:`tokens`.
+        """
         asked = self.explanation(text)
         return asked.answer(*self.logits(asked.texts))
 
     def explanation(self, text: str) -> Explanation:
-        """The explanation of ``text``, for callers that run its ``texts`` through the model themselves."""
-        tokens = self.tokens(text)  # first: it refuses what is no text
-        return Explanation(composed(text), tokens, self.decisions)
+        """The explanation of ``text``, for callers that run its ``texts`` through the model themselves.
+
+        Raises UserError as :meth:`tokens`.
+        """
+        check_texts([text])
+        text = composed(text)
+        parts, cut = window_spans(self._tokenizer, text)
+        return Explanation(text, self._tokens(text, parts), self.decisions, parts, cut)

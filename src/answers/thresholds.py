@@ -8,7 +8,7 @@ import numpy as np
 from ..errors import did_you_mean, quoted
 from ..labels import Labels
 from ..runs.summary import Cuts
-from .figures import f1
+from .figures import countable, f1
 from .predictions import Predictions, sigmoid
 
 PRIOR_MENTIONS = 10.0  # mentions with which the cut on a resample stands half-way between its best and the one cut
@@ -70,7 +70,8 @@ def best_single(predictions: Predictions, labels: Labels) -> float:
     if predictions.mentioned_logits is None:
         return 0.5
     right = predictions.sentiment_said() == predictions.sentiment
-    return float(sigmoid(np.array(best_cut(predictions.mentioned_logits, right, predictions.sentiment, labels))))
+    gold = predictions.mentioned, predictions.sentiment
+    return float(sigmoid(np.array(best_cut(predictions.mentioned_logits, right, *gold, labels))))
 
 
 def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
@@ -88,13 +89,13 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     if logits is None:
         return Thresholds.constant(0.5, a)
     right = predictions.sentiment_said() == predictions.sentiment  # bool [N, A]; an ignored sentiment is never right
-    columns = np.concatenate([logits, predictions.mentioned, right], 1)
+    columns = np.concatenate([logits, predictions.mentioned, right, predictions.sentiment], 1)
     order = np.lexsort(columns.T)  # so that the resamples do not depend on the order of the reviews
-    arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment >= 0)]
+    arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment)]
     rng, n = np.random.default_rng(0), len(logits)
     resamples = int(np.clip(CELLS // logits.size, 3, RESAMPLES))
     cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
-    pairs, mentions = arrays[3][:, labels.carries_sentiment].sum(), predictions.mentioned.sum(0)
+    pairs, mentions = (arrays[3][:, labels.carries_sentiment] >= 0).sum(), predictions.mentioned.sum(0)
     one = _held(np.array([one for one, _ in cuts]), pairs, DOUBT_PAIRS)
     beside = _held(np.array([each - one for one, each in cuts]), mentions, DOUBT_MENTIONS)
     return Thresholds(float(sigmoid(one)), tuple(map(float, sigmoid(one + beside))))
@@ -108,18 +109,20 @@ def _held(values: np.ndarray, count: Any, doubt: float) -> Any:
 
 
 def _cuts_on(
-    logits: np.ndarray, mentioned: np.ndarray, right: np.ndarray, gold: np.ndarray, labels: Labels
+    logits: np.ndarray, mentioned: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels
 ) -> tuple[float, np.ndarray]:
     """The one cut, and that of each aspect, float [A], as logits: see :func:`tune_thresholds`. Arrays are [N, A]."""
     carries = np.array(labels.carries_sentiment)
-    gold_pairs = int(gold[:, carries].sum())
-    together = _Cuts(logits[:, carries], right[:, carries])
+    counted = countable(mentioned, sentiment)  # bool [N, A]: where gold says if a pair is right
+    gold_pairs = int((sentiment[:, carries] >= 0).sum())
+    together = _Cuts(logits[counted & carries], right[counted & carries])
     one = together.best(gold_pairs)
     pair_f1 = float(f1(*together.at(one), gold_pairs))
     chosen = np.full(logits.shape[1], one)
     for i in range(logits.shape[1]):
         mentions = int(mentioned[:, i].sum())
-        detection, pairs = _Cuts(logits[:, i], mentioned[:, i]), _Cuts(logits[:, i], right[:, i])
+        detection = _Cuts(logits[:, i], mentioned[:, i])
+        pairs = _Cuts(logits[counted[:, i], i], right[counted[:, i], i])
         weight = mentions / (mentions + PRIOR_MENTIONS)
         cut = weight * detection.best(mentions) + (1 - weight) * one
         lower_f1 = detection.f1(cut, mentions) < detection.f1(one, mentions)
@@ -130,14 +133,17 @@ def _cuts_on(
     return one, chosen
 
 
-def best_cut(logits: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels) -> float:
+def best_cut(
+    logits: np.ndarray, right: np.ndarray, mentioned: np.ndarray, sentiment: np.ndarray, labels: Labels
+) -> float:
     """The one logit for all aspects whose cut gives the highest ``pair_f1``; of equal cuts the one nearest to 0.
 
     Detection ``logits`` float [N, A]; ``right`` bool [N, A], whether the predicted sentiment is the gold one, False
-    where there is no gold; gold ``sentiment`` int [N, A] with IGNORE. Aspects that carry no sentiment do not count.
+    where there is no gold; gold ``mentioned`` bool and ``sentiment`` int with IGNORE, [N, A]. Aspects that carry no
+    sentiment do not count, nor mentions without one.
     """
-    carries = np.array(labels.carries_sentiment)
-    return _Cuts(logits[:, carries], right[:, carries]).best(int((sentiment[:, carries] >= 0).sum()))
+    counted = countable(mentioned, sentiment) & np.array(labels.carries_sentiment)
+    return _Cuts(logits[counted], right[counted]).best(int((sentiment[counted] >= 0).sum()))
 
 
 class _Cuts:

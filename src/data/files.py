@@ -83,3 +83,8 @@ def hash_of(path: str, faults: Faults) -> str | None:
     except OSError as error:
         faults.add(path, f"cannot be read ({error.strerror})")
         return None
+
+
+def in_folder(file: str | float | None, folder: str | None) -> str | float | None:
+    """``file`` below ``folder`` if it is a relative path and a folder is given; fractions and None as they are."""
+    return str(Path(folder) / file) if isinstance(file, str) and folder is not None else file

@@ -1,6 +1,5 @@
 """Oddities in the splits of a data set: repeats, contradictions, leaks between splits; as data and in words."""
 
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -10,14 +9,20 @@ from typing import Any
 
 import numpy as np
 
-from ..errors import listed
-from ..labels import SENTIMENTS, Labels
+from ..errors import listed, quoted
+from ..labels import Labels
+from ..spelling import set_to
+from .nfc import composed
 from .reviews import Reviews
+from .values import BLANKS, key_of
 
 EXAMPLES = 5  # first lines that are given for each finding
 TOLD = {
     "without_text": "rows without text, left out",
     "without_label": "rows without any label, left out",
+    "wordless": 'texts that are a word for "nothing", such as nan (kept)',
+    "silent": "reviews that mention no aspect",
+    "several": "aspects of a review with several sentiments, which count as data.several says",
     "repeated": "rows that repeat an earlier text",
     "conflicting": "texts labelled in more than one way",
     "not_nfc": "texts that are not NFC (composed for the tokenizer)",
@@ -35,11 +40,15 @@ class SplitFindings:
     reviews: int  # kept
     without_text: int = 0
     without_label: int = 0
+    wordless: int = 0  # texts such as "nan", "null" or "n/a"
+    silent: int = 0  # reviews that mention no aspect, kept
+    several: int = 0  # aspects of a review with several sentiments
     repeated: int = 0  # rows whose text an earlier row of the split has
     conflicting: int = 0  # texts whose rows do not all have the same labels
     not_nfc: int = 0
     removed: int = 0  # rows that left training because val or test hold their text
     first_lines: dict[str, list[int]] = field(default_factory=dict)
+    blanks: dict[str, int] = field(default_factory=dict)  # words read as "not mentioned", and how often
 
 
 @dataclass
@@ -76,6 +85,10 @@ class Findings:
             for kind, words in TOLD.items():
                 if count := getattr(split, kind):
                     lines.append(f"  {words}: {count:,}{_where(split.first_lines.get(kind, []), count)}")
+            if split.blanks:
+                found = [f"{quoted(word)} {count:,}" for word, count in split.blanks.items()]
+                more = ", ..." * (len(found) > 10)
+                lines.append(f'  cells that were read as "not mentioned": {", ".join(found[:10])}{more}')
         for pair, leak in self.leaks.items():
             source, _, target = pair.partition("->")
             if leak.rows:
@@ -104,7 +117,7 @@ def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Fi
     """
     leaks = {}
     for source, target in combinations(splits, 2):
-        there, here = shared(keys[source], keys[target])
+        there, here = shared_keys(keys[source], keys[target])
         first = (splits[source].lines[there[:EXAMPLES]].tolist(), splits[target].lines[here[:EXAMPLES]].tolist())
         leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
     return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
@@ -116,11 +129,14 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
     differs = (reviews.sentiment[repeated] != reviews.sentiment[first[group[repeated]]]).any(axis=1)
     differs |= (reviews.mentioned[repeated] != reviews.mentioned[first[group[repeated]]]).any(axis=1)
     conflicting = np.unique(group[repeated[differs]])
-    is_nfc = (unicodedata.is_normalized("NFC", text) for text in reviews.texts)
+    is_nfc = (text.isascii() or composed(text) == text for text in reviews.texts)
     not_nfc = np.flatnonzero(~np.fromiter(is_nfc, bool, len(reviews)))
     rows = {"repeated": repeated, "not_nfc": not_nfc}
     rows["conflicting"] = np.flatnonzero(np.isin(group, conflicting))
-    lines = {"without_text": reviews.without_text, "without_label": reviews.without_label}
+    lines = {"without_text": reviews.without_text, "without_label": reviews.without_label, "several": reviews.several}
+    rows["silent"] = reviews.silent
+    nothing = (len(text) < 10 and key_of(text) in BLANKS for text in reviews.texts)
+    rows["wordless"] = np.flatnonzero(np.fromiter(nothing, bool, len(reviews)))
     lines |= {kind: reviews.lines[where[:EXAMPLES]] for kind, where in rows.items()}
     return SplitFindings(
         path=reviews.path,
@@ -129,10 +145,14 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
         reviews=len(reviews),
         without_text=len(reviews.without_text),
         without_label=len(reviews.without_label),
+        wordless=len(rows["wordless"]),
+        silent=len(reviews.silent),
+        several=len(reviews.several),
         repeated=len(repeated),
         conflicting=len(conflicting),
         not_nfc=len(not_nfc),
         first_lines={kind: where[:EXAMPLES].tolist() for kind, where in lines.items() if len(where)},
+        blanks=reviews.blanks,
     )
 
 
@@ -142,7 +162,14 @@ def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
     unseen = [aspect for aspect, n in zip(labels.aspects, train.mention_counts, strict=True) if not n]
     notes = [f"{name} never mentions {listed(unseen)}"] if unseen else []
     totals = train.class_counts.sum(axis=0)
-    notes += [f"{name} has no {sentiment} pair" for sentiment, n in zip(SENTIMENTS, totals, strict=True) if not n]
+    notes += [
+        f"{name} has no {sentiment} pair" for sentiment, n in zip(labels.sentiments, totals, strict=True) if not n
+    ]
+    for other, reviews in splits.items():
+        if len(reviews.silent) * 2 > len(reviews):
+            count = f"{len(reviews.silent):,} of {len(reviews):,} reviews of {other} mention no aspect"
+            drop = set_to("unlabelled", "drop")
+            notes.append(f"WARNING: {count}; if they are not labelled yet, {drop} leaves them out")
     for other, reviews in splits.items():
         lost = reviews.class_counts.sum(axis=1)[[not carries for carries in labels.carries_sentiment]].sum()
         if lost:
@@ -153,7 +180,7 @@ def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:
     return notes
 
 
-def shared(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def shared_keys(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Where keys of ``target`` (uint64 [N]) are also in ``source`` (uint64 [K], K > 0): two arrays int64 [M].
 
     The second holds every such position in ``target``, the first the key's first position in ``source``.
@@ -169,7 +196,7 @@ def text_keys(texts: Iterable[str]) -> np.ndarray:
 
     The same on every machine. The probability that any two of a million different texts share a number is 3e-8.
     """
-    plain = (" ".join(unicodedata.normalize("NFC", text).split()) for text in texts)
+    plain = (" ".join(composed(text).split()) for text in texts)
     return digests(text.encode() for text in plain)
 
 

@@ -3,17 +3,32 @@
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 from pyarrow import parquet
 
 from ..errors import quoted
+from .lines import LIMIT
+from .parquet_pages import RATIO, Excess, check_pages, most_of
 from .rows import Given, Place, Row, tell_repeated
+from .text_rows import TOO_LONG
 
 ROWS = 1024  # rows read at a time, fewer where they are large
 BYTES = 16 * 2**20  # of the rows that are read at a time
 BUFFER = 2**20  # bytes of a column that are read ahead, in place of its whole chunk
+FULL = f"its rows take more than {RATIO:,} times the bytes of the file, so no more of them are read"
+
+
+class Opened(NamedTuple):
+    """A Parquet file. ``schema`` is as it was written; texts are read as dictionaries, whose repeats take no memory."""
+
+    file: parquet.ParquetFile
+    schema: pa.Schema
+    largest: list[int]  # see check_pages
+    most: int  # bytes that its rows may take
 
 
 class ParquetSource:
@@ -22,12 +37,12 @@ class ParquetSource:
     header = True
     binary: Collection[str]
 
-    def __init__(self, name: str, file: parquet.ParquetFile, columns: list[str]) -> None:
+    def __init__(self, name: str, source: Opened, columns: list[str]) -> None:
         self.name, self.columns = name, columns
-        self.size: int | None = file.metadata.num_rows
-        kinds = zip(columns, file.schema_arrow.types, strict=True)
+        self.size: int | None = source.file.metadata.num_rows
+        kinds = zip(columns, source.schema.types, strict=True)
         self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))
-        self._file = file
+        self._source = source
         self._next = 0
 
     @property
@@ -38,14 +53,26 @@ class ParquetSource:
         self._next = place.offset
 
     def rows(self) -> Iterator[Row]:
+        taken = 0  # bytes of the rows so far
         try:
-            for batch in batches(self._file, self._next):
-                columns = [plain(column) for column in batch.columns]
-                for cells in zip(*columns, strict=True):
-                    self._next += 1
-                    row = dict(zip(self.columns, cells, strict=True))
-                    bad = next((f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), "")
-                    yield Row(self._next, fault=bad) if bad else Row(self._next, row)
+            for batch in batches(self._source, self._next):
+                for piece, size in pieces(batch):
+                    taken += size
+                    if taken > self._source.most:
+                        yield Row(self._next + 1, fault=FULL, rest="lost")
+                        return
+                    if size > LIMIT:  # a row alone
+                        self._next += 1
+                        yield Row(self._next, fault=f"the row is {TOO_LONG}")
+                        continue
+                    columns = [json_values(column) for column in piece.columns]
+                    for cells in zip(*columns, strict=True):
+                        self._next += 1
+                        row = dict(zip(self.columns, cells, strict=True))
+                        bad = next(
+                            (f"{quoted(k)}: {v.reason}" for k, v in row.items() if isinstance(v, Unreadable)), ""
+                        )
+                        yield Row(self._next, fault=bad) if bad else Row(self._next, row)
         except (pa.ArrowException, OSError) as error:
             fault = f"damaged from this row on: {str(error).splitlines()[0]}"
             yield Row(self._next + 1, fault=fault, rest="lost")
@@ -60,33 +87,99 @@ def open_parquet(given: Given) -> ParquetSource | None:
         given.faults.add(given.name, "Parquet cannot be read from a stream; give a file")
         return None
     try:
-        file = opened(str(Path(given.name).expanduser()))
-    except (pa.ArrowException, OSError) as error:
-        given.faults.add(given.name, f"not a Parquet file: {str(error).splitlines()[0]}")
+        source = opened(str(Path(given.name).expanduser()))
+    except Excess as error:
+        given.faults.add(given.name, f"claims to hold {error}; no file of reviews does")
         return None
-    columns = [given.clean(name) if given.clean else name for name in file.schema_arrow.names]
+    except (pa.ArrowException, OSError, ValueError, LookupError, TypeError, AttributeError) as error:
+        given.faults.add(given.name, f"not a Parquet file: {(str(error).splitlines() or [''])[0]}")
+        return None
+    columns = [given.clean(name) if given.clean else name for name in source.schema.names]
     tell_repeated(columns, given.name, given.faults)
-    return ParquetSource(given.name, file, columns)
+    return ParquetSource(given.name, source, columns)
 
 
-def opened(path: str) -> parquet.ParquetFile:
-    """A file whose columns are read piece by piece, however large its row groups are. Raises what pyarrow raises."""
-    return parquet.ParquetFile(path, pre_buffer=False, buffer_size=BUFFER)
+def opened(path: str) -> Opened:
+    """A file whose columns are read piece by piece, however large its row groups are.
+
+    Raises Excess for a file that claims too much for its size, and whatever pyarrow and
+    :func:`src.data.parquet_pages.check_pages` raise.
+    """
+    options: dict[str, Any] = {"pre_buffer": False, "buffer_size": BUFFER}
+    written = parquet.ParquetFile(path, **options)
+    described, size = written.schema, Path(path).stat().st_size
+    with Path(path).open("rb") as file:
+        largest, others = check_pages(file, written.metadata, described, size)
+    leaves = (described.column(i) for i in range(len(described.names)) if i not in others)
+    texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type != "DECIMAL"]
+    file_ = parquet.ParquetFile(path, read_dictionary=texts, metadata=written.metadata, **options)
+    return Opened(file_, written.schema_arrow, largest, most_of(size))
 
 
-def batches(file: parquet.ParquetFile, start: int = 0) -> Iterator[pa.RecordBatch]:
+def batches(source: Opened, start: int = 0) -> Iterator[pa.RecordBatch]:
     """The rows from ``start`` on; row groups before it are not read."""
-    for group in range(file.num_row_groups):
-        facts = file.metadata.row_group(group)
+    for group in range(source.file.num_row_groups):
+        facts = source.file.metadata.row_group(group)
         rows = facts.num_rows
         few = max(1, min(ROWS, BYTES * rows // max(1, facts.total_byte_size)))
+        if source.largest[group]:
+            few = max(1, min(few, BYTES // source.largest[group]))
         if start < rows:
-            for batch in file.iter_batches(few, row_groups=[group], use_threads=False):
+            for batch in source.file.iter_batches(few, row_groups=[group], use_threads=False):
                 if start < batch.num_rows:
                     yield batch.slice(start)
                 start = max(0, start - batch.num_rows)
         else:
             start -= rows
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """A batch in pieces, each with its bytes once it is expanded: :data:`BYTES` at most, or a single row of more."""
+    sizes = np.sum([sizes_of(column) for column in batch.columns], axis=0, dtype=np.int64, initial=0)
+    ends = np.cumsum(np.broadcast_to(sizes, batch.num_rows))
+    begin = done = 0
+    while begin < batch.num_rows:
+        end = max(begin + 1, int(np.searchsorted(ends, done + BYTES, side="right")))
+        yield batch.slice(begin, end - begin), int(ends[end - 1]) - done
+        begin, done = end, int(ends[end - 1])
+
+
+def sizes_of(values: pa.Array) -> np.ndarray:
+    """About how many bytes each value takes once it is expanded, int64 [N]; nothing is expanded to find out."""
+    kinds, kind = pa.types, values.type
+    if isinstance(values, pa.ExtensionArray):
+        return sizes_of(values.storage)
+    if kinds.is_dictionary(kind):
+        each = np.append(sizes_of(values.dictionary), 0)
+        places = pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)
+        if len(places) and not 0 <= places.min() <= places.max() < len(each):  # pyarrow would read beyond its memory
+            raise pa.ArrowInvalid("a value that its dictionary does not have")
+        return np.asarray(each[places])
+    if kinds.is_string(kind) or kinds.is_large_string(kind) or _is_binary(kind):
+        lengths = pc.fill_null(pc.binary_length(values), 0)
+        return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64) + 8
+    if kinds.is_struct(kind):
+        return np.sum([sizes_of(field) for field in values.flatten()], axis=0, dtype=np.int64, initial=0) + np.full(
+            len(values), 8
+        )
+    if kinds.is_map(kind) or kinds.is_list(kind) or kinds.is_large_list(kind):
+        parts = [values.keys, values.items] if kinds.is_map(kind) else [values.values]
+        ends = np.append(0, np.cumsum(np.sum([sizes_of(part) for part in parts], axis=0)))
+        offsets = values.offsets.to_numpy()
+        return np.asarray(ends[offsets[1:]] - ends[offsets[:-1]]) + 8
+    if kinds.is_fixed_size_list(kind):
+        ends = np.append(0, np.cumsum(sizes_of(values.values)))
+        offsets = (np.arange(len(values) + 1) + values.offset) * kind.list_size
+        return np.asarray(ends[offsets[1:]] - ends[offsets[:-1]]) + 8
+    return np.full(len(values), 16)
+
+
+def as_written(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """A column with the type that it has in the file, texts no longer as dictionaries."""
+    try:
+        return values.cast(kind)
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid):  # such as the keys of a map
+        return pa.array(values.to_pylist(), kind)
 
 
 @dataclass(frozen=True)
@@ -96,11 +189,13 @@ class Unreadable:
     reason: str
 
 
-def plain(values: pa.Array) -> list[Any]:
+def json_values(values: pa.Array) -> list[Any]:
     """A column as values that JSON has, at any depth: times and decimals as text, bytes in hexadecimal.
 
     A value that Python cannot hold comes as :class:`Unreadable`.
     """
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
     try:
         if _is_simple(values.type):
             return list(values.to_pylist())
@@ -111,13 +206,13 @@ def plain(values: pa.Array) -> list[Any]:
     except pa.ArrowInvalid as error:  # such as a time outside every calendar: find its row
         if len(values) == 1:
             return [Unreadable(str(error).splitlines()[0])]
-        return [item for i in range(len(values)) for item in plain(values.slice(i, 1))]
+        return [item for i in range(len(values)) for item in json_values(values.slice(i, 1))]
     except pa.ArrowNotImplementedError:
         pass  # _jsonable turns each value into text
     return [_plain(value) for value in values]
 
 
-def _plain(value: pa.Scalar) -> Any:
+def _plain(value: pa.Scalar) -> object:
     try:
         return _jsonable(value.as_py())
     except UnicodeDecodeError as error:
@@ -126,7 +221,7 @@ def _plain(value: pa.Scalar) -> Any:
         return Unreadable(str(error))
 
 
-def _jsonable(value: Any) -> Any:
+def _jsonable(value: object) -> object:
     if value is None or isinstance(value, str | bool | int | float):
         return value
     if isinstance(value, bytes):

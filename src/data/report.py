@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import UserError
-from ..labels import SENTIMENTS, C, Labels
+from ..labels import Labels
 from ..spelling import table
 from .findings import compare, notes_on, text_keys
 from .reviews import Columns, Reviews
@@ -41,10 +41,10 @@ def check_files(files: Sequence[str], **columns: Any) -> str:
 
 def counts_table(labels: Labels, reviews: Reviews) -> str:
     """Pairs by aspect and sentiment, mentions, and the share of reviews that mention the aspect; 80 columns at most."""
-    counts, mentions = reviews.class_counts, reviews.mention_counts
-    rows: list[list[str]] = [["aspect", *SENTIMENTS, "mentioned", "of reviews"]]
+    counts, mentions, carries = reviews.class_counts, reviews.mention_counts, labels.carries_sentiment
+    rows: list[list[str]] = [["aspect", *labels.sentiments, "mentioned", "of reviews"]]
     for i, aspect in enumerate(labels.aspects):
-        pairs = [f"{n:,}" for n in counts[i]] if labels.carries_sentiment[i] else ["-"] * C
+        pairs = [f"{n:,}" for n in counts[i]] if carries[i] else ["-"] * len(labels.sentiments)
         rows.append([aspect, *pairs, f"{mentions[i]:,}", _percent(mentions[i], len(reviews))])
     totals = counts.sum(axis=0)
     rows.append(["all", *(f"{n:,}" for n in totals), f"{mentions.sum():,}", ""])

@@ -1,8 +1,9 @@
 """Reviews read from a file: texts, and for every aspect whether it is mentioned and with which sentiment.
 
 Two layouts, told apart by the columns. Braces: a column ``label`` or ``labels`` holds ``{CAMERA#Positive};{OTHERS};``
-(in JSONL also an object, ``{"Camera": "positive", "Others": null}``). Wide: every column that is not the text, an id or
-ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is "mentioned without a sentiment".
+(in JSONL also an object, ``{"Camera": "positive", "Others": "mentioned"}``). Wide: every column that is not the text,
+an id or ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is "mentioned without a
+sentiment". :mod:`src.data.values` knows what a cell says.
 """
 
 from array import array
@@ -11,18 +12,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 import numpy as np
 
-from ..errors import Faults, UserError, listed, quoted
-from ..labels import C
-from ..spelling import setting
+from ..errors import Faults, UserError, did_you_mean, listed, quoted
+from ..labels import SENTIMENTS
+from ..spelling import added_to, setting
 from .annotations import Annotations
 from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
 from .rows import Source, clean_name, column_called, is_blank, no_text, text_column_of
 from .texts import Texts
+from .values import Meanings, Values
 
 LABEL_COLUMNS = ("label", "labels")
 ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
@@ -31,12 +33,14 @@ IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
 
 @dataclass
 class Reviews:
-    """One split in plain arrays: ``N`` reviews that have a text and at least one label, in the order of the file.
+    """One split in plain arrays: ``N`` reviews that have a text, in the order of the file.
 
     ``lines`` [N] are the lines where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the ids
-    in the file, if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..2 or IGNORE.
-    ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both.
-    All lines are int64.
+    in the file, if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..C-1 or IGNORE.
+    ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both
+    (``without_label`` is empty unless ``unlabelled=drop``: else a row without labels is a review that mentions none).
+    ``several`` has a line for each aspect of a review to which :attr:`Columns.several` gave its class. All lines are
+    int64. ``blanks`` are the words that were read as "not mentioned", with how often.
     """
 
     path: str
@@ -48,6 +52,9 @@ class Reviews:
     sentiment: np.ndarray
     without_text: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     without_label: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    several: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    blanks: dict[str, int] = field(default_factory=dict)
+    sentiments: tuple[str, ...] = SENTIMENTS
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -68,9 +75,15 @@ class Reviews:
         return len(self) + self.dropped
 
     @property
+    def silent(self) -> np.ndarray:
+        """The positions of the reviews that mention no aspect, int64 [M]."""
+        return np.flatnonzero(~self.mentioned.any(axis=1))
+
+    @property
     def class_counts(self) -> np.ndarray:
         """The number of pairs of every aspect and sentiment, int64 [A, C]."""
-        return np.stack([(self.sentiment == c).sum(axis=0, dtype=np.int64) for c in range(C)], axis=1)
+        each = [(self.sentiment == c).sum(axis=0, dtype=np.int64) for c in range(len(self.sentiments))]
+        return np.stack(each, axis=1)
 
     @property
     def mention_counts(self) -> np.ndarray:
@@ -78,7 +91,7 @@ class Reviews:
         return np.asarray(self.mentioned.sum(axis=0, dtype=np.int64))
 
     def take(self, rows: np.ndarray) -> "Reviews":
-        """The reviews at the positions ``rows``, int [M]; its ``without_text`` and ``without_label`` are empty."""
+        """The reviews at the positions ``rows``, int [M]; what counts rows that were left out or cells is empty."""
         return Reviews(
             self.path,
             self.sha256,
@@ -87,44 +100,62 @@ class Reviews:
             self.lines[rows],
             self.mentioned[rows],
             self.sentiment[rows],
+            sentiments=self.sentiments,
         )
 
 
+Unlabelled = Literal["keep", "drop"]
+
+
 class Columns(NamedTuple):
-    """What the user says of a file's columns; what is None follows from the names of the columns."""
+    """What the user says of a file's columns and cells; what is None follows from the names of the columns.
+
+    ``sentiments``, ``values`` and ``several`` say what a cell means (:class:`src.data.values.Values`); ``unlabelled``
+    what a row without labels is: a review that mentions nothing (keep), or one that nobody has labelled yet (drop).
+    """
 
     aspects: Sequence[str] | None = None
     text_column: str | None = None
     label_column: str | None = None
     ignore_columns: Sequence[str] = ()
     separator: str | None = None
+    sentiments: Sequence[str] = SENTIMENTS
+    values: Meanings = None
+    several: str | None = None
+    unlabelled: Unlabelled = "keep"
+
+    def meanings(self) -> Values:
+        """What a cell means. Raises UserError with all that is wrong with these settings."""
+        if self.unlabelled not in get_args(Unlabelled):
+            choices = get_args(Unlabelled)
+            hint = did_you_mean(str(self.unlabelled), choices)
+            raise UserError(f"{setting('unlabelled')}={quoted(self.unlabelled)} is not one of {listed(choices)}{hint}")
+        return Values(self.sentiments, self.values, self.several)
 
 
-def read_reviews(
-    path: str | Path,
-    *,
-    aspects: Sequence[str] | None = None,
-    text_column: str | None = None,
-    label_column: str | None = None,
-    ignore_columns: Sequence[str] = (),
-    separator: str | None = None,
-) -> tuple[Reviews, tuple[str, ...]]:
+def read_reviews(path: str | Path, **columns: Any) -> tuple[Reviews, tuple[str, ...]]:
     """Read one file; returns its reviews and its aspects, in the order of the arrays' columns.
 
-    Without ``aspects`` they are those of the file: in the order of its header, or sorted where no header names them
-    (braces, JSONL). Raises UserError with every fault of the file, or for ``aspects`` that are empty or listed twice.
+    ``columns`` are the fields of :class:`Columns`. Without ``aspects`` they are those of the file: in the order of its
+    header, or sorted where no header names them (braces, JSONL). Raises UserError with every fault of the file, or for
+    ``aspects`` that are empty or listed twice.
     """
     faults = Faults()
-    columns = Columns(aspects, text_column, label_column, ignore_columns, separator)
-    loaded = load_reviews(path, columns, faults)
-    faults.raise_if_any()
+    given = Columns(**columns)
+    values = given.meanings()
+    loaded = load_reviews(path, given, faults, values)
+    values.ask(faults)
+    faults.raise_if_any(leaving_out(faults, given))
     assert loaded is not None
     return loaded
 
 
-def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Reviews, tuple[str, ...]] | None:
+def load_reviews(
+    path: str | Path, columns: Columns, faults: Faults, values: Values
+) -> tuple[Reviews, tuple[str, ...]] | None:
     """:func:`read_reviews` of one file among several: its faults go to ``faults``, the other rows are returned.
 
+    ``values`` are the ``meanings`` of ``columns``, and remember the numbers to :meth:`~src.data.values.Values.ask` for.
     None where the file cannot be read or its columns cannot be told apart. Raises UserError only for
     ``columns.aspects`` that are empty or listed twice.
     """
@@ -141,7 +172,7 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
         layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
         if source is None or layout is None:
             return None
-        labels = Annotations(source, layout.label, layout.others, declared, faults, columns.ignore_columns)
+        labels = Annotations(source, layout.label, layout.others, declared, faults, values)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
@@ -151,24 +182,33 @@ def load_reviews(path: str | Path, columns: Columns, faults: Faults) -> tuple[Re
                 without_text.append(line)
             elif fault := no_text(text, layout.text):
                 faults.add(path, fault, line)
-            elif said:
+            elif said or (said is not None and columns.unlabelled == "keep"):
                 texts.append(text)
                 if layout.id is not None and names is not None:
                     name = cells.get(layout.id)
                     names.append(str(line if name in (None, "") else name))
                 lines.append(line)
                 labels.keep(said)
-            if not said:
+            if said == {} and columns.unlabelled == "drop":
                 without_label.append(line)
     found, mentioned, sentiment = labels.finish()
-    left_out = np.asarray(without_text), np.asarray(without_label)
-    reviews = Reviews(path, sha256, texts, names, np.asarray(lines), mentioned, sentiment, *left_out)
+    counted = np.asarray(without_text), np.asarray(without_label), np.asarray(labels.several, np.int64)
+    known = labels.blank_words(), values.sentiments
+    reviews = Reviews(path, sha256, texts, names, np.asarray(lines), mentioned, sentiment, *counted, *known)
     if hash_of(path, faults) != sha256:  # the hash must name the bytes that were read
         faults.add(path, CHANGED)
-    elif not texts and len(faults) == before:
+    elif not mentioned.any() and len(faults) == before and not values.asks(path):
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
         faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
+
+
+def leaving_out(faults: Faults, columns: Columns) -> str:
+    """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
+    if not faults.spare:
+        return ""
+    all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
+    return f"What is no aspect is left out by {all_}"
 
 
 def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:

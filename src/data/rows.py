@@ -1,6 +1,5 @@
 """What a row is, whatever file it comes from, and which of its cells is the text."""
 
-import unicodedata
 from collections.abc import Callable, Collection, Iterator
 from functools import lru_cache
 from io import BufferedReader
@@ -8,6 +7,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
 from ..spelling import setting
+from .nfc import composed
 
 TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
 
@@ -73,14 +73,15 @@ class Given(NamedTuple):
 @lru_cache(maxsize=4096)
 def clean_name(name: str) -> str:
     """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
-    return unicodedata.normalize("NFC", name).strip()
+    return composed(name).strip()
 
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
     """Record a fault for every column that has the name of an earlier one."""
-    for i, column in enumerate(columns):
-        if column in columns[:i]:
-            faults.add(name, f"columns {columns.index(column) + 1} and {i + 1} are both called {quoted(column)}", line)
+    first: dict[str, int] = {}
+    for i, column in enumerate(columns, 1):
+        if (earlier := first.setdefault(column, i)) != i:
+            faults.add(name, f"columns {earlier} and {i} are both called {quoted(column)}", line)
 
 
 def column_called(wanted: str, option: str, source: Source, faults: Faults) -> str | None:

@@ -8,9 +8,10 @@ from typing import Literal, get_args
 import numpy as np
 
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
-from ..labels import Labels
-from .findings import Findings, compare, digests, notes_on, shared, text_keys
-from .reviews import Columns, Reviews, load_reviews
+from ..labels import SENTIMENTS, Labels
+from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
+from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
+from .values import Meanings
 
 Leaks = Literal["warn", "drop", "error"]
 
@@ -36,6 +37,10 @@ def read_splits(
     label_column: str | None = None,
     ignore_columns: Sequence[str] = (),
     separator: str | None = None,
+    sentiments: Sequence[str] = SENTIMENTS,
+    values: Meanings = None,
+    several: str | None = None,
+    unlabelled: Unlabelled = "keep",
     leaks: Leaks = "warn",
     split_seed: int = 0,
 ) -> Splits:
@@ -55,7 +60,9 @@ def read_splits(
     for name, share in fractions.items():
         if not 0 < share < 1:
             raise UserError(f"data.{name}={others[name]} is neither a file nor a fraction between 0 and 1")
-    columns = Columns(aspects, text_column, label_column, ignore_columns, separator)
+    columns = Columns(
+        aspects, text_column, label_column, ignore_columns, separator, sentiments, values, several, unlabelled
+    )
     splits, names = load_files({"train": train, **files}, columns)
     keys = {name: text_keys(reviews.texts) for name, reviews in splits.items()}
     if fractions:
@@ -83,24 +90,27 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
     Raises UserError with every fault of every file.
     """
     faults = Faults()
+    values = columns.meanings()
     splits = {}
     aspects: tuple[str, ...] = ()
     for i, (name, path) in enumerate(files.items()):
-        loaded = load_reviews(path, columns, faults)
+        loaded = load_reviews(path, columns, faults, values)
         if loaded is None:
             continue
         splits[name], found = loaded
         if i == 0 and found:
             aspects = found
             columns = columns._replace(aspects=found)
-    faults.raise_if_any()
+    values.ask(faults)
+    faults.raise_if_any(leaving_out(faults, columns))
     return splits, aspects
 
 
 def labels_of(aspects: tuple[str, ...], train: Reviews) -> Labels:
     """Labels over ``aspects``; those that training mentions, but never with a sentiment, are ``without_sentiment``."""
     silent = (train.mention_counts > 0) & (train.class_counts.sum(axis=1) == 0)
-    return Labels(aspects, tuple(name for name, is_silent in zip(aspects, silent, strict=True) if is_silent))
+    named = tuple(name for name, is_silent in zip(aspects, silent, strict=True) if is_silent)
+    return Labels(aspects, named, train.sentiments)
 
 
 # --- leaks and fractions ---------------------------------------------------------------------------------------------
@@ -111,7 +121,7 @@ def _refuse_leaks(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray])
     train = splits["train"]
     for name, reviews in splits.items():
         if name != "train":
-            for i, j in zip(*shared(keys["train"], keys[name]), strict=True):
+            for i, j in zip(*shared_keys(keys["train"], keys[name]), strict=True):
                 faults.add(reviews.path, f"this text is in {train.path}:{train.lines[i]} too", reviews.lines[j])
     if len(faults):
         remedy = "data.leaks=drop takes them out of training, data.leaks=warn leaves them"
@@ -131,7 +141,8 @@ def _without_leaks(train: Reviews, keys: Mapping[str, np.ndarray], findings: Fin
 
 def _training(whole: Reviews, rows: np.ndarray) -> Reviews:
     """The training split taken from a file: rows that were left out at reading stay in its counts."""
-    return replace(whole.take(rows), without_text=whole.without_text, without_label=whole.without_label)
+    counted = ("without_text", "without_label", "several", "blanks")
+    return replace(whole.take(rows), **{name: getattr(whole, name) for name in counted})
 
 
 def _parts(reviews: Reviews, keys: np.ndarray, fractions: Mapping[str, float], seed: int) -> dict[str, np.ndarray]:

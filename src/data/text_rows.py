@@ -17,7 +17,7 @@ TOO_LONG = f"longer than {LIMIT // 2**20} MiB"
 
 
 class TextSource:
-    """A :class:`src.data.rows.Source` over lines."""
+    """A :class:`src.data.rows.Source` whose rows are read from lines of text."""
 
     binary: Collection[str] = ()
 

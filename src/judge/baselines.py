@@ -4,7 +4,6 @@ import contextlib
 import hashlib
 import inspect
 import json
-import unicodedata
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,9 +13,11 @@ import numpy as np
 
 from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
+from ..data.files import in_folder
+from ..data.nfc import composed
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
-from ..labels import C, Labels
+from ..labels import Labels
 from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
@@ -28,14 +29,14 @@ SURE = 20.0  # -SURE is the lowest log-probability, that of a class absent from 
 READING = tuple(inspect.signature(read_splits).parameters)  # names of the data settings that say what is read
 
 
-class Answer(NamedTuple):
+class Predicted(NamedTuple):
     """What a model or a baseline predicts for each review."""
 
     detected: np.ndarray  # bool [N, A]
     sentiment: np.ndarray  # int64 [N, A], of every aspect, detected or not
 
 
-def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Answer]:
+def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict[str, Predicted]:
     """Baselines that do not look at the text, by name; ``class_counts`` int64 [A, C] are the **training** split's.
 
     ``all mentioned`` predicts each aspect's most frequent sentiment in training (the most frequent of all aspects, if
@@ -45,19 +46,19 @@ def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict
     said = np.where(class_counts.any(1), class_counts.argmax(1), class_counts.sum(0).argmax())
     said = np.broadcast_to(said, predictions.mentioned.shape)
     if predictions.mentioned_logits is None:
-        return {"most frequent sentiment": Answer(predictions.mentioned, said)}
+        return {"most frequent sentiment": Predicted(predictions.mentioned, said)}
     every = np.ones_like(predictions.mentioned)
-    return {"all absent": Answer(~every, said), "all mentioned": Answer(every, said)}
+    return {"all absent": Predicted(~every, said), "all mentioned": Predicted(every, said)}
 
 
-def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Answer:
+def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Predicted:
     """The answer of tf-idf with logistic regression, trained on the run's training split.
 
     Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
     damaged file there is made again. Raises UserError if the data files are gone or changed, or share no words.
     """
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
-    if (kept := _read(cache, predictions.mentioned.shape)) is not None:
+    if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
         return kept
     splits = splits_of(summary, labels)
     try:
@@ -68,7 +69,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     return answer
 
 
-def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Answer:
+def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) -> Predicted:
     """Train on ``splits.train``, tune on ``splits.val``, answer for the texts of ``predictions``.
 
     Raises ValueError if the training texts have no words in common.
@@ -76,9 +77,9 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     val, test = predictions_by_tfidf(splits, labels, predictions)
     said = test.sentiment_said()
     if predictions.mentioned_logits is None:
-        return Answer(predictions.mentioned, said)
+        return Predicted(predictions.mentioned, said)
     cuts = 0.5 if val is None else tune_thresholds(val, labels).array
-    return Answer(test.detected(cuts), said)
+    return Predicted(test.detected(cuts), said)
 
 
 def predictions_by_tfidf(
@@ -105,11 +106,11 @@ def predictions_by_tfidf(
     x = vectors.fit_transform(_composed(train.texts))
     others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
     split = len(texts["val"])
-    sentiment = np.stack([_scores(x, train.sentiment[:, a], C, others) for a in range(len(labels.aspects))], 1)
+    classes, each = len(labels.sentiments), range(len(labels.aspects))
+    sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
     logits = None
     if predictions.mentioned_logits is not None:
-        both = [_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in range(len(labels.aspects))]
-        mentioned = np.stack(both, 1)
+        mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
         logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
     first, then = (None, None) if logits is None else (logits[:split], logits[split:])
     test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], then)
@@ -134,7 +135,7 @@ def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray
 
 
 def _composed(texts: Sequence[str]) -> list[str]:
-    return [unicodedata.normalize("NFC", text) for text in texts]
+    return [composed(text) for text in texts]
 
 
 # --- the run's data, again -------------------------------------------------------------------------------------------
@@ -144,10 +145,9 @@ def splits_of(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")
-    for name in ("train", "val", "test"):
-        if folder is not None and isinstance(settings.get(name), str):
-            settings[name] = str(Path(folder) / settings[name])
-    splits = read_splits(**settings)
+    files = {name: in_folder(settings.get(name), folder) for name in ("train", "val", "test")}
+    settings.setdefault("unlabelled", "drop")  # as training was before the setting was there
+    splits = read_splits(**settings | files)
     told = {name: split["sha256"] for name, split in summary["data"]["splits"].items()}
     found = {name: split.sha256 for name, split in splits.findings.splits.items()}
     if changed := [splits.findings.splits[name].path for name in found if found[name] != told.get(name)]:
@@ -170,17 +170,19 @@ def _key(summary: Summary, predictions: Predictions) -> str:
     return hashlib.sha256(json.dumps(known, sort_keys=True, default=str).encode()).hexdigest()[:16]
 
 
-def _read(cache: Path, shape: tuple[int, ...]) -> Answer | None:
+def _read(cache: Path, shape: tuple[int, ...]) -> Predicted | None:
     try:
         with np.load(cache, allow_pickle=False) as arrays:
-            answer = Answer(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
+            answer = Predicted(arrays["detected"].astype(bool), arrays["sentiment"].astype(np.int64))
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None
-    right = all(array.shape == shape for array in answer) and ((answer.sentiment >= 0) & (answer.sentiment < C)).all()
+    *of_answer, classes = shape
+    right = all(array.shape == tuple(of_answer) for array in answer)
+    right = right and bool(((answer.sentiment >= 0) & (answer.sentiment < classes)).all())
     return answer if right else None
 
 
-def _write(cache: Path, answer: Answer) -> None:
+def _write(cache: Path, answer: Predicted) -> None:
     detected, sentiment = answer.detected, answer.sentiment.astype(np.int8)
     with contextlib.suppress(OSError):  # a run on a disk that is full or cannot be written is judged all the same
         cache.parent.mkdir(parents=True, exist_ok=True)

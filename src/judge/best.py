@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
-import numpy as np
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import evaluate, figures, per_aspect, per_review, tally, total
+from ..answers.figures import evaluate, figures, left_out, per_aspect, per_review, tally, total
 from ..answers.predictions import Predictions, write_predictions
 from ..answers.thresholds import best_single, choose
 from ..datamodule import AspectDataModule
 from ..errors import UserError
-from ..labels import C
 from ..lit_module import AspectSentimentModule
 from ..runs.run import Run
 from ..runs.summary import Judged
@@ -54,6 +52,7 @@ def judge_best(
         "best": float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[monitor]),
         "figures": {},
         "figures_untuned": {},
+        "left_out": {},
         "per_aspect": {},
         "confusion": {},
         "thresholds": thresholds.to_dict(),
@@ -69,9 +68,11 @@ def judge_best(
         write_predictions(run.predictions(split), predictions, labels, thresholds.array)
         for found, cut in ((judged["figures"], thresholds.array), (judged["figures_untuned"], module.threshold)):
             found[split] = {k: float(v) for k, v in figures(evaluate(predictions, cut), labels, task).items()}
-        judged["confusion"][split] = evaluate(predictions).confusion[labels.carries_sentiment].sum(0).tolist()
         each = per_review(predictions, thresholds.array)
-        judged["per_aspect"][split] = per_aspect(total(each), labels, task)
+        counts = total(each)
+        judged["left_out"][split] = left_out(counts, labels, task)
+        judged["confusion"][split] = counts.confusion[labels.carries_sentiment].sum(0).tolist()
+        judged["per_aspect"][split] = per_aspect(counts, labels, task)
         if (known := seen(keys, predictions.texts)) is not None:
             judged["trained_on"][split] = trained_on(each, known, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
@@ -89,7 +90,7 @@ def _constant(predictions: Predictions, data: AspectDataModule, task: str, monit
     """The highest value of the monitored figure among the constant answers."""
     gold = predictions.mentioned, predictions.sentiment
     answers = constant_answers(predictions, data.class_counts).values()
-    counts = [total(tally(a.detected, a.sentiment, *gold, np.arange(C))) for a in answers]
+    counts = [total(tally(a.detected, a.sentiment, *gold, predictions.classes)) for a in answers]
     return max(float(figures(c, data.labels, task)[monitor]) for c in counts)
 
 
@@ -112,6 +113,7 @@ def predict(
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    batches: Any = exact.predict(module, data.predict_loader(split), ckpt_path=checkpoint, weights_only=True)
+    loader, first = data.predict_loader(split)
+    batches: Any = exact.predict(module, loader, ckpt_path=checkpoint, weights_only=True)
     assert reviews is not None
-    return assemble(batches, reviews)
+    return assemble(batches, first, reviews)

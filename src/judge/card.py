@@ -4,56 +4,54 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from huggingface_hub import EvalResult, ModelCardData
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from ..answers.figures import FIGURES
+from ..answers.figures import FIGURES, told_left_out
 from ..answers.predictions import read_predictions
-from ..labels import SENTIMENTS
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
 from . import words
 from .contracts import Evaluation
-from .evaluation import MODEL, evaluation
-from .html import printable
-from .report import TEMPLATES
+from .evaluation import MODEL, evaluation, shown_split
+from .html import printable, templates
+from .places import without_places
 
 
 def write_card(folder: str | Path) -> Path:
     """Write RUN/README.md; its path. Raises UserError as :func:`src.judge.report.write_report`."""
     path = Path(folder) / "README.md"
-    write_whole(path, card_of(Run(folder)))
+    content = card_of(Run(folder))
+    with told_as(path, "give the command again"):
+        write_whole(path, content)
     return path
 
 
 def card_of(run: Run) -> str:
     """The model card of a finished run, in Markdown. Raises UserError as :func:`write_card`."""
     summary = run.read_summary()
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     judged = evaluation(run, read_predictions(run.predictions(split), run.labels), split)
-    environment = Environment(  # autoescape is for HTML; in Markdown the filter `plain` escapes foreign text
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=False,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    cut = without_places(summary, str(run.folder.resolve()))
+    told = cut(summary)
+    environment = templates(autoescape=False)  # in Markdown the filter `plain` escapes foreign text
     environment.filters |= {
-        "plain": plain,
+        "plain": as_markdown,
         "code": code,
+        "number": lambda value: "–" if value is None else f"{value:.3f}",
         "filename": lambda path: Path(path).name,
         "one_line": lambda text: " ".join(printable(text).split()),
     }
     text: str = environment.get_template("card.md.j2").render(
         front_matter=front_matter(run.folder.resolve().name, summary, judged),
         name=run.folder.resolve().name,
-        summary=summary,
-        e=judged,
+        summary=told,
+        e=judged | {"notes": cut(judged["notes"])},
         split=words.SPLITS[split],
         words=words,
-        sentiments=SENTIMENTS,
+        told_left_out=told_left_out,
+        sentiments=run.labels.sentiments,
         totals=[sum(column) for column in zip(*summary["class_counts"], strict=True)],
-        alpha=words.alpha_rows(summary),
+        alpha=words.alpha_rows(told),
     )
     return text
 
@@ -95,7 +93,7 @@ def dataset(summary: Summary) -> str:
     return printable(path.parent.name or path.stem)
 
 
-def plain(value: object) -> str:
+def as_markdown(value: object) -> str:
     """``value`` escaped so that Markdown shows it as plain text, in a table's cell too."""
     text = " ".join(printable(str(value)).split())
     for letter in "\\`*_[]<>|#~$":

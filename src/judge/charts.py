@@ -5,12 +5,13 @@ width of a telephone, so that their letters stay readable there.
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 from markupsafe import Markup, escape
 
+Scale = Callable[[float], float]  # a value -> its place
+Ticks = Sequence[tuple[float, str]]
 WIDTH = 340
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 8, 36  # margins of a plot
 
@@ -54,7 +55,7 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
     return svg(300, 46, title, f"{value:.3f}, interval {low:.3f} to {high:.3f}; {told}", body, "intervals")
 
 
-def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: str) -> Markup:
+def reliability_chart(bins: Sequence[Mapping[str, float]], title: str, across: str, up: str) -> Markup:
     """Reliability diagram: share right over confidence, one bar a bin, its number of cases below."""
     height, strip = 310, 40
     x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM - strip, TOP)
@@ -76,7 +77,7 @@ def reliability(bins: Sequence[Mapping[str, Any]], title: str, across: str, up: 
     return svg(WIDTH, height, title, f"{up} by {across}: {told}", body, "reliability")
 
 
-def precision_recall(
+def precision_recall_chart(
     precision: np.ndarray,
     recall: np.ndarray,
     chosen: tuple[float, float] | None,
@@ -135,7 +136,7 @@ def lines(
 
 
 def frame(
-    x: Any, y: Any, height: float, across: str, up: str, x_ticks: Any = None, y_ticks: Any = None, below: float = 0
+    x: Scale, y: Scale, height: float, across: str, up: str, x_ticks: Ticks = (), y_ticks: Ticks = (), below: float = 0
 ) -> list[str]:
     """Grid, ticks and the names of both axes."""
     quarters = [(q, f"{q:g}") for q in (0, 0.25, 0.5, 0.75, 1)]
@@ -159,7 +160,7 @@ def words_at(x: float, y: float, words: str, anchor: str) -> str:
     return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(words)}</text>'
 
 
-def scale(low: float, high: float, start: float, end: float) -> Any:
+def scale(low: float, high: float, start: float, end: float) -> Scale:
     """Values from ``low`` to ``high`` as places from ``start`` to ``end``."""
     return lambda value: start + (end - start) * (value - low) / (high - low)
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ..answers.figures import FIGURES, figures, total
+from ..answers.figures import FIGURES, Counts, figures, left_out, told_left_out, total
 from ..data.findings import text_keys
 from ..errors import UserError, did_you_mean, quoted
-from ..labels import IGNORE, SENTIMENTS, Labels
+from ..labels import IGNORE, Labels
 from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests, validated
 from .contracts import Compared, Comparison, Difference
 from .evaluation import SEED
@@ -59,7 +59,8 @@ def _compare(
     groups = _groups(candidates, by)
     typed = set().union(*(typed_keys(c.summary) for c in candidates))
     differs = as_typed([c.settings for c in candidates], [c.choices for c in candidates], typed)
-    singles = [figures(total(c.each), labels, task) for c in candidates]
+    sums = [total(c.each) for c in candidates]
+    singles = [figures(counts, labels, task) for counts in sums]
     drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
     validation, reason = validated(candidates, ranking)
     rank = validation or [float(s[ranking]) for s in singles]
@@ -105,9 +106,18 @@ def _compare(
         "rows": rows,
         "differs": differs,
         "folders": [str(c.folder) for c in candidates],
-        "notes": notes,
+        "notes": _notes(names, sums, labels, task) + notes,
     }
     return result, candidates
+
+
+def _notes(names: list[str], sums: list[Counts], labels: Labels, task: str) -> list[str]:
+    """What the macro figures of the runs leave out: one sentence for all runs that leave out the same."""
+    runs: dict[str, list[str]] = {}
+    for name, counts in zip(names, sums, strict=True):
+        for told in told_left_out(left_out(counts, labels, task)):
+            runs.setdefault(told, []).append(name)
+    return [told if len(of) == len(names) else f"{', '.join(of)}: {told}" for told, of in runs.items()]
 
 
 def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:
@@ -205,5 +215,5 @@ def _pairs(labels: Labels, mentioned: np.ndarray, sentiment: np.ndarray) -> str:
     words = []
     for j in np.flatnonzero(mentioned):
         plain = sentiment[j] == IGNORE or not labels.carries_sentiment[j]
-        words.append(labels.aspects[j] if plain else f"{labels.aspects[j]} {SENTIMENTS[sentiment[j]]}")
+        words.append(labels.aspects[j] if plain else f"{labels.aspects[j]} {labels.sentiments[sentiment[j]]}")
     return ", ".join(words) or "nothing"

@@ -13,6 +13,7 @@ class Measured(TypedDict):
 
     figures: dict[str, Numbers]  # by answer
     intervals: Intervals
+    left_out: dict[str, list[str]]  # by macro figure, of the model: aspects or sentiments that do not occur
 
 
 class Section(Measured):
@@ -52,9 +53,11 @@ class Evaluation(TypedDict):
     task: str
     split: str
     reviews: int
+    silent: int  # those that mention no aspect
     pairs: int
     aspects: list[str]
     without_sentiment: list[str]
+    sentiments: list[str]
     answers: list[str]  # in the order of the tables: "model", "model at 0.5", then the baselines
     all: Section  # every review
     mixed: Section  # the reviews that mix sentiments
@@ -62,7 +65,6 @@ class Evaluation(TypedDict):
     trained_on: int | None  # reviews whose texts were trained on; None if that is not known
     per_aspect: dict[str, list[dict[str, Any]]]  # answer -> rows of src.answers.figures.per_aspect, with "confusion"
     confusion: Confusion  # of the model over all gold pairs, gold aspects given
-    empty: list[str]  # aspects with neither gold nor prediction: their F1 counts 0 in aspect_f1_macro
     thresholds: Cuts  # on uncalibrated probabilities
     calibration: CalibrationFigures
     protocols: dict[str, ProtocolFigures]  # empty for other data than UIT-ViSFD

@@ -7,18 +7,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..answers.calibration import Calibration, fit_calibration, reliability
-from ..answers.figures import SENTIMENT, Counts, f1, figures, per_aspect, tally, total
+from ..answers.figures import SENTIMENT, Counts, f1, figures, left_out, per_aspect, tally, total
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.thresholds import Thresholds, tune_thresholds
 from ..errors import UserError
-from ..labels import NEUTRAL, C, Labels
+from ..labels import Labels
 from ..runs.run import Run
 from ..runs.summary import Summary
-from .baselines import Answer, constant_answers, tfidf_answer
+from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
 from .intervals import DRAWS, LEVEL, bootstrap, interval
 from .leaks import keys_of, seen
-from .protocols import PROTOCOLS, fits, protocol_figures, protocol_named
+from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_left_out, protocol_named
 from .text import evaluation_text
 
 SEED = 0  # of the bootstrap
@@ -26,7 +26,7 @@ MODEL, AT_HALF, TFIDF = "model", "model at 0.5", "tf-idf"
 SILENT = {"all absent": (*SENTIMENT, "neutral_f1")}  # figures that are not defined for a baseline
 
 
-class Decisions(NamedTuple):
+class Tuned(NamedTuple):
     """How a run's logits become decisions and confidences; both come from its validation split alone."""
 
     thresholds: Thresholds
@@ -43,9 +43,14 @@ def evaluate_run(folder: str | Path, file: str | Path | None = None, protocol: s
     """
     run = Run(folder)
     summary = run.read_summary()
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     path = run.predictions(split) if file is None else Path(file)
     return evaluate_predictions(run, read_predictions(path, run.labels), split if file is None else str(file), protocol)
+
+
+def shown_split(summary: Summary) -> str:
+    """The split that a run is judged on: ``test``, or ``val`` where it has no test split."""
+    return "test" if "test" in summary["figures"] else "val"
 
 
 def evaluate_predictions(run: Run, predictions: Predictions, split: str, protocol: str | None = None) -> str:
@@ -64,7 +69,7 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     if split == "val":
         notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
 
-    def tfidf() -> Answer:
+    def tfidf() -> Predicted:
         return tfidf_answer(run, summary, labels, predictions)
 
     counts = np.array(summary["class_counts"])
@@ -76,9 +81,9 @@ class Judgement(NamedTuple):
 
     name: str
     labels: Labels
-    decisions: Decisions
+    decisions: Tuned
     class_counts: np.ndarray | None  # int64 [A, C] of training
-    tfidf: Callable[[], Answer] | None
+    tfidf: Callable[[], Predicted] | None
     training_texts: np.ndarray | None  # keys, uint64 [K]
     notes: list[str]
 
@@ -90,9 +95,9 @@ def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRA
         raise UserError(f"{by.name}: {split} holds no labels, so there is nothing to judge by")
     task = "sentiment" if predictions.mentioned_logits is None else "absa"
     said = predictions.sentiment_said()
-    answers = {MODEL: Answer(predictions.detected(decisions.thresholds.array), said)}
+    answers = {MODEL: Predicted(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
-        answers[AT_HALF] = Answer(predictions.detected(0.5), said)
+        answers[AT_HALF] = Predicted(predictions.detected(0.5), said)
     if by.tfidf is not None:
         try:
             answers[TFIDF] = by.tfidf()
@@ -102,7 +107,7 @@ def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRA
         answers |= constant_answers(predictions, by.class_counts)
 
     each = {
-        name: tally(*answer, predictions.mentioned, predictions.sentiment, np.arange(C))
+        name: tally(*answer, predictions.mentioned, predictions.sentiment, predictions.classes)
         for name, answer in answers.items()
     }
     sums = {name: total(counts) for name, counts in each.items()}
@@ -114,19 +119,22 @@ def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRA
         few = {name: _take(counts, rows) for name, counts in each.items()}
         drawn = draw if rows.all() else bootstrap([few[MODEL]], draws, SEED)[0] if rows.any() else None
         some = {name: total(counts) for name, counts in few.items()}
-        measured = _judged(lambda counts: section_figures(counts, labels, task), some, drawn)
+        neutral, named = _neutral(some[MODEL], labels), left_out(some[MODEL], labels, task)
+        measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), some, drawn, named)
         return {"reviews": int(rows.sum()), **measured}
 
-    gold, model = sums[MODEL].mentioned_gold, sums[MODEL]
+    model = sums[MODEL]
     carries = np.array(labels.carries_sentiment)
     return {
         "run": by.name,
         "task": task,
         "split": split,
         "reviews": len(predictions.texts),
+        "silent": int((~predictions.mentioned.any(axis=1)).sum()),
         "pairs": int(model.confusion[carries].sum()),
         "aspects": list(labels.aspects),
         "without_sentiment": list(labels.without_sentiment),
+        "sentiments": list(labels.sentiments),
         "answers": list(answers),
         "all": section(~nothing),
         "mixed": section(_mixed(predictions, labels)),
@@ -134,56 +142,76 @@ def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRA
         "trained_on": None if known is None else int(known.sum()),
         "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
-        "empty": [a for a, n in zip(labels.aspects, gold + model.mentioned_said, strict=True) if not n],
         "thresholds": decisions.thresholds.to_dict(),
         "calibration": {
             "temperatures": decisions.calibration.to_dict(),
             "before": reliability(predictions, labels, Calibration()),
             "after": reliability(predictions, labels, decisions.calibration),
         },
-        "protocols": _protocols(sums, draw, labels) if task == "absa" and fits(labels) else {},
+        "protocols": _protocols(sums, draw, labels) if task == "absa" and is_visfd(labels) else {},
         "bootstrap": {"draws": draws, "level": LEVEL, "seed": SEED},
         "notes": notes,
     }
 
 
-def decide(run: Run, summary: Summary, labels: Labels) -> Decisions:
+def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:
     """Thresholds and temperatures of a run: from its summary, else tuned on its validation predictions.
 
-    A run with neither gets thresholds of 0.5 and no calibration, which a note says.
+    A run with neither gets thresholds of 0.5 and no calibration, which a note says. Raises UserError where the
+    validation predictions cannot be read.
     """
     if "thresholds" in summary and "calibration" in summary:
         stored = Thresholds.from_dict(summary["thresholds"]), Calibration.from_dict(summary["calibration"])
-        return Decisions(*stored, [])
+        return Tuned(*stored, [])
     if run.predictions("val").exists():
         validation = read_predictions(run.predictions("val"), labels)
-        return Decisions(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
+        return Tuned(tune_thresholds(validation, labels), fit_calibration(validation, labels), [])
     note = "No validation predictions: thresholds are 0.5, and confidences are not calibrated."
-    return Decisions(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
+    return Tuned(Thresholds.constant(0.5, len(labels.aspects)), Calibration(), [note])
 
 
-def section_figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
-    """The figures of ``counts`` and ``neutral_f1``, the F1 of neutral on gold pairs; each float, or float [draws]."""
+def section_figures(counts: Counts, labels: Labels, task: str, neutral: int | None) -> dict[str, Any]:
+    """The figures of ``counts``, each a float, or float [draws].
+
+    ``neutral`` is the number of that sentiment; where it is given there is also ``neutral_f1``, its F1 on gold pairs.
+    """
+    if neutral is None:
+        return figures(counts, labels, task)
     pooled = counts.confusion[..., labels.carries_sentiment, :, :].sum(-3)
-    hit, said, gold = pooled[..., NEUTRAL, NEUTRAL], pooled[..., :, NEUTRAL].sum(-1), pooled[..., NEUTRAL, :].sum(-1)
-    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold)}
+    hit, said, gold = pooled[..., neutral, neutral], pooled[..., :, neutral].sum(-1), pooled[..., neutral, :].sum(-1)
+    return figures(counts, labels, task) | {"neutral_f1": f1(hit, said, gold, nothing=1.0)}
 
 
-def _judged(measure: Callable[[Counts], dict[str, Any]], sums: dict[str, Counts], draw: Counts | None) -> Measured:
-    """Figures of every answer, and the intervals of the model's."""
+def _neutral(counts: Counts, labels: Labels) -> int | None:
+    """The number of the sentiment ``neutral``; None where the data set or this gold has none."""
+    if "neutral" not in labels.sentiments:
+        return None
+    c = labels.sentiments.index("neutral")
+    return c if counts.confusion[labels.carries_sentiment][:, c].any() else None
+
+
+def _judged(
+    measure: Callable[[Counts], dict[str, Any]],
+    sums: dict[str, Counts],
+    draw: Counts | None,
+    left_out: dict[str, list[str]],
+) -> Measured:
+    """Figures of every answer, and the intervals of the model's; ``left_out`` is that of the model."""
     if draw is None:
-        return {"figures": {}, "intervals": {}}
+        return {"figures": {}, "intervals": {}, "left_out": {}}
     values: dict[str, Numbers] = {
         name: {k: None if k in SILENT.get(name, ()) else float(v) for k, v in measure(counts).items()}
         for name, counts in sums.items()
     }
-    return {"figures": values, "intervals": {k: list(interval(v)) for k, v in measure(draw).items()}}
+    intervals = {k: list(interval(v)) for k, v in measure(draw).items()}
+    return {"figures": values, "intervals": intervals, "left_out": left_out}
 
 
 def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[str, ProtocolFigures]:
     judged: dict[str, ProtocolFigures] = {}
     for name, protocol in PROTOCOLS.items():
-        measured = _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw)  # type: ignore[misc]
+        named = protocol_left_out(sums[MODEL], labels, protocol)
+        measured = _judged(lambda counts, p=protocol: protocol_figures(counts, labels, p), sums, draw, named)  # type: ignore[misc]
         judged[name] = {
             "words": protocol.words,
             "published": dict(protocol.published),
@@ -207,7 +235,7 @@ def _aspect_rows(
 
 def _mixed(predictions: Predictions, labels: Labels) -> np.ndarray:
     """bool [N]: reviews with gold pairs of more than one sentiment."""
-    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in range(C)]
+    kinds = [(predictions.sentiment == c)[:, labels.carries_sentiment].any(1) for c in predictions.classes]
     mixed: np.ndarray = np.sum(kinds, axis=0) > 1
     return mixed
 

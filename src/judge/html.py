@@ -1,18 +1,28 @@
-"""Untrusted text made fit for a page or a terminal."""
+"""Templates, and untrusted text made fit for a page or a terminal."""
 
 import base64
 import hashlib
 import json
 import re
-from typing import Any
+from pathlib import Path
 
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+TEMPLATES = Path(__file__).with_name("templates")
 CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffe\uffff]")  # not allowed in HTML; says nothing in text
 WORD = re.compile(r"\S+")
 
 
-def json_block(data: Any) -> Markup:
+def templates(autoescape: bool) -> Environment:
+    """The templates of this folder; a name that they lack is an error. ``autoescape`` is for HTML."""
+    loader = FileSystemLoader(TEMPLATES)
+    return Environment(
+        loader=loader, autoescape=autoescape, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+
+
+def json_block(data: object) -> Markup:
     """JSON for a ``script`` element: no text in it can end the element or begin another."""
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for letter in "<>&\u2028\u2029":

@@ -2,56 +2,68 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor
 
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
-from ..data.reviews import Reviews, read_reviews
+from ..answers.windows import join
+from ..data.findings import compare, text_keys
+from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
-from ..model.encoder import bytes_of
+from ..model.encoder import pad_id_of
+from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
-from ..tokens.tokenizer import PAD_ID, encode, from_json
+from ..tokens.tokenizer import from_json
+from ..tokens.windows import encode_whole
 from ..training.checkpoint import AtomicCheckpointIO
 
 
-def predict_file(run: Run, file: str | Path, batch_size: int = 64) -> Predictions:
+def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
     """Read ``file`` the way the run's training files were read, and predict it on the processor, in float32.
 
-    Raises UserError for faults of the file, aspects the run does not know, and a run without its best checkpoint.
+    ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Also returns what is
+    remarkable in the file, line by line: rows that were left out, repeats and so on. Raises UserError for faults of the
+    file, aspects the run does not know, and a run without its best checkpoint.
     """
     data = run.read_summary()["config"]["data"]
-    columns = ("text_column", "label_column", "ignore_columns", "separator")
-    reviews, _ = read_reviews(file, aspects=run.labels.aspects, **{name: data[name] for name in columns})
+    labels = run.labels
+    told = {name: data[name] for name in Columns._fields if name in data} | given
+    told |= {"aspects": labels.aspects, "sentiments": labels.sentiments}
+    reviews, _ = read_reviews(file, **told)
+    name = Path(file).name
+    findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
     module = load_best(run)
-    tokenizer = from_json(module.tokenizer_json or "", data["max_length"])
-    ids, offsets = encode(tokenizer, reviews.texts)
-    pad_id = module.classifier.encoder.config.pad_token_id
-    split = TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, PAD_ID if pad_id is None else pad_id)
+    tokenizer = tokenizer_of(run, module, data["max_length"])
+    read = encode_whole(tokenizer, reviews.texts)
+    pad_id = pad_id_of(module.classifier.encoder.config)
+    split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
     plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
     with torch.inference_mode():
-        return assemble([module.predict_step(batch, 0) for batch in Batches(split, plan)], reviews)
+        batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
+    return assemble(batches, read.first, reviews), findings
 
 
-def assemble(batches: Sequence[dict[str, Tensor]], reviews: Reviews) -> Predictions:
+def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:
     """Join what ``predict_step`` returned for the batches of a split, in the order of ``reviews``.
 
-    Each batch has ``row`` int64 [B], the reviews' positions, and logits ``sentiment`` float32 [B, A, C] and, for task
-    ``absa``, ``mentioned`` float32 [B, A].
+    Each batch has ``row`` int64 [B], the windows' positions, and logits ``sentiment`` float32 [B, A, C] and, for task
+    ``absa``, ``mentioned`` float32 [B, A]. ``first`` int64 [N + 1] says which windows each review has.
     """
     order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
     logits = {
         head: np.concatenate([batch[head].numpy() for batch in batches])[order] for head in batches[0] if head != "row"
     }
     sentiment = reviews.sentiment.astype(np.int64)
-    return Predictions(
-        reviews.ids, reviews.texts, reviews.mentioned, sentiment, logits["sentiment"], logits.get("mentioned")
-    )
+    mentioned, said = join(first, logits.get("mentioned"), logits["sentiment"])
+    return Predictions(reviews.ids, reviews.texts, reviews.mentioned, sentiment, said, mentioned)
 
 
 def load_best(run: Run) -> AspectSentimentModule:
@@ -75,6 +87,16 @@ def load_best(run: Run) -> AspectSentimentModule:
     return module.eval()
 
 
+def tokenizer_of(run: Run, module: AspectSentimentModule, max_length: int) -> Tokenizer:
+    """The tokenizer that the run's best checkpoint carries. Raises DamagedFile if it carries none."""
+    try:
+        if not isinstance(module.tokenizer_json, str):
+            raise UserError("there is none")
+        return from_json(module.tokenizer_json, max_length)
+    except UserError as error:
+        raise DamagedFile(f"{run.best}: carries no tokenizer, so no text can be read with it ({error})") from error
+
+
 def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
     """A finished run's predictor, over torch, on the processor, in float32; ``threads`` are torch's, for each review.
 
@@ -86,7 +108,7 @@ def load_run(folder: str | Path, threads: int | None = None) -> Predictor:
         torch.set_num_threads(threads)
     labels, module = run.labels, load_best(run)
     max_length = summary["config"]["data"]["max_length"]
-    tokenizer = from_json(module.tokenizer_json or "", max_length)
+    tokenizer = tokenizer_of(run, module, max_length)
     return Predictor({**summary, "task": module.task}, labels, max_length, tokenizer, over_torch(module), threads=1)
 
 

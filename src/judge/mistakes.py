@@ -10,7 +10,7 @@ import numpy as np
 
 from ..answers.calibration import Calibration
 from ..answers.predictions import Predictions
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from ..runs.machine import write_whole
 
 MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
@@ -48,11 +48,11 @@ def find_mistakes(
     mentioned, sentiments = calibration.probabilities(predictions)
     carries = np.array(labels.carries_sentiment)
     gold, known = predictions.mentioned, (predictions.sentiment != IGNORE) & carries
-    usual = [_mean(sentiments[..., c][known & (predictions.sentiment == c)]) for c in range(C)]
-    mistakes = []
+    usual = [_mean(sentiments[..., c][known & (predictions.sentiment == c)]) for c in predictions.classes]
+    mistakes, names = [], labels.sentiments
 
     def name(i: int, a: int, sentiment: np.ndarray) -> str:
-        return SENTIMENTS[sentiment[i, a]] if carries[a] and sentiment[i, a] != IGNORE else "mentioned"
+        return names[sentiment[i, a]] if carries[a] and sentiment[i, a] != IGNORE else "mentioned"
 
     if mentioned is not None:
         present = [_mean(mentioned[:, a][gold[:, a]]) for a in range(len(carries))]
@@ -71,7 +71,7 @@ def find_mistakes(
         p = float(sentiments[i, a, answer])
         rest = float(sentiments[i, a, label_id])
         suspect = p >= max(CONFIDENT, usual[answer])
-        mistakes.append(Mistake(i, a, WRONG, SENTIMENTS[label_id], SENTIMENTS[answer], p, rest, suspect))
+        mistakes.append(Mistake(i, a, WRONG, names[label_id], names[answer], p, rest, suspect))
     return sorted(mistakes, key=lambda m: (-m.confidence, m.row, m.aspect))
 
 

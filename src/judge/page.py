@@ -12,7 +12,7 @@ from ..answers.calibration import softmax
 from ..answers.explanation import shades
 from ..answers.predictions import Predictions
 from ..data.findings import TOLD
-from ..labels import IGNORE, SENTIMENTS, C, Labels
+from ..labels import IGNORE, Labels
 from ..runs.summary import Summary
 from .contracts import Evaluation
 from .evaluation import AT_HALF, MODEL
@@ -42,7 +42,7 @@ def curves(predictions: Predictions, labels: Labels, e: Evaluation) -> list[dict
     if predictions.mentioned_logits is None:
         known = (predictions.sentiment != IGNORE) & np.array(labels.carries_sentiment)
         scores, gold = softmax(predictions.sentiment_logits[known]), predictions.sentiment[known]
-        return [_curve(SENTIMENTS[c], scores[:, c], gold == c) for c in range(C)]
+        return [_curve(name, scores[:, c], gold == c) for c, name in enumerate(labels.sentiments)]
     found = []
     for a, aspect in enumerate(labels.aspects):
         curve = _curve(aspect, predictions.mentioned_logits[:, a], predictions.mentioned[:, a])

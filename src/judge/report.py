@@ -4,30 +4,27 @@ import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from ..answers.figures import SENTIMENT
+from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
-from ..labels import SENTIMENTS
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
-from .evaluation import decide, evaluation
-from .html import json_block, policy_hash, printable
+from .evaluation import decide, evaluation, shown_split
+from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
+from .places import without_places
 
-TEMPLATES = Path(__file__).with_name("templates")
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
 SECONDS = 95.0  # for everything but writing the page; colouring the words gets the seconds that are left of them
-LEAST, MOST = 10.0, 70.0  # seconds that colouring gets at least and at most
+LEAST_SECONDS, MOST_SECONDS = 10.0, 70.0  # seconds that colouring gets at least and at most
 MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
 
@@ -40,59 +37,57 @@ def write_report(folder: str | Path) -> Path:
     started = time.monotonic()
     run = Run(folder)
     summary, labels = run.read_summary(), run.labels
-    split = "test" if "test" in summary["figures"] else "val"
+    split = shown_split(summary)
     predictions = read_predictions(run.predictions(split), labels)
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
-    seconds = min(MOST, max(LEAST, SECONDS - (time.monotonic() - started)))
+    seconds = min(MOST_SECONDS, max(LEAST_SECONDS, SECONDS - (time.monotonic() - started)))
     with ThreadPoolExecutor(1) as background:  # trains tf-idf while the words of the errors are coloured
         evaluating = background.submit(evaluation, run, predictions, split)
         weights, notes = _weights(run, predictions.texts, shown, seconds)
         judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
+    cut = without_places(summary, str(run.folder.resolve()))
+    told = cut(summary)  # the report is sent to others
     context = {
         "run": run.folder.resolve().name,
-        "summary": summary,
-        "e": judged,
+        "summary": told,
+        "e": judged | {"notes": cut(judged["notes"])},
         "split": words.SPLITS[split],
         "words": words,
         "charts": charts,
+        "told_left_out": told_left_out,
         "headline": page.headline(judged),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
         "learning": page.learning(run.folder, summary, judged["task"]),
-        "findings": page.findings(summary),
-        "settings": known_settings(summary),
+        "findings": page.findings(told),
+        "settings": cut(known_settings(summary)),
         "mistakes": mistakes,
         "sentiment_totals": np.sum(summary["class_counts"], axis=0).tolist(),
         "kinds": {kind: sum(m.kind == kind for m in mistakes) for kind in KINDS},
         "shown": len(shown),
-        "notes": notes,
+        "notes": cut(notes),
         "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
         "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
-        "sentiments": SENTIMENTS,
+        "sentiments": labels.sentiments,
         "data": json_block(page.error_data(shown, predictions, labels, weights)),
     }
-    write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
     path = run.folder / "report.html"
-    write_whole(path, render(context))
+    with told_as(path, "give the command again"):
+        write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
+        write_whole(path, render(context))
     return path
 
 
-def render(context: dict[str, Any]) -> str:
+def render(context: dict[str, object]) -> str:
     """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
-    environment = Environment(
-        loader=FileSystemLoader(TEMPLATES),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = templates(autoescape=True)
     environment.filters["printable"] = printable
-    own: dict[str, Any] = {}
+    own: dict[str, object] = {}
     for name, file in (("style", "report.css"), ("script", "report.js")):
         text = (TEMPLATES / file).read_text(encoding="utf-8")
         own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}

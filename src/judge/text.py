@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from ..labels import SENTIMENTS
+from ..answers.figures import told_left_out
 from ..spelling import cell, table, visible
 from .contracts import Compared, Comparison, Evaluation, Measured, Section
 from .leaks import told
@@ -11,7 +11,7 @@ BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row
     "absa": ("aspect_f1_macro", "sentiment_f1"),
     "sentiment": ("sentiment_f1_per_aspect", "sentiment_accuracy"),
 }
-HEADS = {"mentioned": "mention", "sentiment": "sentiment"}
+HEAD_WORDS = {"mentioned": "mention", "sentiment": "sentiment"}
 
 
 def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
@@ -19,7 +19,7 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     e = evaluation
     mixed = e["mixed"]["reviews"]
     parts = [
-        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews, {e['pairs']:,} pairs; task {e['task']}",
+        f"{e['run']}, {e['split']}: {e['reviews']:,} reviews{_silent(e)}, {e['pairs']:,} pairs; task {e['task']}",
         leak_line(e["trained_on"], e["reviews"]),
         _section(e, e["all"], "All reviews"),
     ]
@@ -33,9 +33,11 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
         parts.append(_protocol(e, protocol))
     parts += [_aspects(e), _confusions(e), _calibration(e)]
     notes = list(e["notes"])
-    if e["empty"]:
-        notes.append(f"Neither mentioned nor detected, F1 counts 0 in aspect_f1_macro: {', '.join(e['empty'])}")
     return "\n\n".join([*parts, *notes])
+
+
+def _silent(e: Evaluation) -> str:
+    return f" ({e['silent']:,} mention no aspect)" if e["silent"] else ""
 
 
 def between(interval: Sequence[float]) -> str:
@@ -54,7 +56,7 @@ def _figures(e: Evaluation, judged: Measured) -> str:
     for figure, value in judged["figures"][first].items():
         beside = [cell(judged["figures"][name][figure], 4) for name in others]
         rows.append([figure, cell(value, 4), between(judged["intervals"][figure]), *beside])
-    return table(rows)
+    return "\n".join([table(rows), *told_left_out(judged["left_out"])])
 
 
 def _protocol(e: Evaluation, name: str) -> str:
@@ -82,7 +84,7 @@ def _aspects(e: Evaluation) -> str:
 
 
 def _confusions(e: Evaluation) -> str:
-    short = [name[:3] for name in SENTIMENTS]
+    short = abbreviated(e["sentiments"])
     rows = [["aspect", *(f"{gold}>{said}" for gold in short for said in short)]]
     for name, confusion in [
         *((row["aspect"], row["confusion"]) for row in e["per_aspect"]["model"]),
@@ -93,6 +95,12 @@ def _confusions(e: Evaluation) -> str:
     return f"Sentiments, gold > said, aspects given\n{table(rows)}"
 
 
+def abbreviated(names: Sequence[str]) -> list[str]:
+    """The first letters of each name: as few as tell them apart, three at least."""
+    length = next((n for n in range(3, 41) if len({name[:n] for name in names}) == len(names)), 41)
+    return [name[:length] for name in names]
+
+
 def _calibration(e: Evaluation) -> str:
     calibration = e["calibration"]
     rows = [["head", "temperature", "ECE before", "after", "Brier before", "after"]]
@@ -100,7 +108,7 @@ def _calibration(e: Evaluation) -> str:
         before = calibration["before"][head]
         pairs = [cell(x, 4) for key in ("ece", "brier") for x in (before[key], after[key])]
         temperature = calibration["temperatures"]["mentioned" if head == "mentioned" else "sentiment"]
-        rows.append([HEADS[head], cell(temperature), *pairs])
+        rows.append([HEAD_WORDS[head], cell(temperature), *pairs])
     return f"Calibration, temperatures fitted on validation\n{table(rows)}"
 
 

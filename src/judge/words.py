@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..runs.summary import Summary
-from ..spelling import pasted
+from ..spelling import command as command_line
 from .contracts import Evaluation
 from .leaks import told
 
@@ -20,9 +20,10 @@ FIGURE_NAMES = {
 FIGURE_WORDS = {
     "pair_f1": "Micro F1 of (aspect, sentiment) pairs from the text alone: both have to be right.",
     "aspect_f1_micro": "Micro F1 of which aspects a review mentions.",
-    "aspect_f1_macro": "The mean over aspects of the F1 of detecting each: rare ones count as much as frequent ones.",
-    "sentiment_f1": "Macro F1 over positive, negative and neutral, the mentioned aspects being given.",
-    "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments that the aspect has.",
+    "aspect_f1_macro": "The mean over aspects, labelled or detected, of the F1 of detecting each: rare ones count as "
+    "much as frequent ones.",
+    "sentiment_f1": "Macro F1 over the sentiments that are labelled or predicted, the mentioned aspects being given.",
+    "sentiment_f1_per_aspect": "The mean over aspects of the macro F1 over the sentiments in the aspect's labels.",
     "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
     "neutral_f1": "F1 of neutral alone, the aspects being given.",
 }
@@ -54,13 +55,13 @@ def trained_on(e: Evaluation) -> str | None:
     return told(e["trained_on"], e["reviews"]).removeprefix("WARNING: ") if e["trained_on"] else None
 
 
-def command(summary: Summary) -> str:
+def training_command(summary: Summary) -> str:
     """The command that trains such a run again."""
     overrides = [o for o in summary.get("overrides", []) if not o.startswith("ckpt_path=")]
-    return pasted(["python", "train.py", *overrides])
+    return command_line("train.py", overrides, here=False)
 
 
-def facts(summary: Summary) -> dict[str, str]:
+def run_facts(summary: Summary) -> dict[str, str]:
     """What was trained, on what, for how long: name -> words, for the facts that the summary has."""
     encoder, epochs, seconds = summary.get("encoder"), summary.get("epochs"), summary.get("seconds", {})
     loss, environment = summary.get("loss", {}), summary.get("environment", {})

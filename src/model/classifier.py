@@ -5,7 +5,6 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from ..labels import C
 from ..tokens.packing import Packing
 from .attention import packed_states
 from .dropout import replace_dropout
@@ -15,7 +14,7 @@ Pooling = Literal["cls", "mean", "label", "pooler"]
 
 
 class AspectClassifier(nn.Module):
-    """For each of ``aspects`` aspects: is it mentioned (task ``absa``), and with which sentiment?
+    """For each of ``aspects`` aspects: is it mentioned (task ``absa``), and with which of ``sentiments`` sentiments?
 
     Head: Linear(H, ``head_width``) -> ReLU -> dropout -> outputs. ``pooling`` makes one vector of a review: ``cls`` the
     first token, ``mean`` the mean over its tokens, ``pooler`` the encoder's own dense tanh layer over the first token.
@@ -27,6 +26,7 @@ class AspectClassifier(nn.Module):
         self,
         encoder: Any,
         aspects: int,
+        sentiments: int = 3,
         *,
         detect: bool,
         pooling: Pooling = "cls",
@@ -35,14 +35,14 @@ class AspectClassifier(nn.Module):
     ) -> None:
         super().__init__()
         self.encoder: Any = encoder.train()  # from_pretrained returns eval mode, in which dropout would stay off
-        self.aspects, self.pooling = aspects, pooling
+        self.aspects, self.sentiments, self.pooling = aspects, sentiments, pooling
         if pooling in ("cls", "pooler"):
             keep_first_token(encoder)
         width = encoder.config.hidden_size
         # queries of zero: the attention begins as the mean over tokens
         self.queries = nn.Parameter(torch.zeros(aspects, width)) if pooling == "label" else None
         self.trunk = nn.Sequential(nn.Linear(width, head_width), nn.ReLU(), nn.Dropout(dropout))
-        self.sentiment = nn.Linear(head_width, aspects * C)
+        self.sentiment = nn.Linear(head_width, aspects * sentiments)
         self.mentioned = nn.Linear(head_width, aspects) if detect else None
         replace_dropout(self)
 
@@ -56,7 +56,7 @@ class AspectClassifier(nn.Module):
         else:
             hidden = packed_states(self.encoder, input_ids, packing)
         features = self.trunk(self._pool(hidden, attention_mask))  # [B, head_width]; label: [B, A, head_width]
-        logits = {"sentiment": self._outputs(self.sentiment, features).view(-1, self.aspects, C)}
+        logits = {"sentiment": self._outputs(self.sentiment, features).view(-1, self.aspects, self.sentiments)}
         if self.mentioned is not None:
             logits["mentioned"] = self._outputs(self.mentioned, features)
         return logits

@@ -7,7 +7,7 @@ Here one 64-bit draw holds four 16-bit numbers, which decide four elements; the 
 import torch
 from torch import Tensor, nn
 
-STEPS = 2**16  # values of a 16-bit number
+LEVELS = 2**16  # values of a 16-bit number
 
 
 def dropout(x: Tensor, p: float, training: bool) -> Tensor:
@@ -15,14 +15,14 @@ def dropout(x: Tensor, p: float, training: bool) -> Tensor:
 
     Float [...] -> the same shape and dtype.
     """
-    dropped = round(p * STEPS)  # of every 65,536 elements
+    dropped = round(p * LEVELS)  # of every 65,536 elements
     # torch.compile cannot trace these draws, and the dropout that it makes runs in parallel already
-    if not training or dropped == 0 or x.device.type != "cpu" or dropped >= STEPS or torch.compiler.is_compiling():
+    if not training or dropped == 0 or x.device.type != "cpu" or dropped >= LEVELS or torch.compiler.is_compiling():
         return nn.functional.dropout(x, p, training)
     draws = torch.empty(-(-x.numel() // 4), dtype=torch.int64).random_(-(2**63), None).view(torch.int16)
     kept = torch.empty_like(x)  # compare straight into x's dtype: a boolean mask in between takes twice the time
-    torch.ge(draws[: x.numel()].view(x.shape), dropped - STEPS // 2, out=kept)
-    return x * kept.mul_(STEPS / (STEPS - dropped))
+    torch.ge(draws[: x.numel()].view(x.shape), dropped - LEVELS // 2, out=kept)
+    return x * kept.mul_(LEVELS / (LEVELS - dropped))
 
 
 class Dropout(nn.Dropout):

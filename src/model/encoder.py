@@ -1,7 +1,8 @@
 """The encoder with its tokenizer: published weights from a folder, or random weights from a configuration."""
 
+import json
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ..errors import UserError
 from ..runs.summary import EncoderFacts
 from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
 from .hub import locate, weights_hash
+from .sizes import bytes_of, check_numbers
 from .torch_files import check_weights
 
 ENOUGH = 100_000  # texts that a tokenizer is trained on, at most
@@ -59,8 +61,7 @@ class Encoder:
 
     @property
     def pad_id(self) -> int:
-        pad = self.module.config.pad_token_id
-        return PAD_ID if pad is None else int(pad)
+        return pad_id_of(self.module.config)
 
 
 def load_encoder(
@@ -117,8 +118,11 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     folder = locate(encoder, weights=pretrained)
     tokenizer = load_tokenizer(folder, max_length)
     try:
+        check_numbers(json.loads((folder / "config.json").read_bytes()))
         config = AutoConfig.from_pretrained(folder, trust_remote_code=False)
-    except (OSError, ValueError) as error:
+        if not isinstance(getattr(config, "vocab_size", None), int):
+            raise ValueError("it says no vocab_size, so it is no encoder of texts")
+    except Exception as error:  # the configuration may be anything, and each architecture has its own errors
         raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
     _check_positions(config, max_length)
     if tokenizer.get_vocab_size() > config.vocab_size:
@@ -156,7 +160,10 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
 
 
 def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
-    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode."""
+    """A randomly initialised encoder of the architecture that ``config`` describes, in train mode.
+
+    Raises UserError if ``pooling`` asks for a pooler that the architecture does not have.
+    """
     settings = {k: v for k, v in config.items() if k not in ("model_type", "architectures", "dtype")}
     described = AutoConfig.for_model(config["model_type"], **settings)
     module: PreTrainedModel = AutoModel.from_config(described, dtype=torch.float32, **_pooler(described, pooling))
@@ -164,15 +171,9 @@ def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:
     return module
 
 
-def bytes_of(config: dict[str, Any], build: Callable[[], nn.Module]) -> int:
-    """Bytes of the weights of the module that ``build`` makes of ``config``, counted without taking memory for them.
-
-    Raises ValueError for a size beyond any encoder's, and whatever ``build`` raises.
-    """
-    if any(isinstance(value, int) and value > (1_000 if "layers" in key else 10**9) for key, value in config.items()):
-        raise ValueError("a size beyond any encoder's")
-    with torch.device("meta"):
-        return sum(t.numel() * t.element_size() for t in build().state_dict().values())
+def pad_id_of(config: Any) -> int:
+    """The id of the padding token in the configuration of an encoder, :data:`PAD_ID` where that names none."""
+    return PAD_ID if config.pad_token_id is None else int(config.pad_token_id)
 
 
 def _check_claims(folder: Path, config: Any, pooling: str, pretrained: bool) -> None:
@@ -240,11 +241,17 @@ def _pooler(config: Any, pooling: str) -> dict[str, bool]:
     return {}
 
 
-def _check_positions(config: Any, max_length: int) -> None:
-    limit = getattr(config, "max_position_embeddings", None)
+def positions(config: Any) -> int | None:
+    """The most tokens that an encoder reads at once; None where it has no limit."""
+    limit: int | None = getattr(config, "max_position_embeddings", None)
     if limit is None or limit < 0:
-        return
+        return None
     if config.model_type in ROBERTA:
-        limit -= (PAD_ID if config.pad_token_id is None else config.pad_token_id) + 1
-    if max_length > limit:
+        limit -= pad_id_of(config) + 1
+    return limit
+
+
+def _check_positions(config: Any, max_length: int) -> None:
+    limit = positions(config)
+    if limit is not None and max_length > limit:
         raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

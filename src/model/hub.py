@@ -14,7 +14,7 @@ from ..tokens.tokenizer import SENTENCEPIECE
 
 VISOBERT = "uitnlp/visobert"
 MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder in this repository
-SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
+HUB_SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -49,7 +49,7 @@ def locate(encoder: str, weights: bool = True) -> Path:
     if not hub_answers():
         raise UserError(
             f"model.encoder={encoder}: not in the local cache, and the model hub does not answer within "
-            f"{SECONDS:.0f} s.\n"
+            f"{HUB_SECONDS:.0f} s.\n"
             f"  - with another machine: `hf download {encoder} --local-dir visobert` there, copy the folder here, "
             "then model.encoder=visobert\n"
             "  - through a mirror: set HF_ENDPOINT\n"
@@ -76,12 +76,12 @@ def cached(encoder: str, weights: bool = True) -> Path | None:
     return folder if tokenizer and (_has_weights(folder) or not weights) else None
 
 
-def hub_answers(seconds: float = SECONDS) -> bool:
+def hub_answers(seconds: float = HUB_SECONDS) -> bool:
     """Whether the hub answers at all."""
     return _ask("", seconds) is not None
 
 
-def _ask(path: str, seconds: float = SECONDS) -> bytes | None:
+def _ask(path: str, seconds: float = HUB_SECONDS) -> bytes | None:
     """The first bytes of the hub's answer; b"" for a refusal, None for no answer within ``seconds``.
 
     A thread bounds the time of the name look-up too; the hub client would retry for 25 s.

@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
-from ..answers.figures import DETECTION, figures, tally, total
-from ..answers.predictions import DECIMALS, sigmoid
+from ..answers.figures import DETECTION, evaluate, figures
+from ..answers.predictions import Predictions, sigmoid
 from ..answers.thresholds import best_cut
-from ..labels import C, Labels
+from ..labels import Labels
 
 UNTUNED = "_untuned"
 """Ends the name of a detection figure at the module's own threshold; without it, the figure is at the best cut."""
@@ -22,8 +22,8 @@ class AspectFigures(Metric):
     Early in training a model may rank well while all its probabilities are below a fixed threshold, and then every
     figure there is 0. With ``cut=True`` the detection figures are therefore taken at the one threshold, for all
     aspects, with the highest ``pair_f1`` on these reviews; the figures at ``threshold`` are added under names that end
-    in :data:`UNTUNED`. Logits are rounded as in the predictions file, and the reviews of all ranks are joined before
-    anything is counted, so the figures depend neither on batches nor on ranks.
+    in :data:`UNTUNED`. The reviews of all ranks are joined before anything is counted, so the figures depend neither on
+    batches nor on ranks.
     """
 
     full_state_update = False
@@ -60,19 +60,19 @@ class AspectFigures(Metric):
         """Metric name -> value; every value is 0 if there are no reviews."""
         a = len(self.labels.aspects)
         logits, predicted, mentioned, sentiment = (_array(state).reshape(-1, a) for state in self._states())
-        logits, mentioned = np.round(logits.astype(np.float64), DECIMALS), mentioned.astype(bool)
+        detection = logits if self.task == "absa" else None
+        said = np.eye(len(self.labels.sentiments))[predicted]  # [N, A, C]
+        reviews = Predictions([], [], mentioned.astype(bool), sentiment, said, detection)
 
-        def at(found: np.ndarray) -> dict[str, float]:
-            counts = total(tally(found, predicted, mentioned, sentiment, np.arange(C)))
-            return {name: float(value) for name, value in figures(counts, self.labels, self.task).items()}
+        def at(threshold: float) -> dict[str, float]:
+            values = figures(evaluate(reviews, threshold), self.labels, self.task)
+            return {name: float(value) if len(mentioned) else 0.0 for name, value in values.items()}
 
-        if self.task == "sentiment":
-            return at(mentioned)
-        values = at(sigmoid(logits) > self.threshold)
-        if not self.cut:
+        values = at(self.threshold)
+        if reviews.mentioned_logits is None or not self.cut:
             return values
-        cut = best_cut(logits, predicted == sentiment, sentiment, self.labels)
-        tuned = at(logits > cut)
+        cut = best_cut(reviews.mentioned_logits, predicted == sentiment, reviews.mentioned, sentiment, self.labels)
+        tuned = at(float(sigmoid(np.array(cut))))
         return tuned | {f"{name}{UNTUNED}": values[name] for name in DETECTION}
 
     def _states(self) -> tuple[Any, ...]:

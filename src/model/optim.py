@@ -7,6 +7,8 @@ from typing import Any
 import torch
 from torch import nn
 
+RATE, WIDTH = 5e-5, 768  # of a pre-trained base encoder: benchmarks/quality.md
+
 
 def adamw(
     groups: list[dict[str, Any]],
@@ -38,6 +40,14 @@ def clip(parameters: Iterable[nn.Parameter], value: float | None, algorithm: str
         torch.nn.utils.clip_grad_value_(parameters, value)
     elif value:
         torch.nn.utils.clip_grad_norm_(parameters, value)
+
+
+def encoder_rate(setting: float | str, width: int) -> float:
+    """The encoder's learning rate: the number ``setting``, or for ``auto`` 5e-5 at 768 wide, 1e-4 at 384 wide.
+
+    AdamW's rate for hidden matrices goes with 1 / width (Yang et al. 2022, https://arxiv.org/abs/2203.03466, table 3).
+    """
+    return RATE * WIDTH / width if isinstance(setting, str) else setting
 
 
 def parameter_groups(model: nn.Module, encoder_lr: float, head_lr: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -12,7 +12,7 @@ import stat
 import struct
 import zipfile
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from ..errors import UserError
 
@@ -20,7 +20,8 @@ MARK = b"sha256:"
 TRAILER = len(MARK) + 64  # bytes
 END = struct.Struct("<4s4H2LH")  # the archive's last record: ..., entries, size and offset of its directory, comment
 LONG_END = struct.Struct("<4sQ2H2L4Q")  # the same with 64-bit numbers; a locator stands between it and END
-LOCATOR = 20  # bytes
+LOCATOR = struct.Struct("<4sLQL")  # ..., the disk and the offset of LONG_END, the number of disks
+LOCAL = struct.Struct("<4s5H3L2H")  # what stands before a part: ..., CRC-32, sizes, lengths of its name and its extra
 DIRECTORY = 32 * 2**20  # bytes of the archive's list of tensors, at most; ViSoBERT's takes 50,000
 PICKLE = 64 * 2**20  # bytes of all but tensors, at most, with the tokenizer; XLM-R's takes 17 MB
 OPERATIONS = 2_000_000  # operations of the pickle, at most; ViSoBERT with its optimizer takes some 30,000
@@ -47,7 +48,7 @@ class HashedWriter:
         self._file, self._digest = file, hashlib.sha256()
         self.error: OSError | None = None
 
-    def write(self, data: Any) -> int:
+    def write(self, data: bytes) -> int:
         self._digest.update(data)
         try:
             return self._file.write(data)
@@ -111,15 +112,23 @@ def _check_archive(file: IO[bytes], path: Path) -> bool:
     file.seek(end)
     *_, entries, size, offset, _comment = END.unpack(file.read(END.size))
     at = end
-    file.seek(max(0, end - LOCATOR))
-    if file.read(4) == b"PK\6\7":
-        at = end - LOCATOR - LONG_END.size
+    file.seek(max(0, end - LOCATOR.size))
+    locator, _, record, _ = LOCATOR.unpack(file.read(LOCATOR.size).ljust(LOCATOR.size))
+    if locator == b"PK\6\7":
+        at = end - LOCATOR.size - LONG_END.size
+        if record != at:  # torch follows this offset, older versions of zipfile do not: each would see other parts
+            raise DamagedFile(f"{path}: has two directories, at {record:,} and at {at:,}")
         file.seek(max(0, at))
-        *_, entries, size, offset = LONG_END.unpack(file.read(LONG_END.size))
+        mark, *_, entries, size, offset = LONG_END.unpack(file.read(LONG_END.size))
+        if mark != b"PK\6\6":
+            raise DamagedFile(f"{path}: is damaged (its directory's record is missing)")
     if size > DIRECTORY or offset + size != at or entries * 46 > size:
         raise DamagedFile(f"{path}: its directory claims {size:,} bytes at {offset:,}, and there are {at:,} before it")
     with zipfile.ZipFile(file) as archive:
+        if len(archive.infolist()) != entries:
+            raise DamagedFile(f"{path}: its directory claims {entries:,} parts and lists {len(archive.infolist()):,}")
         _check_members(archive.infolist(), found.st_size, path)
+        _check_places(archive.infolist(), file, offset, path)
         pickle = next(name for name in archive.namelist() if name.endswith("/data.pkl"))
         with archive.open(pickle) as content:
             _check_pickle(content, path)
@@ -155,6 +164,27 @@ def _check_members(members: list[zipfile.ZipInfo], size: int, path: Path) -> Non
     claimed = sum(member.file_size for member in members)
     if claimed > size:
         raise DamagedFile(f"{path}: claims to hold {claimed:,} bytes, and has {size:,}")
+
+
+def _check_places(members: list[zipfile.ZipInfo], file: IO[bytes], end: int, path: Path) -> None:
+    """Raise DamagedFile unless the parts lie one after the other, each as its own record and the directory say alike.
+
+    A reader may trust either of the two; where they differ, the bytes that were checked need not be those it loads.
+    """
+    free = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        file.seek(member.header_offset)
+        mark, _, flags, method, _, _, crc, packed, unpacked, named, extra = LOCAL.unpack(file.read(LOCAL.size))
+        name = file.read(named)
+        told = (crc, packed, unpacked) in ((member.CRC, member.compress_size, member.file_size), (0, 0, 0))
+        long = 0xFFFFFFFF in (packed, unpacked) or flags & 8  # the sizes stand elsewhere: 64 bits, or behind the part
+        if mark != b"PK\3\4" or name != member.orig_filename.encode() or method or not (told or long):
+            raise DamagedFile(f"{path}: {member.filename[:80]!r} is not the part that the directory lists")
+        if member.header_offset < free:
+            raise DamagedFile(f"{path}: {member.filename[:80]!r} lies within another part")
+        free = member.header_offset + LOCAL.size + named + extra + member.file_size
+    if free > end:
+        raise DamagedFile(f"{path}: its parts reach into its directory")
 
 
 def _check_pickle(content: IO[bytes], path: Path) -> None:

@@ -9,19 +9,19 @@ from ..errors import UserError
 from ..runs.overrides import no_such_setting
 from ..training.checks import RANGES as TRAINING
 from ..training.checks import (
-    _check_arguments,
-    _check_compile,
-    _check_device,
-    _check_model,
-    _faults_of_ranges,
-    faults_of_calls,
+    argument_faults,
+    call_faults,
+    compile_faults,
+    model_faults,
+    range_faults,
     refused,
+    trainer_faults,
 )
-from ..training.schema import hints
+from ..training.targets import hints
 from .masked_lm import MaskedLanguageModel
 
-TOP = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
-RANGES: tuple[tuple[str, float, float, str], ...] = (
+PRETRAINING_KEYS = ("data", "model", "pretraining", "trainer", "callbacks", "logger", "seed", "ckpt_path")
+OWN_RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("pretraining.lr", 0, math.inf, "a number, at least 0"),
     ("pretraining.weight_decay", 0, math.inf, "a number, at least 0"),
     ("pretraining.dropout", 0, 1, "a number in [0, 1)"),
@@ -37,9 +37,9 @@ TYPES = ("float32", "float16")
 
 def check_pretraining(config: dict[str, Any]) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [no_such_setting(key, config="pretrain") for key in config if key not in TOP]
-    faults += faults_of_calls(config)
-    faults += _check_model(config["model"])
+    faults = [no_such_setting(key, config="pretrain") for key in config if key not in PRETRAINING_KEYS]
+    faults += call_faults(config)
+    faults += model_faults(config["model"])
     own = dict(config["pretraining"])
     if own.pop("save_as", None) not in TYPES:
         faults.append(f"pretraining.save_as={config['pretraining'].get('save_as')}: expected {' or '.join(TYPES)}")
@@ -48,9 +48,9 @@ def check_pretraining(config: dict[str, Any]) -> None:
     known = {
         k: p for k, p in inspect.signature(MaskedLanguageModel).parameters.items() if k not in ("model", "total_steps")
     }
-    faults += _check_arguments("pretraining", own, known, hints(MaskedLanguageModel))
-    faults += _faults_of_ranges(config, tuple({entry[0]: entry for entry in (*TRAINING, *RANGES)}.values()))
-    faults += refused(config["trainer"], ("max_steps", "fast_dev_run", "overfit_batches")) + _check_compile(config)
+    faults += argument_faults("pretraining", own, known, hints(MaskedLanguageModel))
+    faults += range_faults(config, tuple({entry[0]: entry for entry in (*TRAINING, *OWN_RANGES)}.values()))
+    faults += refused(config["trainer"], ("max_steps", "fast_dev_run", "overfit_batches")) + compile_faults(config)
     if config["data"].get("texts") == "???":
         faults.append("data.texts: is missing; a file of texts, e.g. data.texts=my_reviews.txt")
     if config["model"].get("encoder") == "auto":
@@ -59,6 +59,6 @@ def check_pretraining(config: dict[str, Any]) -> None:
         faults.append(f"ckpt_path={config['ckpt_path']}: no such file; ckpt_path=last takes the newest run's")
     if config["trainer"].get("strategy") not in (None, "auto"):
         faults.append("trainer.strategy: pre-training runs on one device; take trainer=default")
-    faults += _check_device(config["trainer"], multirun=False)
+    faults += trainer_faults(config["trainer"], multirun=False)
     if faults:
         raise UserError(faults)

@@ -79,13 +79,8 @@ class PretrainingData(L.LightningDataModule):
         return self._splits[split]
 
     def optimizer_steps(self, epochs: int, accumulate: int = 1, limit: int | float = 1.0) -> int:
-        """The number of optimizer steps in ``epochs`` epochs, with ``accumulate`` batches a step.
-
-        ``limit`` is Lightning's ``limit_train_batches``: a number of batches, or a share of them.
-        """
-        batches = len(self._plan("train"))
-        batches = min(limit, batches) if isinstance(limit, int) else int(limit * batches)
-        return epochs * -(-batches // accumulate)
+        """Those of training: see :meth:`src.tokens.batching.BatchPlan.optimizer_steps`."""
+        return self._plan("train").optimizer_steps(epochs, accumulate, limit)
 
     def train_dataloader(self) -> MaskedBatches:
         return self._loader("train")

@@ -117,7 +117,7 @@ class MaskedLanguageModel(L.LightningModule):
         return adamw(groups, self.trainer.precision, h["schedule"], h["total_steps"], h["warmup"], betas)
 
     def configure_gradient_clipping(
-        self, optimizer: Any, gradient_clip_val: Any = None, gradient_clip_algorithm: Any = None
+        self, optimizer: object, gradient_clip_val: float | None = None, gradient_clip_algorithm: str | None = None
     ) -> None:
         clip(self.parameters(), gradient_clip_val, gradient_clip_algorithm)
 

@@ -14,23 +14,23 @@ from ..errors import NoRoom, UserError, refuse
 from ..spelling import override, pasted
 from .machine import Lock, Taken, free_space, is_full, largest_file, write_whole
 
-AT_ONCE = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
+CHECKPOINTS = ("best.ckpt", "last.ckpt", "previous.ckpt")  # and one more while it is written
 RUN_FILES = ("summary.json", "checkpoints/last.ckpt", "checkpoints/previous.ckpt")
 SETTINGS = ".hydra"  # as Hydra calls it
-KINDS = {  # by the setting that names a folder: what it is for, and what shows that it has been used for that
+USES = {  # by the setting that names a folder: what it is for, and what shows that it has been used for that
     "hydra.run.dir": ("a run", RUN_FILES),
     "hydra.sweep.dir": ("a sweep", ("multirun.yaml",)),
     "sweep.dir": ("a search", ("study.db",)),
 }
-BESIDE = 20_000_000  # bytes for predictions, metrics and the log
-LEAST = 1_000_000  # bytes for settings, a lock and a study, which are written before check_room knows the model
+OTHER_FILES = 20_000_000  # bytes for predictions, metrics and the log
+FIRST_FILES = 1_000_000  # bytes for settings, a lock and a study, which are written before check_room knows the model
 _held: dict[Path, Lock] = {}  # locks of this process
 
 
 class OneRunAFolder(Callback):
     """Hydra's hook before it makes the folder, so that a run that may not write there leaves no settings there."""
 
-    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_run_start(self, config: DictConfig, **kwargs: object) -> None:
         """Ends the process with status 2 and one message where the folder is another run's or cannot be written."""
         folder = Path(str(config.hydra.run.dir))
         try:
@@ -116,16 +116,16 @@ def claim(folder: Path, fresh: bool = False, key: str = "hydra.run.dir") -> None
 def make(folder: Path, key: str) -> None:
     """Make ``folder``, which ``key`` names.
 
-    Raises UserError if it cannot be made or is already used for another of :data:`KINDS`, NoRoom on a full disk.
+    Raises UserError if it cannot be made or is already used for another of :data:`USES`, NoRoom on a full disk.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for other, (kind, files) in KINDS.items():
+        for other, (kind, files) in USES.items():
             if other != key and (there := [name for name in files if (folder / name).exists()]):
-                raise UserError(f"{folder}: holds {kind} ({there[0]}), not {KINDS[key][0]}; give another {key}")
+                raise UserError(f"{folder}: holds {kind} ({there[0]}), not {USES[key][0]}; give another {key}")
     except OSError as error:
         raise UserError(f"{folder}: cannot be written ({error.strerror}); give another {key}") from error
-    if (free := free_space(folder)) is not None and free < LEAST:
+    if (free := free_space(folder)) is not None and free < FIRST_FILES:
         raise NoRoom(f"{folder}: {_size(free)} free. Make room, or give another {key}")
 
 
@@ -142,11 +142,11 @@ def check_room(folder: Path, module: Any) -> None:
     """
     checkpoint, checkpoints = checkpoint_size(module), folder / "checkpoints"
     faults = [fault for place in (folder, checkpoints, folder / "predictions") for fault in _not_writable(place)]
-    there = sum((checkpoints / name).stat().st_size for name in AT_ONCE if (checkpoints / name).is_file())
-    need, free = (len(AT_ONCE) + 1) * checkpoint + BESIDE - there, free_space(folder)
+    there = sum((checkpoints / name).stat().st_size for name in CHECKPOINTS if (checkpoints / name).is_file())
+    need, free = (len(CHECKPOINTS) + 1) * checkpoint + OTHER_FILES - there, free_space(folder)
     if free is not None and free < need:
         faults.append(
-            f"{folder}: {_size(free)} free, and the run may write {_size(need)}: {', '.join(AT_ONCE)} and the one "
+            f"{folder}: {_size(free)} free, and the run may write {_size(need)}: {', '.join(CHECKPOINTS)} and the one "
             f"being written, {_size(checkpoint)} each. Make room, or set hydra.run.dir to a folder on another disk"
         )
     if (most := largest_file()) is not None and most < checkpoint:

@@ -4,7 +4,9 @@ Windows opens no folder, replaces and removes no file that anybody has open, and
 Unix has ``fcntl``, ``resource``, affinity and control groups: this module uses them, and their absence is no error.
 """
 
+import atexit
 import errno
+import gc
 import hashlib
 import io
 import math
@@ -14,12 +16,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from filelock import FileLock, Timeout
+
+from ..errors import NoRoom
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
 WAITS = (0.02, 0.1, 0.5)  # seconds
@@ -49,6 +53,19 @@ def write_whole(path: Path, content: str | bytes | Callable[[BinaryIO], object],
             temporary.unlink()
         raise
     flush(path.parent)
+
+
+@contextmanager
+def told_as(path: Path, again: str) -> Iterator[None]:
+    """Within this context, a file that cannot be written is a user's mistake, NoRoom, that names ``path``.
+
+    ``again`` is what to do once there is room.
+    """
+    try:
+        yield
+    except OSError as error:
+        room = f"; make room, then {again}" if is_full(error) else ""
+        raise NoRoom(f"{path}: cannot be written ({error.strerror or error}){room}") from error
 
 
 def replace(source: Path, target: Path) -> None:
@@ -216,6 +233,11 @@ def write_any_letter() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+
+
+def end_at_once() -> None:
+    """Leave out the garbage collection with which Python ends: after an import of torch it takes a second."""
+    atexit.register(gc.freeze)
 
 
 def _read(file: Path) -> str:

@@ -173,7 +173,7 @@ def settings_of(config: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def _names(settings: Any, prefix: str = "") -> list[str]:
+def _names(settings: object, prefix: str = "") -> list[str]:
     found = []
     for key, given in settings.items() if isinstance(settings, dict) else ():
         if key not in ("defaults", "_target_"):
@@ -184,19 +184,70 @@ def _names(settings: Any, prefix: str = "") -> list[str]:
 # --- what Hydra says -------------------------------------------------------------------------------------------------
 
 
-def explained(error: Exception, config: str = "config") -> str:
-    """An error of Hydra or OmegaConf about the command line, in one line."""
+def explained(error: Exception, config: str = "config", words: Sequence[str] = ()) -> str:
+    """An error of Hydra or OmegaConf about the command line ``words``, in one line.
+
+    Hydra stops at the first override that is wrong, so the others are composed again without it: a line for each.
+    """
+    told, left = [_said(error, config)], _composable(words)
+    while wrong := [w for w in left if told[-1][1] in (w.lstrip("+~"), w.lstrip("+~").partition("=")[0])]:
+        left = [word for word in left if word not in wrong]
+        if (refused := _refused(config, left)) is None:
+            break
+        told.append(_said(refused, config))
+    return "\n".join(dict.fromkeys(line for line, about in told if about or line == told[0][0]))
+
+
+def _composable(words: Sequence[str]) -> list[str]:
+    """The overrides of a command line, of a sweep's values the first, and the folder of ``--config-dir``.
+
+    Empty for another configuration than the program's own, which cannot be composed here.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    found = []
+    for before, word in zip(["", *words], words, strict=False):
+        if before in ("--config-dir", "-cd"):
+            found.append(override("hydra.searchpath", [str(Path(word).absolute())]))
+        elif before in ("--config-name", "-cn", "--config-path", "-cp"):
+            return []
+        elif not word.startswith("-") and before not in WITH_A_WORD:
+            parsed = OverridesParser.create().parse_override(word)
+            first = parsed.is_discrete_sweep() and next(parsed.sweep_string_iterator())
+            found.append(f"{word.partition('=')[0]}={first}" if first else word)
+    return found
+
+
+def _refused(config: str, overrides: list[str]) -> Exception | None:
+    """What Hydra says against composing these overrides; None if nothing."""
+    from hydra import compose, initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.errors import HydraException
+
+    before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with initialize_config_dir(str(CONF), version_base="1.3"):
+            compose(config, overrides)
+    except HydraException as error:
+        return error
+    finally:
+        GlobalHydra.instance().hydra = before
+    return None
+
+
+def _said(error: Exception, config: str) -> tuple[str, str]:
+    """An error in one line, and the override or the setting that it is about, as far as that is known."""
     said = str(error).strip()
     if match := re.match(r"Could not (?:override|delete from config\.) '(.+?)'", said):
-        return no_such_setting(match[1], config=config)
+        return no_such_setting(match[1], config=config), match[1]
     if match := re.search(r"Could not find '(.+)/([^/'\n]+)'", said):
         choices = tuple(re.findall(r"^\t(\S+)$", said, re.M))
         known = f"expected one of {', '.join(choices)}{did_you_mean(match[2], choices)}" if choices else "see conf/"
-        return f"{match[1]}={match[2]}: no such choice; {known}"
+        return f"{match[1]}={match[2]}: no such choice; {known}", match[1]
     if match := re.match(r"Ambiguous value for argument '(.*)'$", said, re.M):
         key, _, given = match[1].partition("=")
         one, many = pasted([override(key, given)]), pasted([f"{key}=[{given}]"])
-        return f"{match[1]}: several values are a sweep, which needs -m; one value is typed {one}, a list {many}"
+        return f"{match[1]}: several values are a sweep, which needs -m; one value is typed {one}, a list {many}", key
     lines = [line.strip() for line in said.split("\n") if line.strip() and not line.startswith("See https:")]
     kept = [line.rstrip(".:,") for line in lines if not line.startswith(("object_type=", "reference_type="))]
-    return "; ".join(kept)
+    return "; ".join(kept), ""

@@ -13,11 +13,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..errors import UserError
-from ..labels import Labels
-from ..spelling import override, pasted
+from ..labels import SENTIMENTS, Labels
+from ..spelling import command, override
 from .contract import faults_of
 from .machine import sha256, write_whole
-from .summary import Environment, PretrainingSummary, Summary
+from .summary import Environment, LabelNames, PretrainingSummary, Summary
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -123,7 +123,7 @@ class Run:
             raise UserError(f"{path}: not valid JSON ({error})") from error
         if faults := faults_of(summary, Summary):
             if not faults_of(summary, PretrainingSummary):
-                again = pasted(["python", "train.py", "model=mini", override("model.encoder", self.folder / "encoder")])
+                again = command("train.py", ["model=mini", override("model.encoder", self.folder / "encoder")])
                 raise UserError(
                     f"{self.folder}: its summary has no labels, as of a run of pretrain.py. To train from that: {again}"
                 )
@@ -134,8 +134,13 @@ class Run:
     @property
     def labels(self) -> Labels:
         """Raises UserError as :meth:`read_summary`."""
-        labels = self.read_summary()["labels"]
-        return Labels(tuple(labels["aspects"]), tuple(labels["without_sentiment"]))
+        return named_labels(self.read_summary()["labels"])
+
+
+def named_labels(names: LabelNames) -> Labels:
+    """Labels as ``summary.json`` and a bundle write them down. Raises ValueError as :class:`~src.labels.Labels`."""
+    sentiments = tuple(names.get("sentiments", SENTIMENTS))
+    return Labels(tuple(names["aspects"]), tuple(names["without_sentiment"]), sentiments)
 
 
 def environment() -> Environment:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 from reprlib import Repr
 from typing import Any
 
+from ..labels import SENTIMENTS
+
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
 # these change no model: where a run resumes, how it is evaluated; data.cache is in runs of before 0.2 only
 HARMLESS = ("ckpt_path", "data.eval_batch_size", "data.cache")
@@ -26,8 +28,11 @@ SHARED = (
     "trainer.strategy",
     "trainer.limit_train_batches",
 )
+WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
-SHOWN = 10  # differences in words
+# settings that earlier runs do not have, and what they were then in effect
+ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep"}
+MOST_TOLD = 10  # differences in words
 
 
 def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
@@ -77,15 +82,16 @@ def differing(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
 
 
 def differences(was: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """The differences between earlier settings and those given now, in words: SHOWN of them, then their number.
+    """The differences between earlier settings and those given now, in words: MOST_TOLD of them, then their number.
 
     Number and length are bounded, because a file from elsewhere may hold any number of keys and lists of any length.
     """
     found = [f"{short(key)} was {short(a)}, is {short(b)}" for key, (a, b) in differing([was, now]).items()]
-    return found[:SHOWN] + ([f"and {len(found) - SHOWN:,} more settings differ"] if len(found) > SHOWN else [])
+    more = [f"and {len(found) - MOST_TOLD:,} more settings differ"] * (len(found) > MOST_TOLD)
+    return found[:MOST_TOLD] + more
 
 
-def short(value: Any) -> str:
+def short(value: object) -> str:
     """A value on one line of at most 80 characters, however long or deep it is."""
     shorten = Repr()
     shorten.maxstring = shorten.maxother = 80
@@ -98,16 +104,18 @@ def _differing(trees: Sequence[Mapping[str, Any]], above: str) -> list[tuple[str
     found: list[tuple[str, list[Any]]] = []
     for name in dict.fromkeys(name for tree in trees for name in tree):
         key = f"{above}{name}"
-        values: list[Any] = [tree.get(name) for tree in trees]
-        if all(isinstance(value, Mapping) for value in values):
+        values: list[Any] = [tree.get(name, ADDED.get(key)) for tree in trees]
+        if all(isinstance(value, Mapping) for value in values) and key != WHOLE:
             found += _differing(values, f"{key}.")
         elif any(_plain(value) != _plain(values[0]) for value in values[1:]):
             found.append((key, values))
     return found
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> object:
     """The value to compare: a class of this project by its name alone, because classes move between modules."""
+    if isinstance(value, Mapping):
+        return {str(key): item for key, item in value.items()}  # JSON has no numbers as keys
     ours = OURS.fullmatch(value) if isinstance(value, str) else None
     return ours[1] if ours else value
 
@@ -119,9 +127,10 @@ def _harmless(key: str) -> bool:
 def _flat(tree: Mapping[str, Any], above: str = "") -> dict[str, Any]:
     leaves: dict[str, Any] = {}
     for key, value in tree.items():
-        leaves |= _flat(value, f"{above}{key}.") if isinstance(value, Mapping) else {f"{above}{key}": value}
+        within = isinstance(value, Mapping) and f"{above}{key}" != WHOLE
+        leaves |= _flat(value, f"{above}{key}.") if within else {f"{above}{key}": value}
     return leaves
 
 
-def _without(value: Any, folder: str) -> Any:
+def _without(value: object, folder: str) -> object:
     return value.replace(folder, "RUN") if folder and isinstance(value, str) else value

@@ -7,10 +7,11 @@ Confusion = list[list[int]]  # [C][C], gold sentiment x predicted sentiment
 
 
 class LabelNames(TypedDict):
-    """The aspects, in the order of every list over them."""
+    """The aspects and the sentiments, in the order of every list over them."""
 
     aspects: list[str]
     without_sentiment: list[str]
+    sentiments: NotRequired[list[str]]  # positive, negative, neutral where it is missing
 
 
 class EncoderFacts(TypedDict):
@@ -71,6 +72,7 @@ class Judged(TypedDict):
     best: float
     figures: Figures  # at the tuned thresholds
     figures_untuned: Figures
+    left_out: dict[str, dict[str, list[str]]]  # split -> macro figure -> the aspects or sentiments that do not occur
     per_aspect: dict[str, list[dict[str, Any]]]  # split -> rows of src.answers.figures.per_aspect
     confusion: dict[str, Confusion]  # split -> over all gold pairs
     thresholds: Cuts
@@ -91,6 +93,7 @@ class Summary(TypedDict):
     config: dict[str, Any]
     best: NotRequired[float]
     figures_untuned: NotRequired[Figures]
+    left_out: NotRequired[dict[str, dict[str, list[str]]]]
     per_aspect: NotRequired[dict[str, list[dict[str, Any]]]]
     confusion: NotRequired[dict[str, Confusion]]
     thresholds: NotRequired[Cuts]

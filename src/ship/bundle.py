@@ -20,22 +20,20 @@ from ..answers.calibration import Calibration
 from ..answers.figures import FIGURES
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
-from ..labels import SENTIMENTS, Labels
-from ..runs.machine import flush, sha256
+from ..labels import Labels
+from ..runs.machine import flush, sha256, told_as
+from ..runs.run import named_labels
+from ..runs.summary import LabelNames
+from ..spelling import command
 
 FORMAT = 1
-INFO, MODEL, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
+INFO, ONNX, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
 SEEN = "training_texts.npy"  # hashes of the training texts: src.judge.leaks; older bundles have none
-FILES = (MODEL, TOKENIZER, CARD)
-MOST = {
-    INFO: 2**24,
-    TOKENIZER: 2**28,
-    CARD: 2**24,
-    SEEN: 2**28,
-    MODEL: 2**31,
-}  # bytes; an ONNX file cannot have more than 2 GiB
+FILES = (ONNX, TOKENIZER, CARD)
+MOST_BYTES = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, SEEN: 2**28, ONNX: 2**31}  # of ONNX at most 2 GiB
+LONGEST = 2**15  # tokens of a text; attention takes memory with its square
 PRECISIONS = ("fp32", "int8")
-CHANGED = "is not the file that was exported (its SHA-256 differs)"
+OTHER_HASH = "is not the file that was exported (its SHA-256 differs)"
 
 
 def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
@@ -50,7 +48,9 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         text = _read(path).decode()
         info: Any = json.loads(text, parse_constant=_no_number)
     except (FileNotFoundError, NotADirectoryError):
-        raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: absa export RUN -o BUNDLE") from None
+        run = folder if (folder / "summary.json").is_file() else Path("RUN")
+        make = command("absa", ["export", str(run), "-o", str(run.parent / "BUNDLE")])
+        raise UserError(f"{folder}: holds no {INFO}, so it is no bundle; make one: {make}") from None
     except OSError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from error
     except (ValueError, RecursionError) as error:
@@ -63,7 +63,7 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     if "sha256" not in info:
         faults = [f'{path}: "sha256" is missing; export again']
     elif text != _rendered(info) or info["sha256"] != _own_hash(info):
-        faults = [f"{path}: {CHANGED}"]
+        faults = [f"{path}: {OTHER_HASH}"]
     else:
         faults = [f"{path}: {fault}" for fault in _faults(info)]
     contents, changed = _contents(folder, info.get("files"))
@@ -72,9 +72,10 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
     return info, contents
 
 
-def labels_of(info: dict[str, Any]) -> Labels:
+def declared_labels(info: dict[str, Any]) -> Labels:
     """The labels that a checked ``bundle.json`` declares."""
-    return Labels(tuple(info["labels"]["aspects"]), tuple(info["labels"]["without_sentiment"]))
+    names: LabelNames = {**info["labels"], "sentiments": info["sentiments"]}  # type: ignore[typeddict-item]
+    return named_labels(names)
 
 
 def refuse_other(out: Path, info: dict[str, Any]) -> None:
@@ -122,10 +123,12 @@ def written_whole(out: Path) -> Iterator[Path]:
     except OSError as error:
         raise UserError(f"{out}: cannot be written ({error.strerror})") from error
     try:
-        yield temporary
+        with told_as(out, "give the command again; nothing was written"):
+            yield temporary
         temporary.chmod(0o777 & ~_umask())  # mkdtemp closes its folders to everybody else
-        for path in (*temporary.iterdir(), temporary):
-            flush(path)
+        with told_as(out, "give the command again; nothing was written"):
+            for path in (*temporary.iterdir(), temporary):
+                flush(path)
         _check_replaceable(out)  # again: an export takes minutes, and the folder may have changed
         _take_place(temporary, out)
     finally:
@@ -192,11 +195,12 @@ def _faults(info: dict[str, Any]) -> list[str]:
         "thresholds": dict,
         "calibration": dict,
         "encoder": dict,
+        "sentiments": list,
         "figures": dict,
         "files": dict,
     }
     kinds |= {"agreement": dict, "versions": dict, "task": str, "precision": str, "max_length": int, "pad_id": int}
-    faults = [f'"{key}" is missing' for key in (*kinds, "sentiments", "normalisation") if key not in info]
+    faults = [f'"{key}" is missing' for key in (*kinds, "normalisation") if key not in info]
     faults += [
         f'"{key}": expected {kind.__name__}, got {repr(info[key])[:80]}'
         for key, kind in kinds.items()
@@ -208,14 +212,12 @@ def _faults(info: dict[str, Any]) -> list[str]:
         faults.append(f'"task": {info["task"]!r} is not one of {", ".join(FIGURES)}')
     if info["precision"] not in PRECISIONS:
         faults.append(f'"precision": {info["precision"]!r} is not one of {", ".join(PRECISIONS)}')
-    if info["sentiments"] != list(SENTIMENTS):
-        faults.append(f'"sentiments": expected {list(SENTIMENTS)}, got {info["sentiments"]!r}')
     if info["normalisation"] != "NFC":
         faults.append(f'"normalisation": expected "NFC", got {info["normalisation"]!r}')
-    if info["max_length"] < 3:
-        faults.append(f'"max_length": expected 3 tokens or more, got {info["max_length"]}')
+    if not 3 <= info["max_length"] <= LONGEST:
+        faults.append(f'"max_length": expected 3 to {LONGEST:,} tokens, got {str(info["max_length"])[:80]}')
     try:
-        aspects = len(labels_of(info).aspects)
+        aspects = len(declared_labels(info).aspects)
         if len(Thresholds.from_dict(info["thresholds"]).per_aspect) != aspects:
             faults.append(f'"thresholds": expected one for each of {aspects} aspects')
         Calibration.from_dict(info["calibration"])
@@ -224,7 +226,7 @@ def _faults(info: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
+def _contents(folder: Path, hashes: object) -> tuple[dict[str, bytes], list[str]]:
     """The bytes of the files by name, and a fault for each that is missing or was changed since the export."""
     hashes = hashes if isinstance(hashes, dict) else {}
     contents, faults = {}, []
@@ -238,17 +240,17 @@ def _contents(folder: Path, hashes: Any) -> tuple[dict[str, bytes], list[str]]:
             faults.append(f"{folder / name}: cannot be read ({error.strerror})")
             continue
         if _sha256(contents[name]) != hashes.get(name):
-            faults.append(f"{folder / name}: {CHANGED}")
+            faults.append(f"{folder / name}: {OTHER_HASH}")
     return contents, faults
 
 
 def _read(path: Path) -> bytes:
-    """A file's bytes. Raises UserError before reading if it is no regular file, or larger than :data:`MOST` allows."""
+    """A file's bytes. Raises UserError before reading if it is no regular file, or larger than its MOST_BYTES."""
     found = path.stat()
     if not stat.S_ISREG(found.st_mode):  # reading a pipe or a device might never end
         raise UserError(f"{path}: is no file")
-    if found.st_size > MOST[path.name]:
-        raise UserError(f"{path}: {found.st_size:,} bytes, and {MOST[path.name]:,} at most are read")
+    if found.st_size > MOST_BYTES[path.name]:
+        raise UserError(f"{path}: {found.st_size:,} bytes, and {MOST_BYTES[path.name]:,} at most are read")
     return path.read_bytes()
 
 

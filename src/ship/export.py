@@ -13,22 +13,23 @@ from ..answers.figures import evaluate, figures
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
 from ..errors import UserError
-from ..judge.inference import load_best, over_torch
+from ..judge.inference import load_best, over_torch, tokenizer_of
 from ..judge.leaks import keys_of
-from ..labels import SENTIMENTS, Labels
+from ..judge.places import without_places
+from ..labels import Labels
 from ..lit_module import AspectSentimentModule
+from ..model.encoder import pad_id_of
 from ..runs.machine import sha256
 from ..runs.run import Run, environment
 from ..runs.summary import Summary
-from ..tokens.tokenizer import PAD_ID, from_json
-from .bundle import CARD, MODEL, SEEN, TOKENIZER, refuse_other, write_info, written_whole
+from .bundle import CARD, ONNX, SEEN, TOKENIZER, refuse_other, write_info, written_whole
 from .graph import quantise, to_onnx
-from .judged import READING
+from .judged import READ_BY
 from .predictor import load_bundle, over_onnx
 
 TEXTS = 64  # number of texts on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # largest difference of a logit
-PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 def export_run(
@@ -50,7 +51,7 @@ def export_run(
     measured = read_predictions(run.predictions("val"), labels) if int8 else None  # first: exporting takes a minute
     keys, _ = keys_of(run, summary, labels)
     module = load_best(run)
-    tokenizer = from_json(module.tokenizer_json or "", summary["config"]["data"]["max_length"])
+    tokenizer = tokenizer_of(run, module, summary["config"]["data"]["max_length"])
     texts = sample(tokenizer, _texts(run, labels))
     info = describe(summary, module) | {"checkpoint": checkpoint}
     with written_whole(out) as folder:
@@ -58,14 +59,14 @@ def export_run(
         if keys is not None:
             np.save(folder / SEEN, keys, allow_pickle=False)
         expected = references(module, tokenizer, texts, info["pad_id"])
-        to_onnx(module, folder / MODEL)
+        to_onnx(module, folder / ONNX)
         info["agreement"] = agreement(
-            over_onnx(info, tokenizer, (folder / MODEL).read_bytes()), tokenizer, texts, expected
+            over_onnx(info, tokenizer, (folder / ONNX).read_bytes()), tokenizer, texts, expected
         )
         if measured is not None:
-            quantise(folder / MODEL)
+            quantise(folder / ONNX)
             info["precision"] = "int8"
-            predictor = over_onnx(info, tokenizer, (folder / MODEL).read_bytes())
+            predictor = over_onnx(info, tokenizer, (folder / ONNX).read_bytes())
             info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
@@ -80,22 +81,25 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
     return {
         "task": module.task,
         "labels": summary["labels"],
-        "sentiments": list(SENTIMENTS),
+        "sentiments": list(module.labels.sentiments),
         "thresholds": summary["thresholds"],
         "calibration": summary["calibration"],
         "max_length": summary["config"]["data"]["max_length"],
-        "reading": {key: summary["config"]["data"].get(key) for key in READING},
+        "reading": {key: summary["config"]["data"][key] for key in READ_BY if key in summary["config"]["data"]},
         "class_counts": summary["class_counts"],
-        "pad_id": PAD_ID if config.pad_token_id is None else config.pad_token_id,
+        "pad_id": pad_id_of(config),
         "normalisation": "NFC",
         "precision": "fp32",
-        "encoder": {"name": summary["encoder"]["name"], "pretrained": summary["encoder"]["pretrained"]}
+        "encoder": {
+            "name": without_places()(summary["encoder"]["name"]),
+            "pretrained": summary["encoder"]["pretrained"],
+        }
         | {"type": config.model_type, "hidden_size": config.hidden_size, "pooling": module.classifier.pooling},
         "figures": {"monitor": summary["monitor"], **summary["figures"]},
         "agreement": {},
         "versions": {"python": known["python"], "commit": known["commit"]}
         | known["packages"]
-        | {name: version(name) for name in PACKAGES},
+        | {name: version(name) for name in ONNX_PACKAGES},
     }
 
 
@@ -111,12 +115,12 @@ def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
 def references(
     module: AspectSentimentModule, tokenizer: Tokenizer, texts: Sequence[str], pad_id: int
 ) -> list[dict[str, np.ndarray]]:
-    """The checkpoint's logits for each of :func:`batches`, by head.
+    """The checkpoint's logits for each of :func:`token_batches`, by head.
 
     ``sentiment`` is float32 [B, A, C]; for task ``absa`` there is ``mentioned``, float32 [B, A].
     """
     model = over_torch(module)
-    return [model(*batch) for batch in batches(tokenizer, texts, pad_id)]
+    return [model(*batch) for batch in token_batches(tokenizer, texts, pad_id)]
 
 
 def agreement(
@@ -127,7 +131,7 @@ def agreement(
     Raises UserError if it exceeds :data:`TOLERANCE`, or if any decision differs.
     """
     furthest, other = 0.0, 0
-    for batch, want in zip(batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
+    for batch, want in zip(token_batches(tokenizer, texts, predictor.info["pad_id"]), expected, strict=True):
         got = predictor.model(*batch)
         # numpy's max returns NaN if there is one; Python's max may not
         furthest = float(np.max([furthest, *(np.abs(got[head] - want[head]).max() for head in want)]))
@@ -144,7 +148,7 @@ def agreement(
     return {"texts": len(texts), "largest_difference": furthest, "allowed": TOLERANCE, "decisions_that_differ": other}
 
 
-def batches(tokenizer: Tokenizer, texts: Sequence[str], pad_id: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def token_batches(tokenizer: Tokenizer, texts: Sequence[str], pad_id: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Token ids and mask, int64 [B, T] each: every text alone, then two padded batches of every second text."""
     rows = [encoding.ids for encoding in tokenizer.encode_batch(list(texts))]
     groups = [[row] for row in rows] + [rows[start::2] for start in range(2)]
@@ -188,7 +192,7 @@ def change(predictor: Predictor, measured: Predictions, monitor: str, max_drop: 
 
 
 def card(run: Run, info: dict[str, Any]) -> str:
-    """The run's model card in Markdown, followed by a section about this bundle."""
+    """The run's model card in Markdown, followed by a section about this bundle. Raises UserError as ``card_of``."""
     from ..judge.card import card_of
 
     path = run.folder / CARD
@@ -198,7 +202,7 @@ def card(run: Run, info: dict[str, Any]) -> str:
     lines = [
         "## This bundle",
         "",
-        f"`{MODEL}` ({info['precision']}), `{TOKENIZER}` and `bundle.json`, which says what the logits mean. "
+        f"`{ONNX}` ({info['precision']}), `{TOKENIZER}` and `bundle.json`, which says what the logits mean. "
         f"On {agreed['texts']} texts of the validation and test splits its float32 logits differ from the checkpoint's "
         f"by at most {agreed['largest_difference']:.1g}, and no decision differs.",
     ]

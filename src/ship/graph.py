@@ -42,6 +42,7 @@ def to_onnx(module: AspectSentimentModule, path: Path) -> None:
             verbose=False,
         )
         assert program is not None
+        _without_traces(program.model)
         program.save(path, external_data=False)
 
 
@@ -85,6 +86,17 @@ class _Ordered(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, ...]:
         logits = self.classifier(input_ids, attention_mask)
         return tuple(logits[head] for head in self.heads)
+
+
+def _without_traces(model: Any) -> None:
+    """Delete what the exporter notes of each step, from an ``onnx_ir.Model``: the lines of code, with their paths."""
+    values = [*model.graph.inputs, *model.graph.initializers.values()]
+    for node in model.graph.all_nodes():
+        node.doc_string = None
+        values += node.outputs
+        node.metadata_props.clear()
+    for part in (model, model.graph, *values):
+        part.metadata_props.clear()
 
 
 @contextmanager

@@ -11,24 +11,30 @@ import onnxruntime as ort
 from tokenizers import Tokenizer
 
 from ..answers.predictor import Predictor
-from ..errors import UserError
+from ..errors import UserError, listed
+from ..labels import Labels
 from ..runs.machine import cores
 from ..tokens.tokenizer import from_json
-from .bundle import INFO, MODEL, TOKENIZER, labels_of, read_whole
+from .bundle import INFO, ONNX, TOKENIZER, declared_labels, read_whole
+from .onnx_file import check_one_file
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two kernels it replaces
-
-# how an ONNX file names the other file in which a tensor lies: the key ``location``, with its length before it
-EXTERNAL = b"\x08location"
+INPUTS = {"input_ids", "attention_mask"}
 
 
 class OnnxModel:
-    """A bundle's model as a :data:`src.answers.predictor.Model`. Raises UserError if its weights lie in other files."""
+    """A bundle's model as a :data:`src.answers.predictor.Model`.
+
+    Raises UserError if its weights lie in other files, or if it has other inputs or outputs.
+    """
 
     def __init__(self, model: bytes, task: str) -> None:
-        if EXTERNAL in model:
-            raise UserError(f"{MODEL}: keeps weights in other files; a bundle's model is one file")
+        try:
+            check_one_file(model)
+        except UserError as error:
+            raise UserError(f"{ONNX}: {error}") from error
         options = ort.SessionOptions()
+        options.add_session_config_entry("session.load_model_format", "ONNX")
         options.intra_op_num_threads = 1
         options.log_severity_level = 3
         self.session = ort.InferenceSession(
@@ -36,6 +42,14 @@ class OnnxModel:
         )
         self.session._model_bytes = None  # onnxruntime keeps the bytes for another provider, and there is none
         self._heads = ["sentiment", "mentioned"] if task == "absa" else ["sentiment"]
+        takes, gives = (
+            [node.name for node in nodes()] for nodes in (self.session.get_inputs, self.session.get_outputs)
+        )
+        if set(takes) != INPUTS or not set(self._heads) <= set(gives):
+            raise UserError(
+                f"{ONNX}: takes {listed(takes)} and gives {listed(gives)}; a model of task {task} takes "
+                f"{listed(sorted(INPUTS))} and gives {listed(self._heads)}"
+            )
 
     def __call__(self, ids: np.ndarray, mask: np.ndarray) -> dict[str, np.ndarray]:
         out = self.session.run(self._heads, {"input_ids": ids, "attention_mask": mask})
@@ -63,7 +77,7 @@ def load_bundle(folder: str | Path, threads: int | None = None) -> Predictor:
     info, contents = read_whole(folder)  # the bytes that were checked are loaded, even if the files change now
     try:
         tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])
-        return over_onnx(info, tokenizer, contents[MODEL], threads)
+        return over_onnx(info, tokenizer, contents[ONNX], threads)
     except UserError as error:
         raise UserError([f"{folder}: {fault}" for fault in error.faults]) from error
     except Exception as error:  # tokenizers and onnxruntime raise exceptions of their own
@@ -75,5 +89,22 @@ def over_onnx(info: dict[str, Any], tokenizer: Tokenizer, model: bytes, threads:
 
     Raises UserError if the model keeps its weights in other files.
     """
-    computed = OnnxModel(model, info["task"])
-    return Predictor(info, labels_of(info), info["max_length"], tokenizer, computed, threads or cores())
+    computed, labels = OnnxModel(model, info["task"]), declared_labels(info)
+    _try(computed, labels, tokenizer.get_vocab_size())
+    return Predictor(info, labels, info["max_length"], tokenizer, computed, threads or cores())
+
+
+def _try(model: OnnxModel, labels: Labels, tokens: int) -> None:
+    """Ask for the first and the last token. Raises UserError if the model cannot, or gives logits of another shape."""
+    ids = np.array([[0, max(0, tokens - 1)]], np.int64)
+    try:
+        out = model(ids, np.ones_like(ids))
+    except Exception as error:  # onnxruntime has errors of its own
+        raise UserError(f"{ONNX}: cannot compute the tokens of the tokenizer ({str(error)[:200]})") from error
+    a = len(labels.aspects)
+    for head, logits in out.items():
+        shape = (1, a, len(labels.sentiments)) if head == "sentiment" else (1, a)
+        found = getattr(logits, "shape", None)
+        if found != shape or logits.dtype != np.float32:
+            kind = getattr(logits, "dtype", type(logits).__name__)
+            raise UserError(f"{ONNX}: {head} is {kind} {found}; float32 {shape} is expected")

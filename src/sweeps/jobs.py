@@ -17,7 +17,7 @@ from omegaconf import OmegaConf
 from ..errors import UserError
 from ..runs.run import Run
 from ..runs.settings import differences, known_settings
-from ..spelling import command, override, pasted
+from ..spelling import command, override
 
 ROOT = Path(__file__).resolve().parents[2]
 log = logging.getLogger(__name__)
@@ -74,10 +74,10 @@ def finished(run: Run, settings: dict[str, Any]) -> float | None:
 def command_again() -> str:
     """The command that goes on with the sweep: this process's command line, with the sweep's folder added."""
     if searching:
-        return pasted(["python", *searching])
+        return command("search.py", searching[1:])
     named = any(word.startswith("hydra.sweep.dir=") for word in sys.argv)
     folder = [] if named else [override("hydra.sweep.dir", HydraConfig.get().sweep.dir)]
-    return pasted(["python", *sys.argv, *folder])
+    return command("train.py", [*sys.argv[1:], *folder])
 
 
 def command_to_go_on(program: str) -> str:

@@ -12,14 +12,13 @@ import sys
 from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError, coloured, refuse, tell
+from ..errors import UserError, refuse, say, shown, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
@@ -33,7 +32,7 @@ LAUNCHERS = {  # what a launcher's name begins with: its module, and the extra o
     "slurm": ("hydra_plugins.hydra_submitit_launcher", "cluster"),
     "ray": ("hydra_plugins.hydra_ray_launcher", "ray"),
 }
-_held: list[Any] = []  # the lock of this process's share of the machine; held until the process ends
+_held: list[Lock] = []  # the lock of this process's share of the machine; held until the process ends
 
 
 class Sweep(Callback):
@@ -42,7 +41,7 @@ class Sweep(Callback):
     def __init__(self) -> None:
         self.workers = 1  # processes of this machine that run jobs side by side
 
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_start(self, config: DictConfig, **kwargs: object) -> None:
         """End the process with status 2 if another sweep writes into the folder: their job numbers would clash."""
         try:
             claim(Path(config.hydra.sweep.dir), key="hydra.sweep.dir")
@@ -55,11 +54,11 @@ class Sweep(Callback):
 
             self.workers = effective_n_jobs(config.hydra.launcher.n_jobs)
 
-    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_job_start(self, config: DictConfig, **kwargs: object) -> None:
         if self.workers > 1 and config.hydra.mode == RunMode.MULTIRUN:
             take_share(Path(config.hydra.sweep.dir), self.workers)
 
-    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: Any) -> None:
+    def on_job_end(self, config: DictConfig, job_return: JobReturn, **kwargs: object) -> None:
         """Turn a failure into a note in the job's folder and the worst figure, so that the other jobs go on."""
         if config.hydra.mode != RunMode.MULTIRUN:
             return
@@ -75,7 +74,7 @@ class Sweep(Callback):
             job_return.return_value, job_return.status = WORST, JobStatus.COMPLETED
         give_back_memory()
 
-    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+    def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:
         """Print and write the leaderboard; set the exit status if jobs failed.
 
         The status is 2 if every failure is a user's mistake (settings, data, a full disk), 1 for any other failure, and
@@ -83,7 +82,7 @@ class Sweep(Callback):
         """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
-            print(f"\n{coloured(leaderboard(sweep))}\n\nAll of it: {sweep}", flush=True)
+            say(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
         except OSError as error:
             if not is_full(error):
                 raise
@@ -93,7 +92,7 @@ class Sweep(Callback):
         release(sweep)
         if failed:
             lines = [f"  {name}: {failed[name]['error'].splitlines()[0]}" for name in sorted(failed, key=_by_number)]
-            print(f"Jobs that failed, {len(failed)}:", *lines, sep="\n", file=sys.stderr)
+            print(shown("\n".join([f"Jobs that failed, {len(failed)}:", *lines])), file=sys.stderr)
             status = 2 if all(note["mistake"] for note in failed.values()) else 1
         if status:
             raise SystemExit(status)

@@ -55,7 +55,7 @@ def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
     return own, fixed, space
 
 
-def from_config(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
+def configured_space(given: Mapping[str, str | None], fixed: Sequence[str]) -> Space:
     """The space of a configuration, ``{"loss.gamma": "interval(0, 5)"}``, without the keys that the command line fixes.
 
     Raises UserError with every entry that is no space.

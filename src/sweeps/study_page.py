@@ -24,7 +24,8 @@ def write_page(search: Search) -> Path:
         plots.append(draw.plot_slice(study, target_name=search.figure))
     states = [t.state for t in study.get_trials(deepcopy=False)]
     counted = ", ".join(f"{states.count(state)} {state.name.lower()}" for state in TrialState if state in states)
-    told = f"{counted or 'no trial'}, of {search.trials} asked for. Best: {best_command(search) or 'none is complete'}"
+    best = best_command(search, here=False) or "none is complete"
+    told = f"{counted or 'no trial'}, of {search.trials} asked for. Best: {best}"
     title = html.escape(f"Search {search.folder.resolve().name}: {search.figure}")
     parts = [
         f'<!DOCTYPE html><html lang="en"><head><meta charset="utf-8"><title>{title}</title></head>',
@@ -37,10 +38,10 @@ def write_page(search: Search) -> Path:
     return path
 
 
-def best_command(search: Search) -> str | None:
-    """The command that trains with the best trial's settings; None while no trial is complete."""
+def best_command(search: Search, here: bool = True) -> str | None:
+    """The command that trains with the best trial's settings; None while no trial is complete. ``here``: as command."""
     best = search.best
-    return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)])
+    return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)], here)
 
 
 def _weighed(complete: list[FrozenTrial]) -> list[tuple[optuna.Study, list[str], str]]:

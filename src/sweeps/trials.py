@@ -69,7 +69,7 @@ def run_trial(search: Search, trial: Trial, words: Sequence[str], train: Train) 
 
     returned = run_job(
         task_function=alone,
-        config=composed(words, folder),
+        config=composed_config(words, folder),
         job_dir_key="hydra.run.dir",
         job_subdir_key=None,
         hydra_context=_context(),
@@ -104,7 +104,7 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
     figures: set[str] = set()
     for point in points:
         try:
-            config = composed([*fixed, *overrides(point)], folder)
+            config = composed_config([*fixed, *overrides(point)], folder)
             HydraConfig.instance().set_config(config)
             with open_dict(config):
                 del config["hydra"]
@@ -114,7 +114,8 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
         except UserError as error:
             faults |= dict.fromkeys(error.faults)
         except (HydraException, OmegaConfBaseException) as error:
-            faults[explained(error)] = None
+            told = explained(error, words=[*fixed, *overrides(point)])
+            faults |= dict.fromkeys(told.split("\n"))
     if len(figures) > 1:
         faults[f"the trials would go by different figures: {', '.join(sorted(figures))}"] = None
     if faults:
@@ -124,7 +125,7 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
 
 def defaults(fixed: Sequence[str], space: Space, folder: Path) -> dict[str, Any]:
     """What the settings of the space are without a search, or the nearest value that the space has; others left out."""
-    config = composed(fixed, folder)
+    config = composed_config(fixed, folder)
     choices = config.hydra.runtime.choices
     found: dict[str, Any] = {}
     for key, d in space.items():
@@ -138,7 +139,7 @@ def _ends(d: BaseDistribution) -> list[Any]:
     return list(d.choices) if isinstance(d, CategoricalDistribution) else [d.low, d.high]  # type: ignore[attr-defined]
 
 
-def composed(words: Sequence[str], folder: Path) -> DictConfig:
+def composed_config(words: Sequence[str], folder: Path) -> DictConfig:
     """The configuration of a run in ``folder``, as ``train.py`` would compose it. Raises Hydra's own errors."""
     config = hydra.compose("config", list(words), return_hydra_config=True)
     with open_dict(config):

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from ..labels import Batch
 from .packing import pack
+from .windows import Windowed
 
 STEPS = 50  # fewest optimizer steps of an epoch: below it the batch size is halved, to 8 at the least
 BUCKET = 4  # tokens; lengths within one step count as equal, so that reviews of like length mix from epoch to epoch
@@ -63,6 +64,15 @@ class BatchPlan:
     def __len__(self) -> int:
         """Batches of this rank in one epoch."""
         return self._groups
+
+    def optimizer_steps(self, epochs: int, accumulate: int, limit: int | float) -> int:
+        """Optimizer steps of ``epochs`` epochs, ``accumulate`` batches a step.
+
+        ``limit`` is Lightning's ``limit_train_batches``: an integer is batches per epoch, a float a fraction of them.
+        As in Lightning, the last batches of an epoch make a step of their own if they are fewer than ``accumulate``.
+        """
+        batches = min(limit, len(self)) if isinstance(limit, int) else int(limit * len(self))
+        return epochs * -(-batches // accumulate)
 
     @property
     def own(self) -> int:
@@ -121,6 +131,12 @@ class TokenisedSplit:
     mentioned: np.ndarray  # bool [N, A]
     sentiment: np.ndarray  # int8 [N, A], 0..C-1 or IGNORE
     pad_id: int
+
+    @classmethod
+    def of(cls, read: Windowed, mentioned: np.ndarray, sentiment: np.ndarray, pad_id: int) -> "TokenisedSplit":
+        """The windows of reviews with these labels, each with its review's: for predicting, not for training."""
+        of = np.repeat(np.arange(len(mentioned)), np.diff(read.first))
+        return cls(read.ids, read.offsets, mentioned[of], sentiment[of], pad_id)
 
     @cached_property
     def lengths(self) -> np.ndarray:

@@ -16,7 +16,7 @@ from torch import Tensor
 STEP = 64  # tokens; rows are multiples of it, because rows of ever new lengths cost a processor a fifth of its speed
 TILE_REVIEWS, TILE_WIDTH = 4, 8  # tiles are whole multiples of both, so that few shapes occur
 TILE_COST = 32_768  # cells of attention that cost as much time as one more tile
-LEAST = np.finfo(np.float32).min
+MASKED_OUT = np.finfo(np.float32).min
 
 
 class Grid(NamedTuple):
@@ -29,7 +29,7 @@ class Grid(NamedTuple):
     # when there are too few
     cells: Tensor
     back: Tensor  # int64 [S], for each cell its position in the row; cells without one point at a padding position
-    masks: tuple[Tensor, ...]  # float32 [Bi, 1, 1, Ti], added to attention's logits: 0 for a token, LEAST for padding
+    masks: tuple[Tensor, ...]  # float32 [Bi, 1, 1, Ti], added to attention's logits: 0 for a token, else MASKED_OUT
     shapes: tuple[tuple[int, int], ...]  # Bi, Ti
 
     def moved(self, move: Callable[[Tensor], Tensor]) -> "Grid":
@@ -111,7 +111,7 @@ def _grid(lengths: Sequence[np.ndarray], widths: Sequence[int], rest: int) -> Gr
     cells = np.concatenate([np.flatnonzero(flat), np.resize(np.flatnonzero(~flat), rest)])
     back = np.full(len(flat), len(cells) - 1)
     back[cells] = np.arange(len(cells))
-    masks = tuple(torch.from_numpy(np.where(tile, np.float32(0), LEAST)[:, None, None]) for tile in real)
+    masks = tuple(torch.from_numpy(np.where(tile, np.float32(0), MASKED_OUT)[:, None, None]) for tile in real)
     shapes = tuple((len(tile), tile.shape[1]) for tile in real)
     return Grid(torch.from_numpy(cells), torch.from_numpy(back), masks, shapes)
 

@@ -16,12 +16,13 @@ import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from ..errors import UserError
+from .beginning import beginning
 
 SPECIAL = ("<s>", "<pad>", "</s>", "<unk>")  # ids 0..3, the order of XLM-R and ViSoBERT
 MASK = "<mask>"
 SENTENCEPIECE = "sentencepiece.bpe.model"  # the XLM-R family's file name, whatever kind of model is in it
 PAD_ID = 1
-MOST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
+LARGEST = 200_000_000  # bytes of a tokenizer.json; XLM-R's has 17 million
 
 # Diacritics, teencode, emoji, digits, punctuation, literal special tokens, spaces in excess: a tokenizer that agrees
 # with SentencePiece on these was built from the same model.
@@ -45,8 +46,8 @@ def load_tokenizer(folder: Path, max_length: int) -> Tokenizer:
     spm_file = folder / SENTENCEPIECE
     json_file = folder / "tokenizer.json"
     if json_file.is_file():
-        if (size := json_file.stat().st_size) > MOST:
-            raise UserError(f"{json_file}: {size:,} bytes are no tokenizer; {MOST:,} at most are read")
+        if (size := json_file.stat().st_size) > LARGEST:
+            raise UserError(f"{json_file}: {size:,} bytes are no tokenizer; {LARGEST:,} at most are read")
         try:
             tokenizer = Tokenizer.from_file(str(json_file))
         except Exception as error:  # the library raises nothing more precise
@@ -76,8 +77,15 @@ def prepare(tokenizer: Tokenizer, max_length: int) -> Tokenizer:
 
 
 def from_json(text: str, max_length: int) -> Tokenizer:
-    """The tokenizer that a checkpoint carries. ``encode_special_tokens`` is not part of the JSON, so it is set anew."""
-    return prepare(Tokenizer.from_str(text), max_length)
+    """The tokenizer that a checkpoint carries. ``encode_special_tokens`` is not part of the JSON, so it is set anew.
+
+    Raises UserError for a text that is no tokenizer.
+    """
+    try:
+        tokenizer = Tokenizer.from_str(text)
+    except Exception as error:  # the library raises nothing more precise
+        raise UserError(f"not a tokenizer ({str(error)[:200]})") from error
+    return prepare(tokenizer, max_length)
 
 
 def from_sentencepiece(model_file: Path) -> Tokenizer:
@@ -155,7 +163,7 @@ def encode(
     small = compact and max(tokenizer.get_vocab().values()) < 2**16
     ids, offsets = array("H" if small else "i"), array("q", [0])  # they grow in place, without a second copy
     for start in range(0, len(texts), chunk):
-        for encoding in tokenizer.encode_batch_fast(list(texts[start : start + chunk])):
+        for encoding in tokenizer.encode_batch_fast([beginning(tokenizer, t) for t in texts[start : start + chunk]]):
             ids.fromlist(encoding.ids)
             offsets.append(len(ids))
     return np.asarray(ids), np.asarray(offsets)
@@ -176,7 +184,7 @@ def spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:
     """
     check_texts([text])
     text = composed(text)
-    encoding = tokenizer.encode(text)
+    encoding = tokenizer.encode(beginning(tokenizer, text))
     found = zip(encoding.offsets, encoding.special_tokens_mask, strict=True)
     return [_trimmed(text, *span) for span, special in found if not special]
 

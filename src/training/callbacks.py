@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ..runs.machine import stop_signals
 from ..spelling import override, pasted
-from .ranks import gathered, rank, total
+from .ranks import gathered, rank, summed
 
 log = logging.getLogger(__name__)
 
@@ -166,7 +166,9 @@ class SaveEvery(L.Callback):
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         self._saved = time.monotonic()
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         done = batch_idx + 1
         if self.minutes is None or done % trainer.accumulate_grad_batches or done == trainer.num_training_batches:
             return
@@ -203,7 +205,9 @@ class StopSafely(L.Callback):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         self._restore()
 
-    def on_train_batch_end(self, trainer: L.Trainer, module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
+    def on_train_batch_end(
+        self, trainer: L.Trainer, module: L.LightningModule, outputs: object, batch: object, batch_idx: int
+    ) -> None:
         # not within a step: gradients that were accumulated so far are in no checkpoint
         whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
         # not after an epoch's last batch: a run that goes on from there would never validate that epoch
@@ -218,10 +222,10 @@ class StopSafely(L.Callback):
 
     def _agreed(self, trainer: L.Trainer) -> bool:
         """Whether any process got a signal: a checkpoint is written by all of them together."""
-        self._asked = total(int(self._asked), trainer.strategy.root_device) > 0
+        self._asked = summed(int(self._asked), trainer.strategy.root_device) > 0
         return self._asked
 
-    def _on_signal(self, number: int, frame: Any) -> None:
+    def _on_signal(self, number: int, frame: object) -> None:
         self._asked = True
         self._restore()
 

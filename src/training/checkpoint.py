@@ -23,7 +23,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
     file cannot run code.
     """
 
-    def save_checkpoint(self, checkpoint: dict[str, Any], path: Any, storage_options: Any | None = None) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: object = None) -> None:
         """Raises NoRoom if the file cannot be written, as on a full disk; the earlier file is untouched then."""
         target = Path(path)
         writer: HashedWriter | None = None
@@ -47,11 +47,14 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                 raise NoRoom(_not_written(target, reason)) from error
             raise
 
-    def load_checkpoint(self, path: Any, map_location: Any | None = None, weights_only: bool | None = None) -> Any:
+    def load_checkpoint(
+        self, path: str | Path, map_location: object = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
         """Raises DamagedFile if the file is not whole, or holds anything but tensors and plain values."""
         check_archive(Path(path))
         try:
-            return torch.load(path, map_location="cpu", weights_only=True)
+            loaded: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+            return loaded
         except Exception as error:  # torch raises a dozen kinds for tensors that are not as declared
             raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
 

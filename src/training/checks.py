@@ -7,7 +7,7 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 import inspect
 import json
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,20 +15,20 @@ import torch
 
 from ..answers.figures import FIGURES
 from ..answers.thresholds import TUNED, thresholds_faults
-from ..datamodule import locate
+from ..data.files import in_folder
+from ..datamodule import meaning_faults
 from ..errors import UserError, did_you_mean
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
 from ..runs.overrides import no_such_setting, settings_of
-from .devices import device_faults
-from .hardware import compiler_missing
+from .devices import compiler_missing, device_faults
 from .loggers import logger_faults
 from .loss import is_focal, loss_faults
-from .schema import fits, hints, shown, words
-from .targets import find_class, target_faults
+from .targets import find_class, fits, hints, shown, target_faults, words
 
+Parameters = Mapping[str, inspect.Parameter]
 GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
-TOP = (*GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
+TOP_KEYS = (*GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 SIZE_KEYS = {  # key of model.size -> key of config.json
@@ -38,7 +38,8 @@ SIZE_KEYS = {  # key of model.size -> key of config.json
     "heads": "num_attention_heads",
     "intermediate_size": "intermediate_size",
 }
-OWN_ARGUMENTS = {"aspects", "without_sentiment", "encoder_config", "encoder", "loss", "task", "total_steps"}
+OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
+OWN_ARGUMENTS |= {"encoder_config", "encoder", "loss", "task", "total_steps"}
 # (key, least, below, what is expected)
 RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("loss.gamma", 0, math.inf, "a number, at least 0"),
@@ -78,71 +79,76 @@ REFUSED = {  # settings of the Trainer that the schedule, early stopping or the 
 
 def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
-    faults = [no_such_setting(key) for key in config if key not in TOP]
-    faults += faults_of_calls(config)
-    faults += _check_model(config["model"])
+    faults = [no_such_setting(key) for key in config if key not in TOP_KEYS]
+    faults += call_faults(config)
+    faults += model_faults(config["model"])
     own = is_focal(config["loss"])  # another loss may mean something else by these names
-    faults += _faults_of_ranges(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
-    faults += loss_faults(config["loss"])
-    faults += _check_monitor(config) + thresholds_faults(config.get("thresholds", TUNED))
+    faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
+    sentiments, unclear = meaning_faults(config["data"])
+    faults += unclear + loss_faults(config["loss"], sentiments)
+    faults += _monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(
                 f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
             )
-    faults += _check_files(config)
-    faults += _check_device(config["trainer"], multirun) + refused(config["trainer"]) + _check_compile(config)
+    faults += _file_faults(config)
+    faults += trainer_faults(config["trainer"], multirun) + refused(config["trainer"]) + compile_faults(config)
     if multirun and config["ckpt_path"] is not None:
         faults.append("ckpt_path in a multirun: the same command with the same hydra.sweep.dir goes on with its jobs")
     if faults:
         raise UserError(faults)
 
 
-def faults_of_calls(config: dict[str, Any]) -> list[str]:
-    """Faults of every call in a configuration: targets that may not be named, arguments that do not fit."""
+def call_faults(config: dict[str, Any]) -> list[str]:
+    """Faults of every call in a configuration: targets that may not be named, arguments that do not fit.
+
+    Raises UserError as :func:`src.training.targets.own_modules`.
+    """
     faults = target_faults({key: value for key, value in config.items() if key != "trainer"})
     faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
     # not checked against signatures: settings that may be "auto" until later, and those that this project reads itself
     apart = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
     for group in ("data", "loss", "trainer"):
         if settings := config.get(group):
-            faults += _check_call(group, {k: v for k, v in settings.items() if k not in apart.get(group, ())})
+            faults += _faults_of_call(group, {k: v for k, v in settings.items() if k not in apart.get(group, ())})
     for group in ("callbacks", "logger"):
         for name, call in (config[group] or {}).items():
-            faults += _check_call(f"{group}.{name}", call) if call is not None else []
+            faults += _faults_of_call(f"{group}.{name}", call) if call is not None else []
     for group in ("callbacks", "logger"):
         if (given := config["trainer"].get(group)) not in (None, list((config[group] or {}).values())):
             faults.append(f"trainer.{group}={shown(given)[:80]}: set {group}.NAME, as conf/{group}/ does")
     return faults + logger_faults(config["logger"])
 
 
-def _check_call(group: str, settings: dict[str, Any]) -> list[str]:
+def _faults_of_call(group: str, settings: dict[str, Any]) -> list[str]:
     """Faults of one ``_target_`` and its arguments against the signature of what it names."""
     made = find_class(settings.get("_target_"))
     if isinstance(made, str):
         return []  # target_faults has told it already
     given = {k: v for k, v in settings.items() if k != "_target_"}
-    return _check_arguments(group, given, inspect.signature(made).parameters, hints(made))
+    return argument_faults(group, given, inspect.signature(made).parameters, hints(made))
 
 
-def _check_model(settings: dict[str, Any]) -> list[str]:
+def model_faults(settings: dict[str, Any]) -> list[str]:
+    """Faults of the group ``model``: arguments of the module and of the encoder, and the encoder's size."""
     parameters = inspect.signature(AspectSentimentModule).parameters
     own = {k: p for k, p in parameters.items() if k not in OWN_ARGUMENTS}
     given = {k: v for k, v in settings.items() if k not in ENCODER_KEYS}
-    faults = _check_arguments("model", given, own, hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
+    faults = argument_faults("model", given, own, hints(AspectSentimentModule), also=tuple(ENCODER_KEYS))
     for key, kind in ENCODER_KEYS.items():
         if key in settings and not fits(settings[key], kind):
             faults.append(f"model.{key}={settings[key]}: expected {words(kind)}")
     size = settings.get("size") or {}
     faults += [no_such_setting(f"model.size.{k}") for k in size if k not in SIZE_KEYS]
     if settings.get("encoder") == "mini" and settings.get("pretrained") is True:
-        faults += _check_mini(size)
+        faults += _mini_faults(size)
     if {"hidden_size", "heads"} <= set(size) and size["hidden_size"] % size["heads"]:
         faults.append(f"model.size.hidden_size={size['hidden_size']}: not divisible by heads={size['heads']}")
     return faults
 
 
-def _check_mini(size: dict[str, Any]) -> list[str]:
+def _mini_faults(size: dict[str, Any]) -> list[str]:
     """Faults of ``model.size`` that asks for another size than the pre-trained small encoder has."""
     try:
         config = json.loads((MINI / "config.json").read_text(encoding="utf-8"))
@@ -156,9 +162,10 @@ def _check_mini(size: dict[str, Any]) -> list[str]:
     ]
 
 
-def _check_arguments(
-    group: str, given: dict[str, Any], parameters: Any, hints: dict[str, Any], also: tuple[str, ...] = ()
+def argument_faults(
+    group: str, given: dict[str, Any], parameters: Parameters, hints: dict[str, Any], also: tuple[str, ...] = ()
 ) -> list[str]:
+    """Faults of the values ``given`` in ``group`` against a signature and its annotations; ``also``: further keys."""
     faults = []
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
     for key, value in given.items():
@@ -172,7 +179,8 @@ def _check_arguments(
     return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
 
 
-def _faults_of_ranges(config: dict[str, Any], ranges: tuple[tuple[str, float, float, str], ...] = RANGES) -> list[str]:
+def range_faults(config: dict[str, Any], ranges: tuple[tuple[str, float, float, str], ...]) -> list[str]:
+    """Faults of numbers outside their range: at least the second of an entry's values, below its third."""
     faults = []
     for key, least, below, expected in ranges:
         value: Any = config
@@ -183,7 +191,7 @@ def _faults_of_ranges(config: dict[str, Any], ranges: tuple[tuple[str, float, fl
     return faults
 
 
-def _check_monitor(config: dict[str, Any]) -> list[str]:
+def _monitor_faults(config: dict[str, Any]) -> list[str]:
     task, monitor = config["task"].get("name"), config["monitor"]
     if task not in FIGURES:
         return [f"task.name={task}: expected one of {', '.join(FIGURES)}"]
@@ -198,7 +206,7 @@ def _check_monitor(config: dict[str, Any]) -> list[str]:
     return []
 
 
-def _check_files(config: dict[str, Any]) -> list[str]:
+def _file_faults(config: dict[str, Any]) -> list[str]:
     faults, data = [], config["data"]
     if data.get("val") is None:
         faults.append("data.val=null: training needs a validation split; a file, or a share such as data.val=0.1")
@@ -212,7 +220,7 @@ def _check_files(config: dict[str, Any]) -> list[str]:
         faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
-    elif data.get("train") != "???" and not Path(str(locate(data.get("train"), data.get("dir")))).is_file():
+    elif data.get("train") != "???" and not Path(str(in_folder(data.get("train"), data.get("dir")))).is_file():
         faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
@@ -220,13 +228,15 @@ def _check_files(config: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _check_compile(config: dict[str, Any]) -> list[str]:
+def compile_faults(config: dict[str, Any]) -> list[str]:
+    """The fault of ``model.compile=true`` on a machine that lacks what torch compiles with."""
     if config["model"].get("compile") is True and (missing := compiler_missing(config["trainer"].get("accelerator"))):
         return [f"model.compile=true: torch compiles with {missing}, and there is none; set model.compile=false"]
     return []
 
 
-def _check_device(trainer: dict[str, Any], multirun: bool) -> list[str]:
+def trainer_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
+    """Faults of the Trainer's device, precision, number of processes and number of epochs."""
     faults, accelerator = [], trainer.get("accelerator", "auto")
     there = {
         "auto": True,

@@ -1,17 +1,22 @@
-"""Several devices, one process each: the number of processes, each one's device, and the settings that are refused."""
+"""Devices: which ones, one process each, the precision and attention that are fastest there, and refused settings."""
 
 import os
+import shutil
+from importlib.util import find_spec
 from typing import Any
 
 import torch
 from lightning.pytorch.strategies import DDPStrategy
+from transformers import PreTrainedModel
 
-from .hardware import device_of
+from ..datamodule import AspectDataModule
+from ..model.attention import PLAIN, VARLEN
+from ..spelling import override, pasted
 from .ranks import rank
-from .targets import FUNCTIONS
+from .targets import ALLOWED_FUNCTIONS
 
 ALL = ("auto", -1, "-1")
-KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(FUNCTIONS, "ddp")
+KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(ALLOWED_FUNCTIONS, "ddp")
 
 
 def ddp() -> DDPStrategy:
@@ -31,11 +36,50 @@ def processes(trainer: dict[str, Any]) -> int:
     return int(devices)
 
 
-def take_part(data: Any, trainer: dict[str, Any]) -> None:
+def take_part(data: AspectDataModule, trainer: dict[str, Any]) -> None:
     """Set the data module's rank, number of processes and device, so that it makes this process's batches."""
     kind = device_of(trainer["accelerator"])
     data.rank, data.world_size = rank(), processes(trainer)
     data.device = f"cuda:{data.rank}" if kind == "cuda" and data.world_size > 1 else kind
+
+
+def device_of(accelerator: str) -> str:
+    """``cuda``, ``mps`` or ``cpu``: where a Trainer with this ``accelerator`` will compute."""
+    if accelerator in ("auto", "gpu", "cuda") and torch.cuda.is_available():
+        return "cuda"
+    if accelerator in ("auto", "gpu", "mps") and torch.backends.mps.is_available():
+        return "mps"
+    return "cpu"
+
+
+def resolve_precision(precision: str | int, accelerator: str) -> str:
+    """``auto`` -> ``bf16-mixed`` or ``32-true`` for the device that will be used; anything else as it is.
+
+    Without AVX512_BF16 or AMX a processor emulates bfloat16, 40 to 500 times slower than float32; with either, matrix
+    products are about 4 times faster.
+    """
+    if precision != "auto":
+        return str(precision)
+    device = device_of(accelerator)
+    if device == "cuda":
+        return "bf16-mixed" if torch.cuda.is_bf16_supported(including_emulation=False) else "32-true"
+    return "bf16-mixed" if device == "cpu" and _cpu_has_bf16() else "32-true"
+
+
+def attention_for(accelerator: str, encoder: PreTrainedModel) -> str:
+    """Which attention transformers should use to train ``encoder``: see :mod:`src.model.attention`."""
+    on_processor = device_of(accelerator) == "cpu"
+    if not encoder._supports_attention_backend:
+        return "eager" if on_processor else "sdpa"
+    return PLAIN if on_processor else VARLEN
+
+
+def compiler_missing(accelerator: object) -> str | None:
+    """What ``model.compile=true`` needs and this machine lacks; None if it lacks nothing."""
+    if device_of(str(accelerator)) == "cuda":
+        return None if find_spec("triton") else "Triton on a GPU"
+    known = (os.environ.get("CXX", "g++"), "clang++", "cl")
+    return None if any(map(shutil.which, known)) else "a C++ compiler on a processor"
 
 
 def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
@@ -66,8 +110,8 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         return faults
     if kind is None and str(devices) != "1":
         faults.append(
-            f"trainer.devices={devices}: trainer=default trains on one device; trainer=ddp trainer.devices={devices} "
-            "on several"
+            f"trainer.devices={devices}: trainer=default trains on one device; "
+            f"{pasted(['trainer=ddp', override('trainer.devices', devices)])} on several"
         )
     on = device_of(str(trainer.get("accelerator", "auto")))
     there = torch.cuda.device_count()
@@ -76,3 +120,8 @@ def device_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
     if on == "mps" and devices not in ALL and int(devices) > 1:
         faults.append(f"trainer.devices={devices}: MPS is one device; set trainer.devices=1")
     return faults
+
+
+def _cpu_has_bf16() -> bool:
+    cpu = torch.cpu
+    return bool(cpu._is_avx512_bf16_supported() or cpu._is_amx_tile_supported())

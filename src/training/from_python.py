@@ -67,7 +67,7 @@ def call(job: Callable[[DictConfig], Any], overrides: Sequence[str], program: Pa
         except (HydraException, OmegaConfBaseException) as error:
             if folders:
                 raise
-            wrong = UserError(explained(error, "config"))
+            wrong = UserError(explained(error, "config", overrides))
     gc.collect()  # the trainer and its progress bar, which are reference cycles
     if wrong is not None:
         raise wrong

@@ -12,7 +12,7 @@ from ..runs.summary import Judged
 
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # else MLflow sends usage data to its vendor
 
-PACKAGES = {  # Lightning's logger -> the extra of this project that installs its modules, and these modules
+LOGGER_PACKAGES = {  # Lightning's logger -> the extra of this project that installs its modules, and these modules
     "TensorBoardLogger": ("tensorboard", ("tensorboard",)),
     "WandbLogger": ("wandb", ("wandb",)),
     "MLFlowLogger": ("mlflow", ("mlflow", "sqlalchemy", "alembic")),
@@ -24,7 +24,7 @@ def logger_faults(loggers: dict[str, Any] | None) -> list[str]:
     given = {name: call for name, call in (loggers or {}).items() if call is not None}
     faults = [] if "csv" in given else ["logger.csv: a run needs its metrics.csv; leave this logger in place"]
     for name, call in given.items():
-        extra, modules = PACKAGES.get(str(call.get("_target_")).rpartition(".")[2], ("", ()))
+        extra, modules = LOGGER_PACKAGES.get(str(call.get("_target_")).rpartition(".")[2], ("", ()))
         if missing := [module for module in modules if find_spec(module) is None]:
             faults.append(
                 f"logger.{name}: {' and '.join(missing)} is not installed; pip install -c constraints.txt '.[{extra}]'"

@@ -2,21 +2,23 @@
 
 import inspect
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 from hydra.utils import instantiate
 from torch import nn
 
 from ..errors import UserError
 from ..focal import FocalLoss, resolve_alpha
-from ..labels import C
+from ..labels import SENTIMENTS
 from .targets import find_class
 
 log = logging.getLogger(__name__)
+Alpha = float | list[float] | list[list[float]] | None  # class weights in numbers
 
 
-def loss_faults(settings: Mapping[str, Any]) -> list[str]:
+def loss_faults(settings: Mapping[str, Any], sentiments: Sequence[str] = SENTIMENTS) -> list[str]:
     """Faults of the group ``loss`` beside its arguments: a class that is no torch module, weights not readable."""
     made, alpha = find_class(settings.get("_target_")), settings.get("alpha")
     faults = []
@@ -24,7 +26,7 @@ def loss_faults(settings: Mapping[str, Any]) -> list[str]:
         faults.append(f"loss._target_={settings['_target_']}: expected a class of torch.nn.Module")
     rows = len(alpha) if isinstance(alpha, list) and alpha and isinstance(alpha[0], list) else 1
     try:  # the data's counts are not known yet; counts of 1 check the form alone
-        alpha_of(settings, [[1] * C] * rows)
+        alpha_of(settings, [[1] * len(sentiments)] * rows, sentiments)
     except UserError as error:
         faults += error.faults
     return faults
@@ -42,27 +44,32 @@ def is_focal(settings: Mapping[str, Any]) -> bool:
     return inspect.isclass(made) and issubclass(made, FocalLoss)
 
 
-def alpha_of(settings: Mapping[str, Any], class_counts: Any) -> Any:
+def alpha_of(settings: Mapping[str, Any], class_counts: Any, sentiments: Sequence[str] = SENTIMENTS) -> Alpha:
     """The setting ``loss.alpha`` in numbers, given the training split's counts int64 [A, C]; None for no weights.
 
     None too for a loss that takes no alpha. A single number is passed on to a loss that is not this project's, because
-    torchvision's focal loss takes one. Raises UserError as :func:`resolve_alpha` does.
+    torchvision's focal loss takes one. A sentiment that training lacks weighs 1, which is logged. Raises UserError as
+    :func:`resolve_alpha` does.
     """
     alpha = settings.get("alpha")
     if not takes_alpha(settings):
         return None
     if isinstance(alpha, int | float) and not is_focal(settings):
         return alpha
-    return resolve_alpha(alpha, class_counts)
+    totals = np.asarray(class_counts).sum(0).tolist()
+    if alpha in ("auto", "per_aspect") and 0 in totals:
+        lacking = ", ".join(name for name, n in zip(sentiments, totals, strict=True) if not n)
+        log.info(f"loss.alpha={alpha}: no training pair is {lacking}, so the weight of that class is 1")
+    return resolve_alpha(alpha, class_counts, sentiments)
 
 
-def with_alpha(settings: Mapping[str, Any], alpha: Any) -> dict[str, Any]:
+def with_alpha(settings: Mapping[str, Any], alpha: Alpha) -> dict[str, Any]:
     """The settings that the loss is made with: ``alpha`` in numbers where one is set and the loss takes it."""
     rest = {key: value for key, value in settings.items() if key != "alpha"}
     return rest | ({"alpha": alpha} if "alpha" in settings and takes_alpha(settings) else {})
 
 
-def make_loss(settings: Mapping[str, Any], alpha: Any) -> nn.Module:
+def make_loss(settings: Mapping[str, Any], alpha: Alpha) -> nn.Module:
     """The loss of checked ``settings``, with class weights ``alpha`` of :func:`alpha_of`; warns if it ignores them."""
     if not takes_alpha(settings) and settings.get("alpha") not in (None, "null", "equal"):
         name = settings["_target_"].rpartition(".")[2]

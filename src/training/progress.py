@@ -82,10 +82,9 @@ def quiet() -> None:
     messages = (
         ".*isinstance.treespec, LeafSpec.* is deprecated.*",  # Lightning's own call into torch
         ".*(Experiment logs|Checkpoint) directory .* exists and is not empty.*",  # the files are this run's own
-        ".*callbacks used to create the checkpoint need to be provided.*",  # judging needs none of them
         ".*The dirpath has changed from.*",  # a run that goes on in another folder keeps its own files there
         ".*smaller than the logging interval.*",  # figures are logged per epoch, whatever the interval
-        ".*callbacks used to create the checkpoint.*",  # predicting with one takes none
+        ".*callbacks used to create the checkpoint.*",  # judging and predicting need none of them
         ".*broadcast_buffers. is deprecated.*",  # torch 2.6 knows it by no other name
         ".*sync_dist=True.*",  # figures come from counts that were summed over the processes already
     )

@@ -13,9 +13,15 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
+from subprocess import Popen
+from typing import TYPE_CHECKING, Any, TypeVar
 
-PATIENCE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
+if TYPE_CHECKING:
+    import torch
+
+T = TypeVar("T")
+
+GRACE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
 QUIET = ["hydra/job_logging=none"]  # no train.log of its own
 
 
@@ -65,7 +71,7 @@ def together(trainer: Any) -> Iterator[None]:
         yield
     except BaseException:
         over.set()
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + GRACE
         while any(p.poll() is None for p in launcher.procs) and time.monotonic() < deadline:
             time.sleep(0.1)
         _kill(launcher.procs)
@@ -76,12 +82,12 @@ def together(trainer: Any) -> Iterator[None]:
         over.set()
 
 
-def _kill(processes: list[Any]) -> None:
+def _kill(processes: list[Popen[bytes]]) -> None:
     for process in processes:
         process.kill()  # SIGKILL where there is one; those that have ended are left alone
 
 
-def _failure(processes: list[Any]) -> int:
+def _failure(processes: list[Popen[bytes]]) -> int:
     """The exit status of the first of ``processes`` that failed by itself; 0 while none has."""
     for process in processes:
         code = process.poll()
@@ -106,7 +112,7 @@ def several() -> bool:
     return distributed.is_available() and distributed.is_initialized() and distributed.get_world_size() > 1
 
 
-def total(number: int, device: Any) -> int:
+def summed(number: int, device: "torch.device") -> int:
     """The sum of ``number`` over the processes; all of them must call this."""
     if not several():
         return number
@@ -118,7 +124,7 @@ def total(number: int, device: Any) -> int:
     return int(sum_of)
 
 
-def gathered(value: Any) -> list[Any]:
+def gathered(value: T) -> list[T]:
     """The ``value`` of every process, in the order of ranks; all of them must call this."""
     if not several():
         return [value]

@@ -13,10 +13,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
 from ..errors import UserError
+from ..labels import SENTIMENTS
 from ..model.optim import learning_rate_factor
 from ..model.torch_files import DamagedFile, check_archive
 from ..runs.machine import link, replace, write_whole
 from ..runs.settings import differences, shared, short
+from ..spelling import override, pasted
 from .checkpoint import PREVIOUS, AtomicCheckpointIO
 from .ranks import rank
 
@@ -75,7 +77,7 @@ def find_last(config: DictConfig, folder: Path, root: Path) -> Path:
     raise UserError(
         f"ckpt_path=last: none of {len(runs)} runs below {root} has these settings. The newest, {runs[0][1]}: "
         f"{'; '.join(told[0][:5])}. "
-        "Give its settings, or the checkpoint itself: ckpt_path=RUN/checkpoints/last.ckpt"
+        f"Give its settings, or the checkpoint itself: {pasted([override('ckpt_path', runs[0][2])])}"
     )
 
 
@@ -119,12 +121,15 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
 
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
-    before_it_was_noted = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
+    before_it_was_noted: dict[str, object] = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
+    before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold", "settings")]
     told = differences(*({key: facts.get(key) for key in keys} for facts in (earlier, now)))
     faults = [f"ckpt_path={path}: {text}" for text in told]
+    if any(text.startswith("reviews without an aspect") for text in told):
+        faults.append("data.unlabelled=drop leaves out the reviews that mention no aspect, as every run once did")
     if checkpoint["tokenizer"] != module.tokenizer_json:
         faults.append(f"ckpt_path={path}: the tokenizer is another one; was it made from other texts?")
     if faults:

@@ -8,7 +8,7 @@ from hydra.errors import HydraException, InstantiationException
 from omegaconf.errors import OmegaConfBaseException
 
 from ..errors import UserError, refuse
-from ..runs.machine import is_full, write_any_letter
+from ..runs.machine import end_at_once, is_full, write_any_letter
 from ..runs.overrides import as_typed, explained
 
 RAISE = "HYDRA_FULL_ERROR"  # set, Hydra raises errors on; else it prints them itself and exits with 1
@@ -21,6 +21,7 @@ def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None
     of overrides before any job has ``begun``. ``config`` is the name of the job's configuration.
     """
     write_any_letter()
+    end_at_once()
     before = os.environ.get(RAISE)
     os.environ[RAISE] = "1"
     try:
@@ -32,7 +33,7 @@ def run(job: Callable[[], object], begun: Sized, config: str = "config") -> None
         if is_full(error):
             told = f"{error}. Make room; then the same command goes on"
         elif isinstance(error, HydraException | OmegaConfBaseException) and not begun and before != "1":
-            told = explained(error, config)
+            told = explained(error, config, sys.argv[1:])
         else:
             raise
     else:

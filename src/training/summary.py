@@ -12,22 +12,24 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
+from ..answers.figures import told_left_out
 from ..datamodule import AspectDataModule
-from ..labels import SENTIMENTS
+from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
-from ..model.encoder import Encoder
+from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, Summary
+from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
-from .loss import description, takes_alpha, with_alpha
+from .loss import Alpha, description, takes_alpha, with_alpha
 
 
-def pairs_line(class_counts: np.ndarray) -> str:
+def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
     """Class counts int64 [A, C] in words: ``29,041: positive 9,880 (34.02 %), negative ...``."""
     totals = class_counts.sum(0)
     total = max(1, int(totals.sum()))
-    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in zip(SENTIMENTS, totals.tolist(), strict=True))
+    named = zip(labels.sentiments, totals.tolist(), strict=True)
+    shares = (f"{name} {n:,} ({100 * n / total:.2f} %)" for name, n in named)
     return f"{int(totals.sum()):,}: {', '.join(shares)}"
 
 
@@ -57,19 +59,48 @@ def start_up(
     aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    cut = cut_line(data, positions(module.classifier.encoder.config))
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
             "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
+            **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
-            "Pairs": pairs_line(data.class_counts),
+            "Pairs": pairs_line(data.class_counts, data.labels),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
+            "Rates": f"encoder {module.encoder_rate:g}, head {module.hparams['head_lr']:g}",
             "Epochs": epochs_line(settings["trainer"]["max_epochs"], configured_epochs),
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
+    )
+
+
+def cut_line(data: AspectDataModule, limit: int | None) -> str:
+    """How many texts are longer than ``data.max_length``, and what follows; empty if none is.
+
+    ``limit`` is the number of tokens that the encoder reads at most, None without a limit.
+    """
+    lost = {name: data.beyond(name) for name in ("train", "val", "test")}
+    parts = []
+    for name, beyond in lost.items():
+        if n := int((beyond > 0).sum()):
+            tokens = int(beyond.sum())
+            split = data.tokenised(name)
+            assert split is not None
+            share = 100 * tokens / (tokens + len(split.ids))
+            parts.append(
+                f"{name} {n:,} of {len(beyond):,} texts ({100 * n / len(beyond):.1f} %), "
+                f"{tokens:,} of their tokens ({share:.1f} % of the split's)"
+            )
+    if not parts:
+        return ""
+    more = "" if limit == data.max_length else f"data.max_length up to {limit:,} cuts fewer. " if limit else ""
+    return (
+        f"at data.max_length={data.max_length} tokens: {'; '.join(parts)}.\nTraining and the figures of an epoch do "
+        f"without them. {more}Judging, absa predict and\nthe service read a long review whole, in windows."
     )
 
 
@@ -108,7 +139,7 @@ def summary(
     module: AspectSentimentModule,
     trainer: L.Trainer,
     judged: Judged,
-    alpha: Any,
+    alpha: Alpha,
     encoder: EncoderFacts,
     seconds: dict[str, float],
     *,
@@ -123,7 +154,7 @@ def summary(
     return {
         **judged,
         "task": settings["task"]["name"],
-        "labels": {"aspects": list(data.labels.aspects), "without_sentiment": list(data.labels.without_sentiment)},
+        "labels": cast(LabelNames, data.labels.lists()),
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
@@ -179,7 +210,10 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 
 def figures_table(judged: Judged, threshold: float, task: str) -> str:
-    """A row a figure, a column a split; for ``absa`` also at ``threshold``, and without the texts trained on."""
+    """A row a figure, a column a split; for ``absa`` also at ``threshold``, and without the texts trained on.
+
+    Below it how detection is cut, and what a macro mean leaves out.
+    """
     columns: dict[str, Mapping[str, float]] = dict(judged["figures"])
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
@@ -188,7 +222,10 @@ def figures_table(judged: Judged, threshold: float, task: str) -> str:
     }
     names = list(next(iter(judged["figures"].values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    return table(rows) + (f"\n{cuts_line(judged['thresholds'])}" if task == "absa" else "")
+    notes = [cuts_line(judged["thresholds"])] if task == "absa" else []
+    for split, named in judged["left_out"].items():
+        notes += told_left_out(named, f" on {split}")
+    return "\n".join([table(rows), *notes])
 
 
 def cuts_line(cuts: Cuts) -> str:
@@ -199,7 +236,7 @@ def cuts_line(cuts: Cuts) -> str:
     return f"Detection thresholds were tuned on val: {'one for each aspect' if len(each) > 1 else f'{each.pop():.3g}'}."
 
 
-def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Any) -> dict[str, Any]:
+def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
     """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
     asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
     return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

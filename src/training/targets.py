@@ -1,4 +1,6 @@
-"""Which classes a configuration may name: those that this project, torch and Lightning define, not what they import.
+"""Which classes a configuration may name, and which values fit their annotations.
+
+It may name classes that this project, torch and Lightning define, not those that they import.
 
 A configuration may come from a stranger, and Hydra calls the classes that it names with the arguments that it gives.
 Only the parts of torch and Lightning that a training is made of are allowed: other parts have classes that start
@@ -12,9 +14,10 @@ import importlib
 import inspect
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from types import UnionType
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from hydra.core.hydra_config import HydraConfig
 
@@ -22,11 +25,12 @@ from ..errors import UserError
 
 OWN = "ABSA_TARGETS"
 ALLOWED = ("src", "visobert_absa", "torch.nn", "torch.optim", "lightning.pytorch")
-FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")  # all else that may be named is a class
+# all else that may be named is a class
+ALLOWED_FUNCTIONS = ("src.training.devices.ddp", "visobert_absa.training.devices.ddp")
 TARGET = "_target_"
 
 
-def target_faults(config: Any, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
+def target_faults(config: object, key: str = "", allowed: tuple[str, ...] = ALLOWED) -> list[str]:
     """Faults of the targets anywhere in a configuration, one line for each that may not be called.
 
     Raises UserError as :func:`own_modules` does.
@@ -48,7 +52,7 @@ def own_modules() -> tuple[str, ...]:
     return names
 
 
-def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
+def find_class(name: object, allowed: tuple[str, ...] = ALLOWED) -> Any:
     """The class of the full name ``name``, or a str that says why not. A name that is not allowed is never imported.
 
     The class must also be defined in an allowed package: ``torch.os.system`` begins with torch but is os's. The user's
@@ -68,9 +72,55 @@ def find_class(name: Any, allowed: tuple[str, ...] = ALLOWED) -> Any:
         made = getattr(importlib.import_module(module), last)
     except (ImportError, AttributeError) as error:
         return f"cannot be imported ({error})"
-    if not (inspect.isclass(made) or name in FUNCTIONS) or not _within(made.__module__, allowed):
+    if not (inspect.isclass(made) or name in ALLOWED_FUNCTIONS) or not _within(made.__module__, allowed):
         return f"refused: this is no class that {name.split('.')[0]} defines"
     return made
+
+
+# --- annotations -----------------------------------------------------------------------------------------------------
+
+
+def hints(made: Any) -> dict[str, Any]:
+    """The annotations of a class's constructor or of a function; none where they cannot be resolved."""
+    try:
+        return get_type_hints(made.__init__ if inspect.isclass(made) else made)
+    except (NameError, TypeError):  # a library's annotations that cannot be resolved are not checked
+        return {}
+
+
+def fits(value: object, hint: Any) -> bool:
+    """Whether a plain value may be passed where ``hint`` is declared; what cannot be judged passes."""
+    origin = get_origin(hint)
+    if origin in (Union, UnionType):
+        return any(fits(value, option) for option in get_args(hint))
+    if origin is Literal:
+        return value in get_args(hint)
+    if hint is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if hint is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if hint in (bool, str):
+        return isinstance(value, hint)
+    if hint is type(None):
+        return value is None
+    if inspect.isclass(origin) and issubclass(origin, Sequence):
+        return isinstance(value, list | tuple)
+    return True
+
+
+def words(hint: Any) -> str:
+    """An annotation as a user reads it."""
+    if get_origin(hint) in (Union, UnionType):
+        return " or ".join(dict.fromkeys(words(option) for option in get_args(hint)))
+    if get_origin(hint) is Literal:
+        return ", ".join(map(str, get_args(hint)))
+    plain = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return plain.get(hint, "a list" if get_origin(hint) else str(hint))
+
+
+def shown(value: object) -> str:
+    """A value as it stands in a YAML file."""
+    return "null" if value is None else str(value)
 
 
 def _how_to_let_in(name: str) -> str:
@@ -85,7 +135,7 @@ def _within(name: str, packages: tuple[str, ...]) -> bool:
     return any(name == package or name.startswith(f"{package}.") for package in packages)
 
 
-def _targets(value: Any, key: str) -> Iterator[tuple[str, Any]]:
+def _targets(value: object, key: str) -> Iterator[tuple[str, object]]:
     if isinstance(value, dict):
         if TARGET in value:
             yield f"{key}{TARGET}", value[TARGET]

@@ -58,7 +58,7 @@ class Connection(asyncio.Protocol):
         _current.reset(token)
 
     def eof_received(self) -> None:
-        """Hand the end of the input on."""
+        """Tell uvicorn that the client sends no more."""
         self._inner.eof_received()
 
     def pause_writing(self) -> None:

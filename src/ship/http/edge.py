@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import connections
-from .meters import OTHER, PATHS, Meters
+from .meters import OTHER_PATH, PATHS, Meters
 from .refusals import CLOSE, Refusal
 
 HEADERS = {
@@ -23,7 +23,7 @@ HEADERS = {
     "X-Frame-Options": "DENY",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-PROBES = ("/health", "/ready", "/metrics")  # asked every few seconds: logged only if something is wrong
+PROBED = ("/health", "/ready", "/metrics")  # asked every few seconds: logged only if something is wrong
 LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
@@ -79,9 +79,9 @@ class Edge:
                 )
         finally:
             seconds = time.perf_counter() - began
-            path = scope["path"] if scope["path"] in PATHS else OTHER
+            path = scope["path"] if scope["path"] in PATHS else OTHER_PATH
             self._meters.request(path, status or GONE, seconds)
-            if path not in PROBES or status >= 400:
+            if path not in PROBED or status >= 400:
                 self._tell(scope["method"], path, status or GONE, seconds, scope["state"])
 
     def _check(self, headers: Headers, busy: bool) -> None:

@@ -6,7 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
 PATHS = ("/", "/predict", "/explain", "/labels", "/health", "/ready", "/metrics", "/openapi.json")
-OTHER = "other"  # any path that is not served: an unknown path must make no new series and not appear in the log
+OTHER_PATH = "other"  # any path that is not served: an unknown path must make no new series and not appear in the log
 
 
 class Meters:

@@ -4,7 +4,7 @@ Messages say what is wrong and never repeat the text: texts are private, and mes
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -32,7 +32,7 @@ EXPECTED = {
     "model_type": "a JSON object",
     "model_attributes_type": "a JSON object",
 }
-KINDS: dict[type, str] = {
+JSON_KINDS: dict[type, str] = {
     type(None): "null",
     bool: "true or false",
     int: "a number",
@@ -111,8 +111,9 @@ class ErrorAnswer(BaseModel):
 class Aspect(BaseModel):
     """What a text says about an aspect."""
 
-    sentiment: Literal["positive", "negative", "neutral"] | None = Field(
-        description="null for an aspect that never carries a sentiment"
+    sentiment: str | None = Field(
+        description="one of the sentiments that GET /labels lists; null for an aspect that never carries one",
+        examples=["positive"],
     )
     confidence: float = Field(description="calibrated probability that aspect and sentiment are right", examples=[0.91])
     mentioned: float | None = Field(
@@ -127,6 +128,8 @@ class Answer(BaseModel):
     all: dict[str, dict[str, float | None]] | None = Field(
         default=None, description='every aspect\'s probabilities, if the request said `"all": true`'
     )
+    windows: int | None = Field(default=None, description="in how many parts a long text was read; absent if in one")
+    cut: int | None = Field(default=None, description="tokens at the end that were not read; absent if all were")
 
 
 class Answers(BaseModel):
@@ -150,6 +153,10 @@ class Explained(BaseModel):
     words: list[Word] = Field(examples=[[{"start": 0, "end": 3}, {"start": 4, "end": 7}]])
     weights: dict[str, list[float]] = Field(description="per mentioned aspect, a number per word")
     shades: dict[str, list[int]] = Field(description="the weights as colours, from -4 to 4: relative to the strongest")
+    windows: int | None = Field(
+        default=None, description="as in an answer; words of a long text are left out in groups"
+    )
+    cut: int | None = Field(default=None, description="as in an answer")
     milliseconds: float = Field(examples=[20.4])
 
 
@@ -194,7 +201,7 @@ def refusal_of(error: RequestValidationError) -> Refusal:
         return Refusal(400, "invalid_json", "not valid JSON: the body is empty")
     name = "".join(f"[{part}]" if isinstance(part, int) else f'"{part}"' for part in names)
     if kind in EXPECTED:
-        message = f"expected {EXPECTED[kind]}, got {KINDS.get(type(fault['input']), 'a text')}"
+        message = f"expected {EXPECTED[kind]}, got {JSON_KINDS.get(type(fault['input']), 'a text')}"
     elif kind == "missing":
         return Refusal(422, "invalid_request", f"expected {name}, one text")
     else:

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
 
 from starlette.responses import Response
 
@@ -26,6 +25,6 @@ class Json(Response):
 
     media_type = "application/json"
 
-    def __init__(self, content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
+    def __init__(self, content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         super().__init__(body, status, {"Cache-Control": "no-store", **(headers or {})})

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...answers.predictor import Predictor
-from ...labels import SENTIMENTS
+from ...answers.windows import join, told
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -37,7 +37,7 @@ DESCRIPTION = (
     'no success is `{"error": {"code": ..., "message": ...}}`. Requests of many clients take turns; when the queue is '
     "full the answer is 503 with `Retry-After`."
 )
-CODES = {404: "not_found", 405: "method_not_allowed"}
+HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
 Logits = tuple[np.ndarray | None, np.ndarray]
 
 
@@ -68,7 +68,12 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         decided = partial(self.predictor.decisions.answers, all_aspects=body.all)
-        answers = await self._result(request, began, texts, self._logits, lambda logits: decided(*_stacked(logits)))
+        parts, first, cut = await self._windows(request, began, texts)
+
+        def finish(logits: list[Logits]) -> list[dict[str, Any]]:
+            return told(decided(*join(first, *_stacked(logits))), first, cut)
+
+        answers = await self._result(request, began, parts, self._logits, finish)
         return Json({"answers": answers, "milliseconds": _since(began)})
 
     async def explain(
@@ -94,7 +99,7 @@ class Service:
                 "task": self.predictor.task,
                 "aspects": labels.aspects,
                 "without_sentiment": labels.without_sentiment,
-                "sentiments": SENTIMENTS,
+                "sentiments": list(self.predictor.labels.sentiments),
                 "model": {
                     "encoder": encoder,
                     "precision": info["precision"],
@@ -135,6 +140,23 @@ class Service:
         if self.stopping:
             raise _stopping()
         return texts
+
+    async def _windows(
+        self, request: Request, began: float, texts: list[str]
+    ) -> tuple[list[str], np.ndarray, np.ndarray]:
+        """The windows of the texts, and ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`.
+
+        Each window takes its turn in the queue. A text with fewer characters than a window has tokens is one window.
+        """
+        length = self.predictor.max_length
+        long = [i for i, text in enumerate(texts) if len(text) >= length]
+        parts, cut = [[text] for text in texts], np.zeros(len(texts), np.int64)
+        if long:
+            found = await self._result(request, began, [texts[i] for i in long], self.predictor.windows, list)
+            for i, (several, left) in zip(long, found, strict=True):
+                parts[i], cut[i] = several, left
+        first = np.concatenate([[0], np.cumsum([len(several) for several in parts])])
+        return [part for several in parts for part in several], first, cut
 
     def _logits(self, text: str) -> Logits:
         logits = self.predictor.logits([text])
@@ -208,7 +230,7 @@ async def _http(_: Request, error: Any) -> Response:
     """Refuse for the errors of Starlette and FastAPI: no such path, wrong method, a body that json cannot read."""
     if error.status_code == 400:
         raise models.refusal_of_json(error.__cause__)
-    code = CODES.get(error.status_code, "http_error")
+    code = HTTP_CODES.get(error.status_code, "http_error")
     raise Refusal(error.status_code, code, error.detail, error.headers)
 
 

@@ -13,8 +13,8 @@ from ...data.rows import Source, text_column_of
 from ...data.text_rows import sniff
 from ...errors import Faults
 from ..bundle import INFO
-from . import writers
 from .target import Target
+from .writers import OUTPUT_FORMATS
 
 STREAM = "-"
 
@@ -35,8 +35,8 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
             faults.add(f"--format {given}", "standard output gets jsonl; give -o a file")
         return "jsonl"
     form = given or Path(out).suffix.lower().lstrip(".")
-    if form not in writers.FORMATS:
-        faults.add(out, f"the format is told from the name (.{', .'.join(writers.FORMATS)}), or given with --format")
+    if form not in OUTPUT_FORMATS:
+        faults.add(out, f"the format is told from the name (.{', .'.join(OUTPUT_FORMATS)}), or given with --format")
     elif form == "parquet" and find_spec("pyarrow") is None:
         faults.add(out, "writing Parquet needs pyarrow; pip install '.[parquet]'")
     return form

@@ -1,5 +1,6 @@
 """Answer the rows of a file of any length, in the file's order and in constant memory."""
 
+import re
 import sys
 import time
 from collections import deque
@@ -10,7 +11,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ...data.rows import Place, Row, Source, with_text
-from ...errors import UserError
+from ...errors import UserError, shown
 from .journal import Journal, State
 from .progress import Meter
 from .writers import dumps, json_line
@@ -18,9 +19,10 @@ from .writers import dumps, json_line
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
 
-ROWS, CHARACTERS = 64, 2**20  # most of each in a chunk; CHARACTERS counts all its cells
+CHUNK_ROWS, CHUNK_CHARACTERS = 64, 2**20  # a chunk ends at either; the characters of all its cells count
 AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
+CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # in UTF-8: those that JSON allows in a text, and a terminal acts on
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -69,20 +71,20 @@ def answered(
 
 
 def chunks(source: Source, column: str) -> Iterator[Chunk]:
-    """The rows in chunks of :data:`ROWS`, fewer if they are long; the last chunk may be empty."""
+    """The rows in chunks of :data:`CHUNK_ROWS`, fewer if they are long; the last chunk may be empty."""
     rows: list[Row] = []
     size = 0
     for row in source.rows():
         row = with_text(row, column)
         rows.append(row)
         size += weight(row.cells)
-        if len(rows) == ROWS or size >= CHARACTERS:
+        if len(rows) == CHUNK_ROWS or size >= CHUNK_CHARACTERS:
             yield Chunk(rows, source.place)
             rows, size = [], 0
     yield Chunk(rows, source.place)
 
 
-def weight(value: Any) -> int:
+def weight(value: object) -> int:
     """About how many characters a cell, or a row of cells, takes when it is written."""
     if isinstance(value, str):
         return len(value)
@@ -115,7 +117,7 @@ def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
     place = Place(0, 1)
     out: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # only ``raw`` of a Windows console takes UTF-8
     for piece in done:
-        rest = memoryview(piece.answers)
+        rest = memoryview(CONTROLS.sub(lambda found: f"\\u{ord(found[0].decode()):04x}".encode(), piece.answers))
         try:
             while rest:
                 rest = rest[out.write(rest) :]
@@ -125,7 +127,7 @@ def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
             raise UserError(f"standard output cannot be written ({error.strerror})") from error
         for row in piece.faults:
             meter.clear()
-            print(f"{name}:{row.line}: {row.fault}", file=sys.stderr)
+            print(shown(f"{name}:{row.line}: {row.fault}"), file=sys.stderr)
         rows, errors, place = rows + piece.rows, errors + len(piece.faults), piece.place
         meter.show(rows + errors, place.offset)
     return State(place, rows, errors)

@@ -4,10 +4,10 @@ import sys
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Source
-from ...errors import Faults
+from ...errors import Faults, shown
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
 from .finish import finish
@@ -30,6 +30,7 @@ def predict_file(
     text_column: str | None = None,
     separator: str | None = None,
     all_aspects: bool = False,
+    safe_cells: bool = False,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -43,6 +44,8 @@ def predict_file(
     check_model(model, faults)
     target = None if out == STREAM else Target(out)
     form = format_of(out, output_format, faults)
+    if safe_cells and form != "csv":
+        faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
     if target is not None:
         check_target(target, file, resume, overwrite, faults)
     elif resume:
@@ -55,7 +58,13 @@ def predict_file(
         assert source is not None
         if target is None:
             return _to_stdout(model, source, column, name_of(file), all_aspects)
-        options = {"format": [form, kind], "text column": text_column, "separator": separator, "--all": all_aspects}
+        options: dict[str, Any] = {
+            "format": [form, kind],
+            "text column": text_column,
+            "separator": separator,
+            "--all": all_aspects,
+        }
+        options |= {"--safe-cells": True} if safe_cells else {}  # absent from the journals of before it was there
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
         opened.callback(journal.close)
@@ -66,7 +75,16 @@ def predict_file(
             journal.go_on()
             source.seek(journal.state.place)
         return _to_file(
-            model, source, column, journal, go_on, form, None if is_stream(file) else file, kind, all_aspects
+            model,
+            source,
+            column,
+            journal,
+            go_on,
+            form,
+            None if is_stream(file) else file,
+            kind,
+            all_aspects,
+            safe_cells,
         )
 
 
@@ -96,6 +114,7 @@ def _to_file(
     file: str | None,
     kind: str,
     all_aspects: bool,
+    safe_cells: bool,
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
@@ -111,7 +130,8 @@ def _to_file(
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
-        finish(target, journal.state, form, source.columns if source.header else None, file, kind, make_table)
+        columns = source.columns if source.header else None
+        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
     except KeyboardInterrupt:
         meter.clear()
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
@@ -141,4 +161,4 @@ def _close(name: str, state: State, before: int, seconds: float, errors: str) ->
     text += f", {here / seconds:,.0f} a second" if seconds >= 1 else ""
     if state.errors:
         text += f"; {state.errors:,} row{'s' * (state.errors > 1)} could not be read: {errors}"
-    print(text, file=sys.stderr)
+    print(shown(text), file=sys.stderr)

@@ -8,7 +8,7 @@ from ...errors import UserError
 from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
-from .writers import Table, column_types, gathered, write_csv
+from .writers import Table, column_types, partial_rows, write_csv
 
 MakeTable = Callable[[Collection[str]], Table]  # called with the names of the input's columns
 
@@ -21,12 +21,14 @@ def finish(
     source: str | None,
     kind: str,
     make_table: MakeTable,
+    safe_cells: bool = False,
 ) -> None:
     """Give the files their names; for ``form`` csv or parquet the table is made first.
 
     ``columns`` are the input's columns, None if it has no header; ``source`` is the input's path, None if it cannot be
-    read again. Columns of a Parquet input keep their types. After a kill at any point the whole function can run again.
-    Raises UserError if a file cannot be written, for example because the disk is full: no answer is lost.
+    read again. Columns of a Parquet input keep their types. For ``safe_cells`` see ``write_csv`` in
+    :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises UserError if a
+    file cannot be written, for example because the disk is full: no answer is lost.
     """
     hint = f"every review is answered{', and --resume finishes the file' * (source is not None)}"
     try:
@@ -38,7 +40,7 @@ def finish(
                 finished, parquet = target.temporary, source if kind == "parquet" else None
 
                 def write(file: BinaryIO) -> None:
-                    _write_table(file, target.partial, form, columns, parquet, make_table)
+                    _write_table(file, target.partial, form, columns, parquet, make_table, safe_cells)
 
                 write_whole(finished, write, temporary=finished)  # it is renamed below, after the errors file
             if target.partial_errors.exists():
@@ -56,23 +58,29 @@ def finish(
 
 
 def _write_table(
-    file: BinaryIO, partial: Path, form: str, columns: list[str] | None, parquet: str | None, make_table: MakeTable
+    file: BinaryIO,
+    partial: Path,
+    form: str,
+    columns: list[str] | None,
+    parquet: str | None,
+    make_table: MakeTable,
+    safe_cells: bool,
 ) -> None:
     types = column_types(partial) if columns is None else dict.fromkeys(columns, str)
     table = make_table(types)
     if form == "parquet" and parquet:
         from .parquet import write_beside
 
-        answers = ((line, table.cells(line, answer)) for line, _, answer in gathered(partial))
+        answers = ((line, table.cells(line, answer)) for line, _, answer in partial_rows(partial))
         write_beside(file, parquet, table.fields, answers)
         return
 
     def rows() -> Iterator[list[Any]]:
-        for line, cells, answer in gathered(partial):
+        for line, cells, answer in partial_rows(partial):
             yield [*map(cells.get, types), *table.cells(line, answer)]
 
     if form == "csv":
-        write_csv(file, [*types, *(name for name, _ in table.fields)], rows())
+        write_csv(file, [*types, *(name for name, _ in table.fields)], rows(), safe_cells)
     else:
         from .parquet import write_rows
 

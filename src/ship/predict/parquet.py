@@ -1,6 +1,5 @@
 """Write Parquet files in which the answers' columns follow the input's columns."""
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, BinaryIO
@@ -8,7 +7,11 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...data.parquet import batches, opened
+from ...data.parquet import as_written, batches, opened, pieces
+from .writers import as_text
+
+GROUP = 10_000  # rows in a row group of a written file
+_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write_beside(
@@ -19,7 +22,7 @@ def write_beside(
     ``answers`` yields row numbers, from 1 on and ascending, each with a value for each of ``fields`` (name, type).
     """
     file = opened(source)
-    schema = file.schema_arrow.remove_metadata()
+    schema = given = file.schema.remove_metadata()
     for name, kind in fields:
         schema = schema.append(pa.field(name, _TYPES[kind]))
     end = 0
@@ -33,10 +36,12 @@ def write_beside(
                 values.append(waiting[1])
                 waiting = next(answers, None)
             if chosen:
-                taken = batch.take(pa.array(chosen))
-                writer.write_batch(
-                    pa.RecordBatch.from_arrays([*taken.columns, *_columns(values, fields)], schema=schema)
-                )
+                row = 0
+                for piece, _ in pieces(batch.take(pa.array(chosen))):
+                    kept = [as_written(column, kind) for column, kind in zip(piece.columns, given.types, strict=True)]
+                    own = _columns(values[row : row + piece.num_rows], fields)
+                    writer.write_batch(pa.RecordBatch.from_arrays([*kept, *own], schema=schema))
+                    row += piece.num_rows
             if waiting is None:
                 return
 
@@ -53,16 +58,6 @@ def write_rows(out: BinaryIO, fields: Sequence[tuple[str, type]], rows: Iterable
 def _columns(rows: list[list[Any]], fields: Sequence[tuple[str, type]]) -> list[pa.Array]:
     columns = zip(*rows, strict=True)
     return [
-        pa.array([_text(value) for value in column] if kind is str else column, _TYPES[kind])
+        pa.array([as_text(value) for value in column] if kind is str else column, _TYPES[kind])
         for column, (_, kind) in zip(columns, fields, strict=True)
     ]
-
-
-def _text(value: Any) -> str | None:
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-
-
-GROUP = 10_000  # rows in a row group of a written file
-
-
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}

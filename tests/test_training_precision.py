@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from src.model.attention import PLAIN, VARLEN
-from src.training.hardware import attention_for, resolve_precision
+from src.training.devices import attention_for, resolve_precision
 from tests.tiny import tiny_module, tiny_split
 
 
