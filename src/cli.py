@@ -5,10 +5,10 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
-from .data.files import FORMATS, named_format
-from .errors import Faults, UserError, refuse, say
+from .data.files import FORMATS, is_there, named_format
+from .errors import Faults, UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
@@ -25,11 +25,19 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
 }
 
 
+class Parser(argparse.ArgumentParser):
+    """argparse prints some of the words that it refuses as they came."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message, without what a terminal would act on, and end with exit status 2."""
+        super().error(shown(message))
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
     end_at_once()
-    parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
+    parser = Parser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_evaluate(commands)
@@ -217,8 +225,6 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
     if file is None and given:
         raise UserError(f"--{next(iter(given))} says what the cells of FILE mean, and there is no FILE")
     if file is not None:  # before what takes seconds to import
-        from .data.files import is_there
-
         faults = Faults()
         is_there(file, faults)
         faults.raise_if_any()

@@ -34,7 +34,7 @@ class Shown(logging.Formatter):
         return shown(super().format(record))
 
 
-class Lines(Shown):
+class Coloured(Shown):
     """Log lines for the screen: warnings in colour, too; ``conf/config.yaml`` names it."""
 
     def format(self, record: logging.LogRecord) -> str:

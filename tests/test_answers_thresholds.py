@@ -7,7 +7,7 @@ import pytest
 
 from src.answers.figures import evaluate, figures
 from src.answers.predictions import Predictions, read_predictions, sigmoid
-from src.answers.thresholds import Thresholds, best_single, choose, thresholds_faults, tune_thresholds
+from src.answers.thresholds import Thresholds, best_single, choose_thresholds, thresholds_faults, tune_thresholds
 from src.judge.evaluation import decide
 from src.labels import IGNORE, SENTIMENTS
 from src.runs.run import Run
@@ -89,8 +89,8 @@ def test_ties_go_towards_a_half() -> None:
 
 def test_the_setting_is_tuned_or_a_number() -> None:
     p = shifted(100, 0)
-    assert choose("tuned", p, LABELS) == tune_thresholds(p, LABELS)
-    assert choose(0.4, p, LABELS) == Thresholds.constant(0.4, 4)
+    assert choose_thresholds("tuned", p, LABELS) == tune_thresholds(p, LABELS)
+    assert choose_thresholds(0.4, p, LABELS) == Thresholds.constant(0.4, 4)
     assert [thresholds_faults(given) for given in ("tuned", 0.5, 0.01)] == [[], [], []]
     for given in (0, 1, 1.5, "none", None, True, [0.5]):
         assert "expected tuned, or a probability" in thresholds_faults(given)[0]

@@ -58,7 +58,7 @@ def test_seeded_and_independent_of_the_order_of_reviews() -> None:
 
 def test_cutting_the_draws_into_parts_changes_nothing(monkeypatch) -> None:
     whole = drawn(predictions(50), 40)["pair_f1"]
-    monkeypatch.setattr("src.judge.intervals.CELLS", 300)
+    monkeypatch.setattr("src.judge.intervals.DRAWN_CELLS", 300)
     assert np.array_equal(drawn(predictions(50), 40)["pair_f1"], whole)
 
 

@@ -24,7 +24,7 @@ from src.errors import UserError
 from src.judge.compare import comparison
 from src.runs.run import Run
 from src.sweeps.pruning import Prune
-from src.sweeps.space import configured_space, nearest, overrides, split, suggest
+from src.sweeps.space import configured_space, nearest_value, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import _weighed, write_page
 from tests.many import call, killed, side_by_side, small_data
@@ -138,7 +138,7 @@ def test_a_setting_is_asked_for_only_where_it_acts() -> None:
     ],
 )
 def test_the_value_that_is_nearest_to_a_default(space, given, near) -> None:
-    assert nearest(next(iter(split([space])[2].values())), given) == near
+    assert nearest_value(next(iter(split([space])[2].values())), given) == near
 
 
 # --- studies, without trainings --------------------------------------------------------------------------------------

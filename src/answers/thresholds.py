@@ -58,7 +58,7 @@ def thresholds_faults(setting: Any) -> list[str]:
     return [f"thresholds={quoted(setting)}: expected tuned, or a probability between 0 and 1 such as 0.5{hint}"]
 
 
-def choose(setting: str | float, predictions: Predictions, labels: Labels) -> Thresholds:
+def choose_thresholds(setting: str | float, predictions: Predictions, labels: Labels) -> Thresholds:
     """The thresholds that the setting ``thresholds`` asks for: tuned on validation ``predictions``, or one number."""
     if setting == TUNED:
         return tune_thresholds(predictions, labels)

@@ -29,6 +29,7 @@ from .values import Meanings, Values
 LABEL_COLUMNS = ("label", "labels")
 ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
 IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
+SPARE = 30  # columns that are no aspects, up to which one command that leaves them out is printed
 
 
 @dataclass
@@ -207,6 +208,11 @@ def leaving_out(faults: Faults, columns: Columns) -> str:
     """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
     if not faults.spare:
         return ""
+    if len(faults.spare) > SPARE:
+        most = f"more than {SPARE} that {setting('ignore_columns')} could name here"
+        return (
+            f"{len(faults.spare):,} columns are no aspects, {most}; keep the text and the aspects' columns in the file"
+        )
     all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
     return f"What is no aspect is left out by {all_}"
 

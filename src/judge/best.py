@@ -9,7 +9,7 @@ import lightning.pytorch as L
 from ..answers.calibration import fit_calibration
 from ..answers.figures import evaluate, figures, left_out, per_aspect, per_review, tally, total
 from ..answers.predictions import Predictions, write_predictions
-from ..answers.thresholds import best_single, choose
+from ..answers.thresholds import best_single, choose_thresholds
 from ..datamodule import AspectDataModule
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
@@ -19,7 +19,7 @@ from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
 from ..training.summary import aspect_table, figures_table, nothing_learned
 from .baselines import constant_answers
 from .inference import assemble
-from .leaks import read_keys, seen, told, trained_on, write_keys
+from .leaks import leak_sentence, read_keys, seen, without_trained, write_keys
 
 log = logging.getLogger(__name__)
 HARDLY = 0.01  # a model that is no more than this above a constant answer has learned nothing
@@ -46,7 +46,8 @@ def judge_best(
     write_keys(run.training_texts, data.splits.train.texts)
     keys = read_keys(run.training_texts.read_bytes()) if run.training_texts.is_file() else None
     predictions = predict(trainer, module, data, "val", run.best)
-    thresholds, calibration = choose(settings["thresholds"], predictions, labels), fit_calibration(predictions, labels)
+    thresholds = choose_thresholds(settings["thresholds"], predictions, labels)
+    calibration = fit_calibration(predictions, labels)
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
     judged: Judged = {
         "best": float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[monitor]),
@@ -74,12 +75,12 @@ def judge_best(
         judged["confusion"][split] = counts.confusion[labels.carries_sentiment].sum(0).tolist()
         judged["per_aspect"][split] = per_aspect(counts, labels, task)
         if (known := seen(keys, predictions.texts)) is not None:
-            judged["trained_on"][split] = trained_on(each, known, labels, task)
+            judged["trained_on"][split] = without_trained(each, known, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
     for split, found in judged["trained_on"].items():
-        said = told(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
+        said = leak_sentence(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
         log.log(logging.WARNING if found["reviews"] else logging.INFO, said)
     if judged["best"] < constant + HARDLY:
         log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))

@@ -16,8 +16,8 @@ from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests
 from .contracts import Compared, Comparison, Difference
 from .evaluation import SEED
 from .intervals import DRAWS, bootstrap, difference, holm
-from .leaks import UNKNOWN, trained_on
-from .naming import as_typed, belongs, row_name, settle_encoders, typed_keys
+from .leaks import UNKNOWN, without_trained
+from .naming import belongs, differing_as_typed, row_name, settle_encoders, typed_keys
 from .text import comparison_text
 
 SHOWN = 10  # reviews printed of each kind of change
@@ -58,7 +58,7 @@ def _compare(
 
     groups = _groups(candidates, by)
     typed = set().union(*(typed_keys(c.summary) for c in candidates))
-    differs = as_typed([c.settings for c in candidates], [c.choices for c in candidates], typed)
+    differs = differing_as_typed([c.settings for c in candidates], [c.choices for c in candidates], typed)
     sums = [total(c.each) for c in candidates]
     singles = [figures(counts, labels, task) for counts in sums]
     drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
@@ -72,7 +72,7 @@ def _compare(
         notes.append(f"Ranked by test, as {reason}: the first row is flattered.")
     trained, untold = _trained(candidates)
     notes += untold
-    kept = [trained_on(c.each, trained, labels, task)["figures"] for c in candidates]
+    kept = [without_trained(c.each, trained, labels, task)["figures"] for c in candidates]
 
     names = _names([c.folder for c in candidates])
     first = order[0]

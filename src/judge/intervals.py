@@ -10,7 +10,7 @@ from ..answers.figures import Counts
 
 DRAWS = 1000
 LEVEL = 0.95
-CELLS = 8_000_000  # of a matrix of how often each draw has each review, at most: 64 MB
+DRAWN_CELLS = 8_000_000  # of a matrix of how often each draw has each review, at most: 64 MB
 
 
 def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list[Counts]:
@@ -23,7 +23,7 @@ def bootstrap(each: Sequence[Counts], draws: int = DRAWS, seed: int = 0) -> list
     kinds, size = _distinct(np.concatenate(flat, 1).astype(np.uint8))
     kinds = kinds.astype(np.float32)  # sums of up to 16 million reviews stay exact
     rng = np.random.default_rng(seed)
-    step = max(1, CELLS // len(kinds))
+    step = max(1, DRAWN_CELLS // len(kinds))
     parts = [min(step, draws - start) for start in range(0, draws, step)]
     sums = np.concatenate(
         [rng.multinomial(size.sum(), size / size.sum(), part).astype(np.float32) @ kinds for part in parts]
@@ -82,7 +82,7 @@ def difference(
         for _, c in sides
         if len(c) > 1
     )
-    freedom = n - 2
+    freedom = float(n - 2)
     own = max(0.0, alone / freedom)
     of_seeds = max(squares / freedom, own) * (1 / k + 1 / (n - k))
     shared = [_shared(c, own) for _, c in sides]

@@ -16,7 +16,7 @@ from ..runs.run import Run
 from ..runs.summary import Summary, TrainedOn
 from .baselines import splits_of
 
-MOST = 16_000_000  # texts whose hashes are kept: 128 MB
+MOST_TEXTS = 16_000_000  # texts whose hashes are kept: 128 MB
 _again: dict[str, np.ndarray] = {}  # keys that were made from training files, by what names those
 UNKNOWN = "Whether any of these texts was trained on is not known: "
 
@@ -24,10 +24,11 @@ UNKNOWN = "Whether any of these texts was trained on is not known: "
 def write_keys(path: Path, texts: Sequence[str]) -> None:
     """Write the distinct :func:`src.data.findings.text_keys` of the training texts, sorted, as an .npy of uint64 [K].
 
-    Equal texts are those of the data check: NFC, blanks collapsed, case kept. Of more than :data:`MOST` none is kept.
+    Equal texts are those of the data check: NFC, blanks collapsed, case kept. Of more than
+    :data:`MOST_TEXTS` none is kept.
     """
     keys = np.unique(text_keys(texts))
-    if len(keys) <= MOST:
+    if len(keys) <= MOST_TEXTS:
         write_whole(path, lambda file: np.save(file, keys, allow_pickle=False))
 
 
@@ -68,14 +69,14 @@ def seen(keys: np.ndarray | None, texts: Sequence[str]) -> np.ndarray | None:
     return None if keys is None else np.isin(text_keys(texts), keys)
 
 
-def trained_on(each: Counts, known: np.ndarray, labels: Labels, task: str) -> TrainedOn:
+def without_trained(each: Counts, known: np.ndarray, labels: Labels, task: str) -> TrainedOn:
     """How many reviews were trained on, and the figures without them; ``each`` per review, ``known`` bool [N]."""
     left = Counts(**{name: values[~known] for name, values in vars(each).items()})
     others = figures(total(left), labels, task) if known.any() and not known.all() else {}
     return {"reviews": int(known.sum()), "figures": {k: float(v) for k, v in others.items()}}
 
 
-def told(count: int, reviews: int, what: str = "these") -> str:
+def leak_sentence(count: int, reviews: int, what: str = "these") -> str:
     """The sentence that every judgement has."""
     if not count:
         return f"None of {what} {reviews:,} texts was trained on."

@@ -46,7 +46,7 @@ def settle_encoders(settings: Sequence[dict[str, Any]]) -> None:
             s[ENCODER] = f"{name} ({content[:8]})" if several else name
 
 
-def as_typed(
+def differing_as_typed(
     settings: Sequence[Mapping[str, Any]], choices: Sequence[Mapping[str, str]], typed: set[str]
 ) -> dict[str, list[Any]]:
     """``{setting or group: [value of each run]}`` for all that differs, groups first; None where a run has none.

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from ..answers.figures import told_left_out
 from ..spelling import cell, table, visible
 from .contracts import Compared, Comparison, Evaluation, Measured, Section
-from .leaks import told
+from .leaks import leak_sentence
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),
@@ -188,4 +188,4 @@ def _in_a_line(c: Comparison) -> str:
 
 def leak_line(count: int | None, reviews: int) -> str:
     """How many of the judged texts were trained on: a warning where there are any."""
-    return "Trained on: not known, see below." if count is None else told(count, reviews)
+    return "Trained on: not known, see below." if count is None else leak_sentence(count, reviews)

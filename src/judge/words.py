@@ -6,7 +6,7 @@ from typing import Any
 from ..runs.summary import Summary
 from ..spelling import command as command_line
 from .contracts import Evaluation
-from .leaks import told
+from .leaks import leak_sentence
 
 FIGURE_NAMES = {
     "pair_f1": "Aspects with their sentiments",
@@ -50,9 +50,9 @@ def other_encoder(summary: Summary) -> str | None:
     )
 
 
-def trained_on(e: Evaluation) -> str | None:
+def leak_warning(e: Evaluation) -> str | None:
     """The warning sentence that judged texts were trained on, else None."""
-    return told(e["trained_on"], e["reviews"]).removeprefix("WARNING: ") if e["trained_on"] else None
+    return leak_sentence(e["trained_on"], e["reviews"]).removeprefix("WARNING: ") if e["trained_on"] else None
 
 
 def training_command(summary: Summary) -> str:

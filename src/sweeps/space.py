@@ -115,7 +115,7 @@ def acts(key: str, values: Mapping[str, Any]) -> bool:
     return key not in WITHOUT or values.get(WITHOUT[key][0]) not in WITHOUT[key][1]
 
 
-def nearest(d: BaseDistribution, given: Any) -> Any:
+def nearest_value(d: BaseDistribution, given: Any) -> Any:
     """The value of a distribution that is nearest to ``given``; None if no value of it is near."""
     if isinstance(d, CategoricalDistribution):
         return next((c for c in d.choices if str(c) == spelled(given) or _plain(str(c)) == given), None)
