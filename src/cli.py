@@ -4,11 +4,12 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, NoReturn
 
-from .data.files import FORMATS, named_format
+from .data.files import FORMATS, is_there, named_format
 from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OF_TEXTS, OPTIONS, add_file_options, given_options
-from .errors import UserError, refuse, say, shown
+from .errors import Faults, UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits, add_limits
 from .spelling import as_options, one_by_one
@@ -99,11 +100,11 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     evaluate = commands.add_parser(
         "evaluate",
-        help="figures of a run, with intervals and baselines",
+        help="figures of a run or a bundle, with intervals and baselines",
         description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
         "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
     )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote, or a bundle with a FILE")
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
     add_file_options(evaluate, *(name for name in OPTIONS if name not in OF_A_RUN))
@@ -124,12 +125,12 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     compare = commands.add_parser(
         "compare",
-        help="put runs side by side, best first",
-        description="Compare runs on one test set: figures, mean and deviation over seeds, paired bootstrap of the "
-        "difference, what differs in their settings, which reviews changed. A multirun folder is a set of runs.",
+        help="put runs side by side, best on validation first",
+        description="Compare runs on one test set: figures, mean and deviation over seeds, differences with intervals "
+        "over reviews and seeds, which reviews changed. A multirun folder is a set of runs.",
     )
     compare.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs, or of a multirun")
-    compare.add_argument("--by", help="group the runs that differ in this setting only, e.g. seed")
+    compare.add_argument("--by", help="average the runs that differ in this setting or group only, e.g. seed, loss")
     compare.set_defaults(run=_compare)
 
 
@@ -142,6 +143,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     export.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     export.add_argument("-o", "--out", required=True, metavar="BUNDLE", help="the folder to write")
+    export.add_argument("--overwrite", action="store_true", help="replace the bundle of another run in BUNDLE")
     export.add_argument("--int8", action="store_true", help="int8 weights: a quarter of the size, often faster")
     export.add_argument(
         "--max-drop",
@@ -210,17 +212,32 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
     given = given_options(columns)
     if file is None and given:
         raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
+    if file is not None:  # before what takes seconds to import
+        faults = Faults()
+        is_there(file, faults)
+        faults.raise_if_any()
+    from .ship.bundle import INFO
+
+    if (Path(run_folder) / INFO).is_file():
+        from .ship.judged import evaluate_bundle
+
+        with as_options():
+            say(evaluate_bundle(run_folder, file, protocol, **given))
+        return
     if file is None:
         from .judge.evaluation import evaluate_run
 
         say(evaluate_run(run_folder, protocol=protocol))
         return
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_labelled
     from .runs.run import Run
 
+    run = Run(run_folder)
+    run.read_summary()
+    from .judge.evaluation import evaluate_predictions
+    from .judge.inference import predict_labelled
+
     with as_options():
-        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
+        predictions, findings = predict_labelled(run, file, **given)
     say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
@@ -238,10 +255,10 @@ def _compare(folders: list[str], by: str | None) -> None:
     say(compare_runs(folders, by=by))
 
 
-def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
+def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    say(export_run(run_folder, out, int8, max_drop))
+    say(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:

@@ -26,7 +26,7 @@ from ..runs.overrides import explained
 from ..training.checks import check_config
 from .multirun import give_back_memory
 from .pruning import Prune
-from .space import Space, overrides
+from .space import Space, acts, nearest_value, overrides
 from .study import Search
 from .study_page import write_page
 
@@ -121,6 +121,18 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
     if faults:
         raise UserError(list(faults))
     return figures.pop()
+
+
+def defaults(fixed: Sequence[str], space: Space, folder: Path) -> dict[str, Any]:
+    """What the settings of the space are without a search, or the nearest value that the space has; others left out."""
+    config = composed_config(fixed, folder)
+    choices = config.hydra.runtime.choices
+    found: dict[str, Any] = {}
+    for key, d in space.items():
+        given = choices.get(key) if key in choices else OmegaConf.select(config, key.lstrip("+"))
+        if (value := nearest_value(d, given)) is not None:
+            found[key] = value
+    return {key: value for key, value in found.items() if acts(key, found)}
 
 
 def _ends(d: BaseDistribution) -> list[Any]:
