@@ -4,13 +4,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-from .data.files import FORMATS, is_there, named_format
-from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OF_TEXTS, OPTIONS, add_file_options, given_options
-from .errors import Faults, UserError, refuse, say, shown
+from .data.files import FORMATS, named_format
+from .data.options import FILE_KINDS, LISTS, OF_TEXTS, add_file_options, given_options
+from .errors import UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
+from .ship.evaluate import Commands, add_evaluate
 from .ship.http.limits import Limits, add_limits
 from .spelling import as_options, one_by_one
 
@@ -40,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_convert(commands)
-    _add_evaluate(commands)
+    add_evaluate(commands)
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
@@ -73,7 +73,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="check data files before any training",
@@ -85,7 +85,7 @@ def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     check.set_defaults(run=_check)
 
 
-def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_convert(commands: Commands) -> None:
     convert = commands.add_parser(
         "convert",
         help="write files of any layout as one table of this project",
@@ -97,21 +97,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_file_options(convert)
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="figures of a run or a bundle, with intervals and baselines",
-        description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
-        "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
-    )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote, or a bundle with a FILE")
-    evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
-    evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
-    add_file_options(evaluate, *(name for name in OPTIONS if name not in OF_A_RUN))
-    evaluate.set_defaults(run=_evaluate)
-
-
-def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_report(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         help="RUN/report.html and the model card RUN/README.md",
@@ -122,7 +108,7 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report.set_defaults(run=_report)
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
         help="put runs side by side, best on validation first",
@@ -134,7 +120,7 @@ def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     compare.set_defaults(run=_compare)
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser(
         "export",
         help="write a bundle: the model as it leaves training, without torch",
@@ -155,7 +141,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     export.set_defaults(run=_export)
 
 
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="answer the reviews of a file",
@@ -191,7 +177,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.set_defaults(run=_predict)
 
 
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="answer over HTTP, with a page to try it",
@@ -206,39 +192,6 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add_limits(serve)
     serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
     serve.set_defaults(run=_serve)
-
-
-def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
-    given = given_options(columns)
-    if file is None and given:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
-    if file is not None:  # before what takes seconds to import
-        faults = Faults()
-        is_there(file, faults)
-        faults.raise_if_any()
-    from .ship.bundle import INFO
-
-    if (Path(run_folder) / INFO).is_file():
-        from .ship.judged import evaluate_bundle
-
-        with as_options():
-            say(evaluate_bundle(run_folder, file, protocol, **given))
-        return
-    if file is None:
-        from .judge.evaluation import evaluate_run
-
-        say(evaluate_run(run_folder, protocol=protocol))
-        return
-    from .runs.run import Run
-
-    run = Run(run_folder)
-    run.read_summary()
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_labelled
-
-    with as_options():
-        predictions, findings = predict_labelled(run, file, **given)
-    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
 def _report(run_folder: str) -> None:
