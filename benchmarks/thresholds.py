@@ -43,7 +43,7 @@ def now(p: Predictions, labels: Labels) -> np.ndarray:
 def before(p: Predictions, labels: Labels) -> np.ndarray:
     """Thresholds, float [A], as training tuned them in version 0.2."""
     right = p.sentiment_said() == p.sentiment
-    return sigmoid(thresholds._cuts_on(p.mentioned_logits, p.mentioned, right, p.sentiment >= 0, labels)[1])
+    return sigmoid(thresholds._cuts_on(p.mentioned_logits, p.mentioned, right, p.sentiment, labels)[1])
 
 
 def points(p: Predictions, cut: float | np.ndarray, labels: Labels) -> np.ndarray:

@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
+from hydra import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import MedianPruner, NopPruner
@@ -27,6 +28,8 @@ from src.sweeps.pruning import Prune
 from src.sweeps.space import configured_space, nearest_value, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import _weighed, write_page
+from src.sweeps.trials import defaults
+from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
@@ -139,6 +142,18 @@ def test_a_setting_is_asked_for_only_where_it_acts() -> None:
 )
 def test_the_value_that_is_nearest_to_a_default(space, given, near) -> None:
     assert nearest_value(next(iter(split([space])[2].values())), given) == near
+
+
+def test_a_default_that_is_no_number_is_the_number_that_it_stands_for(tmp_path) -> None:
+    """model.encoder_lr=auto is 5e-5 at 768 wide; without the encoder nothing is known of it."""
+    space = split(["model.encoder_lr=tag(log,interval(5e-6,1e-3))", "loss.gamma=interval(0,5)"])[2]
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text('{"hidden_size": 384}', encoding="utf-8")
+    (tmp_path / "encoder" / "model.safetensors").touch()
+    with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
+        for encoder, rate in (("encoder", {"model.encoder_lr": pytest.approx(1e-4)}), ("none", {})):
+            fixed = ["model=visobert", f"model.encoder={tmp_path / encoder}"]
+            assert defaults(fixed, space, tmp_path) == rate | {"loss.gamma": 2.0}
 
 
 # --- studies, without trainings --------------------------------------------------------------------------------------
