@@ -101,11 +101,8 @@ class _Finder:
     def _one_column(self, label: str, wanted: str | None, faults: Faults) -> Layout | None:
         aspects = [name for name in self.names if name != label and self._says_sentiments(name)]
         if wanted is None and self.label is None and aspects:
-            columns = (
-                f"the columns {listed(aspects)} hold sentiments"
-                if len(aspects) > 1
-                else (f"the column {quoted(aspects[0])} holds sentiments")
-            )
+            one = f"the column {quoted(aspects[0])} holds sentiments"
+            columns = f"the columns {listed(aspects)} hold sentiments" if len(aspects) > 1 else one
             ignoring = set_list("ignore_columns", [*self.given.ignore_columns, label])
             taking = set_to("label_column", label)
             said = (
