@@ -36,9 +36,11 @@ class ParquetSource:
 
     header = True
     binary: Collection[str]
+    layout: str | None = None
 
     def __init__(self, name: str, source: Opened, columns: list[str]) -> None:
         self.name, self.columns = name, columns
+        self.notes: list[str] = []
         self.size: int | None = source.file.metadata.num_rows
         kinds = zip(columns, source.schema.types, strict=True)
         self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))

@@ -12,17 +12,17 @@ from typing import Any
 
 import torch
 
-from ..answers.figures import FIGURES
 from ..answers.thresholds import TUNED, thresholds_faults
 from ..data.files import in_folder
 from ..datamodule import meaning_faults
-from ..errors import UserError, did_you_mean
+from ..errors import UserError
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
 from ..runs.overrides import no_such_setting, settings_of
 from .devices import compiler_missing, device_faults
 from .loggers import logger_faults
 from .loss import is_focal, loss_faults
+from .monitor import monitor_faults
 from .ranges import RANGES, SIZE_KEYS, range_faults
 from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
@@ -52,7 +52,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     sentiments, unclear = meaning_faults(config["data"])
     faults += unclear + loss_faults(config["loss"], sentiments)
-    faults += _monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
+    faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(
@@ -145,21 +145,6 @@ def argument_faults(
     return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
 
 
-def _monitor_faults(config: dict[str, Any]) -> list[str]:
-    task, monitor = config["task"].get("name"), config["monitor"]
-    if task not in FIGURES:
-        return [f"task.name={task}: expected one of {', '.join(FIGURES)}"]
-    if config["mode"] != "max":
-        return [f"mode={config['mode']}: every figure here is better when higher; expected max"]
-    if monitor == "val/loss":
-        return ["monitor=val/loss: losses of different gamma or alpha do not compare; take a figure, e.g. monitor=val/"
-                + FIGURES[task][0]]  # fmt: skip
-    choices = [f"val/{name}" for name in FIGURES[task]]
-    if monitor not in choices:
-        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{did_you_mean(str(monitor), tuple(choices))}"]
-    return []
-
-
 def _file_faults(config: dict[str, Any]) -> list[str]:
     faults, data = [], config["data"]
     if data.get("val") is None:
@@ -174,8 +159,10 @@ def _file_faults(config: dict[str, Any]) -> list[str]:
         faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
-    elif data.get("train") != "???" and not Path(str(in_folder(data.get("train"), data.get("dir")))).is_file():
-        faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
+    elif data.get("train") != "???":
+        given = data["train"] if isinstance(data["train"], list) else [data["train"]]
+        missing = [file for file in given if not Path(str(in_folder(file, data.get("dir")))).is_file()]
+        faults += [f"data.train={f}: no such file" + (f" in {data['dir']}" if data["dir"] else "") for f in missing]
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")

@@ -134,7 +134,7 @@ class FairQueue:
             return job.ended == len(job.items)
 
     def _take(self) -> tuple[Job, int] | None:
-        """The job whose turn it is and the number of its next item, once there is one; None when the queue is closed."""
+        """The job whose turn it is and the number of its next item, once there is one; None if the queue is closed."""
         with self._news:
             while not any(self._jobs.values()) and not self._closed:
                 self._news.wait()
