@@ -9,6 +9,7 @@ from typing import Any
 from .data.files import FORMATS, named_format
 from .errors import UserError, refuse, say
 from .runs.machine import end_at_once, write_any_letter
+from .ship.commands import add_suspects, add_summary
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
 
@@ -21,6 +22,7 @@ EXTRAS = {  # package that a sub-command imports beyond the base: the extra of p
         ("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "tqdm"), "serve"
     ),
     "jinja2": "train",
+    "openpyxl": "excel",
 }
 
 
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
+    add_suspects(commands, _add_meanings)
+    add_summary(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] == ["check"]:
         lists = ("--aspects", "--ignore-columns", "--sentiments")
