@@ -45,11 +45,11 @@ def changed_labels(n: int = 400, each: int = 12):
 def test_changed_labels_come_first_and_under_their_kind() -> None:
     predictions, cells = changed_labels()
     ranked = rank_suspects(predictions, LABELS)
-    first = ranked.suspects[:36]
+    first = ranked.suspects[:48]  # half of them wrong sentiments
     for kind, there in cells.items():
         found = {(s.review, s.aspect) for s in first if s.kind == kind}
         assert len(found & set(there)) >= 7, kind  # by chance it would be less than one
-    assert all(5 <= n <= 40 for n in ranked.expected.values())
+    assert all(5 <= n <= 40 for n in ranked.sure.values())
 
 
 def test_a_suspect_says_what_stands_there_and_what_is_likelier() -> None:
@@ -72,10 +72,9 @@ def test_the_sentiment_task_has_wrong_sentiments_only() -> None:
 def test_kinds_take_turns_by_their_weight() -> None:
     one = [Suspect(i, 0, "a", "", "", 1, 0) for i in range(30)]
     other = [Suspect(i, 0, "b", "", "", 1, 0) for i in range(100)]
-    turns = in_turns([one, other], [10, 30])
+    turns = in_turns([one, other], [1, 3])
     assert [s.review for s in turns if s.kind == "a"] == list(range(30)) and len(turns) == 130
     assert sum(s.kind == "a" for s in turns[:40]) == 10
-    assert [s.kind for s in in_turns([one[:1], other[:1]], [0, 0])] == ["a", "b"]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +119,7 @@ def test_the_command_writes_what_its_owner_finds_again(tmp_path, capsys) -> None
         rows = list(csv.reader(file))
     sheet = openpyxl.load_workbook(tmp_path / "s.xlsx").active
     assert [["" if c is None else str(c) for c in row] for row in sheet.values][1:] == rows[1:]  # the seed decides
-    assert tuple(rows[0][:10]) == HEAD and "To be expected" in said and "s.xlsx" in again
+    assert tuple(rows[0][:10]) == HEAD and "90% and more" in said and "s.xlsx" in again
     for row in rows[1:]:
         found = dict(zip(rows[0], row, strict=True))
         number = int(found["id"][1:])

@@ -18,7 +18,7 @@ from ..labels import Labels
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..spelling import table
-from .mistakes import harmless
+from .mistakes import CONFIDENT, harmless
 from .suspects import Ranked, Suspect, rank_suspects
 
 HEAD = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
@@ -101,11 +101,11 @@ def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, row: int) ->
 
 
 def told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
-    """What is printed: how many errors of each kind are to be expected, and the first suspects."""
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in ranked.expected.items())
+    """What is printed: how many suspects of each kind the model is sure of, and the first suspects."""
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in ranked.sure.items())
     shown = [[str(c[i]) for i in (1, 3, 4, 5, 6, 7, 8)] for c in cells[:SHOWN]]
     return [
-        f"{len(cells):,} labels are contradicted, beside {mentions:,} mentions. To be expected: {kinds}.",
+        f"{len(cells):,} labels are contradicted, beside {mentions:,} mentions. Of {CONFIDENT:.0%} and more: {kinds}.",
         "The first are the likeliest errors; it is for you to say which are.",
         table([["row", "id", "aspect", "kind", "label", "likelier", "confidence"], *shown], left=6),
     ]

@@ -1,8 +1,9 @@
 """Labels that look wrong, ranked: of each (review, aspect) how unlikely its label is to a model that never saw it.
 
-The rules are those of confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning: Estimating
-Uncertainty in Dataset Labels"): each class has a threshold, the mean probability that the cells labelled so have for
-it (equation 2), and a label is counted as an error of a kind where another class reaches its threshold (equation 1).
+A label is ranked by the normalised margin of confident learning (Northcutt, Jiang and Chuang 2021, "Confident Learning:
+Estimating Uncertainty in Dataset Labels", section 3.2): how far the likelier answer is ahead of the label. Margins of
+different kinds do not compare, so each kind is ranked by itself, and the kinds take turns. Its counts are those of
+equation 1: another class reaches its threshold, the mean probability that the cells labelled so have for it.
 """
 
 from collections.abc import Sequence
@@ -13,9 +14,11 @@ import numpy as np
 from ..answers.calibration import fit_calibration
 from ..answers.predictions import Predictions
 from ..labels import IGNORE, Labels
-from .mistakes import INVENTED, KINDS, MISSED, WRONG
+from .mistakes import CONFIDENT, INVENTED, KINDS, MISSED, WRONG
 
 ABSENT, PRESENT = "not mentioned", "mentioned"
+TURNS = {MISSED: 1, INVENTED: 1, WRONG: 2}  # whether an aspect is mentioned is disputed more often than a sentiment
+HARDLY_THERE = 0.3  # probability of a mention below which its sentiment is no question
 
 
 class Suspect(NamedTuple):
@@ -31,18 +34,18 @@ class Suspect(NamedTuple):
 
 
 class Ranked(NamedTuple):
-    """The suspects, the most suspicious first, and how many errors of each kind of KINDS are to be expected."""
+    """The suspects, the most suspicious first, and how many of each kind of KINDS the model is sure of."""
 
     suspects: list[Suspect]
-    expected: dict[str, int]
+    sure: dict[str, int]
 
 
 def rank_suspects(predictions: Predictions, labels: Labels) -> Ranked:
     """Every label that the model contradicts, from predictions by models that did not train on it.
 
-    A kind is ranked by how far its answer is ahead of the label. Kinds take turns in the proportion of the errors that
-    are to be expected of each, so that none crowds out another. Cells without an own answer (a mention whose sentiment
-    is not known) are judged as mentions. Task ``sentiment`` has only ``wrong sentiment``.
+    A kind is ranked by how far its answer is ahead of the label, and the kinds take turns (:data:`TURNS`), so that none
+    crowds out another. A mention whose sentiment is not known is judged as a mention. Task ``sentiment`` has only
+    ``wrong sentiment``. ``sure``: another class reaches its threshold and :data:`src.judge.mistakes.CONFIDENT`.
     """
     calibration = fit_calibration(predictions, labels)
     mentioned, sentiments = calibration.probabilities(predictions)
@@ -66,36 +69,33 @@ def rank_suspects(predictions: Predictions, labels: Labels) -> Ranked:
     def named(i: int, a: int, c: int, is_known: bool) -> str:
         return names[c] if is_known else PRESENT
 
-    expected = dict.fromkeys(KINDS, 0)
-    for i, a in np.argwhere(known & (of_other > of_label) & (p >= 0.5)).tolist():
+    sure = dict.fromkeys(KINDS, 0)
+    wrong = known & (of_other > of_label) & (p >= HARDLY_THERE)
+    for i, a in np.argwhere(wrong).tolist():
         c, g = int(other[i, a]), int(label[i, a])
         lead = float(of_other[i, a] - of_label[i, a])
-        add(WRONG, lead, i, a, names[g], names[c], p[i, a] * of_other[i, a], p[i, a] * of_label[i, a])
-        expected[WRONG] += bool(of_other[i, a] >= usual[c])
+        add(WRONG, lead, i, a, names[g], names[c], of_other[i, a], of_label[i, a])
+        sure[WRONG] += bool(of_other[i, a] >= max(CONFIDENT, usual[c]))
     if mentioned is not None:
         present = _usual(p, gold)
         absent = _usual(1 - p, ~gold)
         best = sentiments.argmax(-1)
         for i, a in np.argwhere(~gold & (p > 0.5)).tolist():
             add(MISSED, float(p[i, a]), i, a, ABSENT, named(i, a, int(best[i, a]), carries[a]), p[i, a], 1 - p[i, a])
-            expected[MISSED] += bool(p[i, a] >= present[a])
-        for i, a in np.argwhere(gold & (p < 0.5)).tolist():
+            sure[MISSED] += bool(p[i, a] >= max(CONFIDENT, present[a]))
+        for i, a in np.argwhere(gold & (p < 0.5) & ~wrong).tolist():
             given = named(i, a, int(label[i, a]), bool(known[i, a]))
             add(INVENTED, float(1 - p[i, a]), i, a, given, ABSENT, 1 - p[i, a], p[i, a])
-            expected[INVENTED] += bool(1 - p[i, a] >= absent[a])
+            sure[INVENTED] += bool(1 - p[i, a] >= max(CONFIDENT, absent[a]))
     queues = [[s for _, s in sorted(found[kind], key=lambda pair: (-pair[0], pair[1][:2]))] for kind in KINDS]
-    return Ranked(in_turns(queues, [expected[kind] for kind in KINDS]), expected)
+    return Ranked(in_turns(queues, [TURNS[kind] for kind in KINDS]), sure)
 
 
-def in_turns(queues: Sequence[Sequence[Suspect]], weights: Sequence[int]) -> list[Suspect]:
-    """The queues merged, each in its own order, and of each so many at a time as its weight says.
-
-    Of any first part of the result, a queue has the share that its weight is of all weights, as long as it lasts; a
-    weight counts as one at least.
-    """
+def in_turns(queues: Sequence[Sequence[Suspect]], turns: Sequence[int]) -> list[Suspect]:
+    """The queues merged, each in its own order: of any first part a queue has the share that its turns are of all."""
     placed = [
-        ((rank + 0.5) / max(1, weight), number, one)
-        for number, (queue, weight) in enumerate(zip(queues, weights, strict=True))
+        ((rank + 0.5) / turn, number, one)
+        for number, (queue, turn) in enumerate(zip(queues, turns, strict=True))
         for rank, one in enumerate(queue)
     ]
     return [one for *_, one in sorted(placed, key=lambda place: place[:2])]
