@@ -9,7 +9,7 @@ from typing import Any
 from .data.files import FORMATS, named_format
 from .errors import UserError, refuse, say
 from .runs.machine import end_at_once, write_any_letter
-from .ship.commands import add_suspects, add_summary
+from .ship.commands import add_summary, add_suspects
 from .ship.http.limits import Limits
 from .spelling import as_options, one_by_one
 

@@ -46,7 +46,7 @@ def test_the_correction_brings_answers_nearer_to_what_is_true(true) -> None:
     said = answers_of(true)
     found = corrected(said[None], TABLE)[0]
     assert found.sum() == pytest.approx(1)
-    assert np.abs(found - true).sum() < 0.5 * np.abs(said / said.sum() - true).sum()
+    assert np.abs(found - true).sum() < 0.65 * np.abs(said / said.sum() - true).sum()
 
 
 def test_no_answers_give_the_shares_of_validation() -> None:

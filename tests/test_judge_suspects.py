@@ -13,7 +13,7 @@ from src.judge.mistakes import INVENTED, MISSED, WRONG
 from src.judge.relabel import HEAD, find_suspects
 from src.judge.suspects import Suspect, in_turns, rank_suspects
 from src.labels import IGNORE
-from tests.judging import LABELS, A, C, gold
+from tests.judging import LABELS, C, gold
 
 
 def model_of(mentioned: np.ndarray, sentiment: np.ndarray, sure: float = 3.0, seed: int = 5):
@@ -59,7 +59,7 @@ def test_a_suspect_says_what_stands_there_and_what_is_likelier() -> None:
         assert there == (s.given != "not mentioned") and s.given != s.likelier
         assert s.kind == (MISSED if not there else INVENTED if s.likelier == "not mentioned" else WRONG)
         assert 0 <= s.label_confidence < s.confidence <= 1
-        assert LABELS.aspects[s.aspect] != "OTHERS" or "mentioned" in s.given and "mentioned" in s.likelier
+        assert LABELS.aspects[s.aspect] != "OTHERS" or ("mentioned" in s.given and "mentioned" in s.likelier)
 
 
 def test_the_sentiment_task_has_wrong_sentiments_only() -> None:

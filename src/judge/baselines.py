@@ -15,6 +15,7 @@ from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.files import in_folder
 from ..data.nfc import composed
+from ..data.reviews import Reviews
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
 from ..labels import Labels
@@ -74,10 +75,28 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
 
     Raises ValueError if the training texts have no words in common.
     """
+    train, val = splits.train, splits.val
+    before = val.texts if val else []
+    split = len(before)
+    sentiment, logits = tfidf_logits(train, [*before, *predictions.texts], len(labels.sentiments))
+    said = sentiment[split:].argmax(-1)
+    if predictions.mentioned_logits is None:
+        return Predicted(predictions.mentioned, said)
+    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
+    if val is None:
+        return Predicted(test.detected(), said)
+    gold = val.mentioned, val.sentiment.astype(np.int64)
+    thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
+    return Predicted(test.detected(thresholds.array), said)
+
+
+def tfidf_logits(train: Reviews, texts: Sequence[str], classes: int) -> tuple[np.ndarray, np.ndarray]:
+    """Train on ``train``; the log-probabilities of the sentiments, float64 [M, A, C], and of a mention against none,
+    float64 [M, A], for ``texts``. Raises ValueError if the training texts have no words in common.
+    """
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
-    train, val = splits.train, splits.val
     few = len(train) < 100  # with little data, n-grams of a single review are worth keeping
     vectors = FeatureUnion(
         [
@@ -90,23 +109,12 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
             ),
         ]
     )
-    texts = {"val": val.texts if val else [], "test": predictions.texts}
     x = vectors.fit_transform(_composed(train.texts))
-    others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
-    split = len(texts["val"])
-    classes, each = len(labels.sentiments), range(len(labels.aspects))
+    others = vectors.transform(_composed(texts))
+    each = range(train.mentioned.shape[1])
     sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
-    said = sentiment[split:].argmax(-1)
-    if predictions.mentioned_logits is None:
-        return Predicted(predictions.mentioned, said)
     mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
-    logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
-    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
-    if val is None:
-        return Predicted(test.detected(), said)
-    gold = val.mentioned, val.sentiment.astype(np.int64)
-    thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
-    return Predicted(test.detected(thresholds.array), said)
+    return sentiment, mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
 
 
 def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray:

@@ -1,19 +1,22 @@
-"""Cross-predictions: what a small model says of each review that it was not trained on.
+"""Cross-predictions: what models say of each review that they were not trained on.
 
 The reviews are dealt into folds, equal texts into the same fold. For each fold the small encoder of ``assets/mini`` is
-trained on the other folds, in this process and without a folder, and predicts the fold.
+trained on the other folds, in this process and without a folder, and predicts the fold; tf-idf with logistic regression
+does the same in seconds, and the two opinions are averaged.
 """
 
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 import lightning.pytorch as L
 import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..answers.calibration import fit_calibration
 from ..answers.predictions import Predictions
 from ..data.findings import digests, text_keys
 from ..data.reviews import Reviews
@@ -25,8 +28,10 @@ from ..tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from ..tokens.tokenizer import encode
 from ..training.devices import attention_for
 from ..training.progress import quiet
+from .baselines import tfidf_logits
 from .inference import assemble
 
+log = logging.getLogger(__name__)
 STEPS = 600  # optimizer steps of a fold at least: 600 reviews are read ten times
 FEWEST, MOST = 3, 15  # epochs
 RECIPE = {"pooling": "label", "detection_weight": 1.0, "encoder_lr": 3e-4, "head_lr": 3e-3, "warmup": 0.06}
@@ -45,25 +50,58 @@ def folds_of(reviews: Reviews, folds: int, seed: int) -> np.ndarray:
 
 
 def cross_predict(
-    reviews: Reviews, labels: Labels, folds: int = 5, seed: int = 0, epochs: int | None = None, max_length: int = 256
+    reviews: Reviews, labels: Labels, folds: int = 5, seed: int = 0, epochs: int | None = None
 ) -> Predictions:
-    """Predictions of every review by a model that was trained without it, on the processor, in float32.
+    """What the small encoder and tf-idf say on average of every review, each trained without it.
 
-    ``epochs`` of each training follow from the number of reviews unless they are given. The same ``seed`` gives the
-    same predictions on one machine.
+    ``epochs`` of a training of the encoder follow from the number of reviews unless they are given. The same ``seed``
+    gives the same predictions on one machine.
     """
     fold = folds_of(reviews, folds, seed)
+    opinions = [by_encoder(reviews, labels, fold, seed, epochs)]
+    try:
+        opinions.append(by_tfidf(reviews, labels, fold))
+    except ValueError as error:  # texts without a word in common
+        log.warning(f"The small encoder alone is asked: tf-idf found nothing to learn ({error})")
+    return averaged(opinions, labels)
+
+
+def by_encoder(
+    reviews: Reviews, labels: Labels, fold: np.ndarray, seed: int = 0, epochs: int | None = None, max_length: int = 256
+) -> Predictions:
+    """Cross-predictions of the small encoder over the folds, int64 [N], on the processor, in float32."""
     cut = _tokenised(reviews, labels, max_length)
+    folds = np.unique(fold).tolist()
     if epochs is None:
-        epochs = epochs_for(len(reviews) * (folds - 1) // folds)
+        epochs = epochs_for(len(reviews) * (len(folds) - 1) // len(folds))
     parts = []
-    with _calm(), tqdm(total=folds * epochs, unit="epoch", desc="cross-predictions", leave=False) as shown:
-        for i in range(folds):
+    with _calm(), tqdm(total=len(folds) * epochs, unit="epoch", desc="cross-predictions", leave=False) as shown:
+        for i in folds:
             train, held = np.flatnonzero(fold != i), np.flatnonzero(fold == i)
-            if not len(held):
-                continue
             parts += _predicted(cut, train, held, labels, epochs, seed + i, max_length, shown.update)
     return assemble(parts, np.arange(len(reviews) + 1), reviews)
+
+
+def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
+    """Cross-predictions of tf-idf with logistic regression over the folds, int64 [N]. Raises ValueError without words."""
+    sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
+    mentioned = np.zeros(reviews.mentioned.shape)
+    for i in np.unique(fold):
+        held = np.flatnonzero(fold == i)
+        train = reviews.take(np.flatnonzero(fold != i))
+        sentiment[held], mentioned[held] = tfidf_logits(train, list(reviews.texts.take(held)), len(labels.sentiments))
+    gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
+    return Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned)
+
+
+def averaged(opinions: Sequence[Predictions], labels: Labels) -> Predictions:
+    """The mean of the models' calibrated probabilities, as logits."""
+    each = [fit_calibration(one, labels).probabilities(one) for one in opinions]
+    mentioned = np.mean([m for m, _ in each if m is not None], 0).clip(1e-6, 1 - 1e-6)
+    sentiment = np.mean([s for _, s in each], 0).clip(1e-6)
+    return replace(
+        opinions[0], sentiment_logits=np.log(sentiment), mentioned_logits=np.log(mentioned / (1 - mentioned))
+    )
 
 
 def epochs_for(reviews: int) -> int:
@@ -146,10 +184,10 @@ def _taken(split: TokenisedSplit, rows: np.ndarray) -> TokenisedSplit:
 def _calm() -> Iterator[None]:
     """Keep Lightning from talking about each of the trainings."""
     quiet()
-    log = logging.getLogger("lightning.pytorch")
-    level = log.level
-    log.setLevel(logging.ERROR)
+    lightning = logging.getLogger("lightning.pytorch")
+    level = lightning.level
+    lightning.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        log.setLevel(level)
+        lightning.setLevel(level)

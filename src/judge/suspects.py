@@ -111,4 +111,6 @@ def _usual(p: np.ndarray, where: np.ndarray) -> np.ndarray:
 def _usual_sentiment(sentiments: np.ndarray, said: np.ndarray, known: np.ndarray) -> list[float]:
     classes = range(sentiments.shape[-1])
     masks = [known & (said == c) for c in classes]
-    return [float(sentiments[..., c][mask].mean()) if mask.any() else 1.0 for c, mask in zip(classes, masks, strict=True)]
+    return [
+        float(sentiments[..., c][mask].mean()) if mask.any() else 1.0 for c, mask in zip(classes, masks, strict=True)
+    ]

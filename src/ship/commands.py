@@ -8,9 +8,10 @@ from ..errors import say
 from ..spelling import as_options
 
 
-
-
-def add_suspects(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", add_meanings: Callable[[argparse.ArgumentParser], None]) -> None:
+def add_suspects(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    add_meanings: Callable[[argparse.ArgumentParser], None],
+) -> None:
     """The arguments of ``absa suspects``; ``add_meanings`` adds those that say what the cells of a file mean."""
     suspects = commands.add_parser(
         "suspects",

@@ -77,7 +77,9 @@ def error_table(model: str) -> tuple[Labels, np.ndarray]:
         run = Run(model)
         summary, labels = run.read_summary(), run.labels
         if summary["task"] != "absa":
-            raise UserError(f"{model}: task {summary['task']}, which does not say what is mentioned: nothing to correct")
+            raise UserError(
+                f"{model}: task {summary['task']}, which does not say what is mentioned: nothing to correct"
+            )
         thresholds = Thresholds.from_dict(summary["thresholds"]).array if "thresholds" in summary else np.array(0.5)
         return labels, validation_table(read_predictions(run.predictions("val"), labels), labels, thresholds)
     info, _ = read_whole(model)
@@ -116,7 +118,10 @@ def read_shares(
     whole = Group(ALL, _counts(state, np.arange(len(rows)), k), None, None)
     found = [whole, *(Group(name, _counts(state, np.array(at), k), None, None) for name, at in groups.items())]
     if table is not None:
-        found = [g._replace(**dict(zip(("corrected", "draws"), corrected_with_draws(g.counts, table[1]), strict=True))) for g in found]
+        found = [
+            g._replace(**dict(zip(("corrected", "draws"), corrected_with_draws(g.counts, table[1]), strict=True)))
+            for g in found
+        ]
         notes.append(
             f"Corrected for the errors on {int(table[1][0].sum()):,} validation reviews, as far as the model errs here "
             "as it does there: on other products or other sources it may not."
@@ -202,9 +207,7 @@ def _labels(
     return Labels(tuple(aspects), tuple(a for a in aspects if a in without), names)
 
 
-def _numbers(
-    aspects: Sequence[str], says: Sequence[dict[str, str]], labels: Labels, path: str
-) -> np.ndarray:
+def _numbers(aspects: Sequence[str], says: Sequence[dict[str, str]], labels: Labels, path: str) -> np.ndarray:
     """The state of each aspect in each review, int64 [N, A]: a sentiment, 0 for mentioned, C for not mentioned."""
     place = {a: i for i, a in enumerate(labels.aspects)}
     number = {name: i for i, name in enumerate(labels.sentiments)} | {"mentioned": 0}
@@ -236,11 +239,15 @@ def _groups(
             raise UserError(f"{path}: --by {by}: {found}; name the column: --by COLUMN --every {by}")
         by, every = dated[0], by
     if by not in columns:
-        raise UserError(f"{path}: there is no column {quoted(by)} (--by) among {listed(columns)}{did_you_mean(by, tuple(columns))}")
+        raise UserError(
+            f"{path}: there is no column {quoted(by)} (--by) among {listed(columns)}{did_you_mean(by, tuple(columns))}"
+        )
     cells = [row.get(by) for row in rows]
     notes = []
     if every is None:
-        named = [BLANK if cell in (None, "") else str(cell) if isinstance(cell, str) else json.dumps(cell) for cell in cells]
+        named = [
+            BLANK if cell in (None, "") else str(cell) if isinstance(cell, str) else json.dumps(cell) for cell in cells
+        ]
     else:
         told = periods(cells, every)
         if not any(told):
