@@ -1,12 +1,12 @@
-"""How many changed labels stand among the first suspects: ``absa suspects`` on UIT-ViSFD with 5 % of its labels changed.
+"""How many changed labels stand among the first suspects: ``absa suspects`` on UIT-ViSFD, 5 % of its labels changed.
 
     python -m benchmarks.suspects path/to/UIT-ViSFD --reviews 600 --seeds 0 1 2
     python -m benchmarks.suspects path/to/UIT-ViSFD --reviews 0 --seeds 0 1 2          # the whole training file
     python -m benchmarks.suspects path/to/UIT-ViSFD --change thirds                    # a third of each kind
 
 ``any``: a label with a sentiment becomes another of its values, one of the two other sentiments or "not mentioned".
-``thirds``: a third get another sentiment, a third are blanked, and as many blank cells get a sentiment. Which labels are
-changed follows from the seed, as do folds and trainings. Labels that were wrong before count as right here.
+``thirds``: a third get another sentiment, a third are blanked, and as many blank cells get a sentiment. Which labels
+are changed follows from the seed, as do folds and trainings. Labels that were wrong before count as right here.
 """
 
 import argparse
@@ -26,6 +26,9 @@ from src.judge.suspects import rank_suspects
 from src.labels import IGNORE, Labels
 
 ASPECTS = [
+    *("SCREEN", "CAMERA", "FEATURES", "BATTERY", "PERFORMANCE", "STORAGE", "DESIGN", "PRICE", "GENERAL"),
+    *("SER&ACC", "OTHERS"),
+]
     "SCREEN",
     "CAMERA",
     "FEATURES",
@@ -77,6 +80,7 @@ def in_report(predictions: Predictions, labels: Labels) -> list[tuple[int, int]]
 
 
 def main() -> None:
+    """Print a row for each seed, opinion and order."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--reviews", type=int, default=600)
