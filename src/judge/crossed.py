@@ -83,7 +83,7 @@ def by_encoder(
 
 
 def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
-    """Cross-predictions of tf-idf with logistic regression over the folds, int64 [N]. Raises ValueError without words."""
+    """Cross-predictions of tf-idf with logistic regression over the folds, int64 [N]. Raises ValueError for no words."""
     sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
     mentioned = np.zeros(reviews.mentioned.shape)
     for i in np.unique(fold):
@@ -99,9 +99,8 @@ def averaged(opinions: Sequence[Predictions], labels: Labels) -> Predictions:
     each = [fit_calibration(one, labels).probabilities(one) for one in opinions]
     mentioned = np.mean([m for m, _ in each if m is not None], 0).clip(1e-6, 1 - 1e-6)
     sentiment = np.mean([s for _, s in each], 0).clip(1e-6)
-    return replace(
-        opinions[0], sentiment_logits=np.log(sentiment), mentioned_logits=np.log(mentioned / (1 - mentioned))
-    )
+    odds = np.log(mentioned / (1 - mentioned))
+    return replace(opinions[0], sentiment_logits=np.log(sentiment), mentioned_logits=odds)
 
 
 def epochs_for(reviews: int) -> int:

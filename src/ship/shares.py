@@ -43,6 +43,8 @@ class Group(NamedTuple):
 
 
 class Summarised(NamedTuple):
+    """What a file of answers says, by group."""
+
     labels: Labels
     groups: list[Group]  # the first is all reviews
     by: str  # what the other groups are, in words; empty without any
@@ -118,10 +120,7 @@ def read_shares(
     whole = Group(ALL, _counts(state, np.arange(len(rows)), k), None, None)
     found = [whole, *(Group(name, _counts(state, np.array(at), k), None, None) for name, at in groups.items())]
     if table is not None:
-        found = [
-            g._replace(**dict(zip(("corrected", "draws"), corrected_with_draws(g.counts, table[1]), strict=True)))
-            for g in found
-        ]
+        found = [Group(g.name, g.counts, *corrected_with_draws(g.counts, table[1])) for g in found]
         notes.append(
             f"Corrected for the errors on {int(table[1][0].sum()):,} validation reviews, as far as the model errs here "
             "as it does there: on other products or other sources it may not."
