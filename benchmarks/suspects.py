@@ -25,22 +25,7 @@ from src.judge.mistakes import find_mistakes, ranked_suspects
 from src.judge.suspects import rank_suspects
 from src.labels import IGNORE, Labels
 
-ASPECTS = [
-    *("SCREEN", "CAMERA", "FEATURES", "BATTERY", "PERFORMANCE", "STORAGE", "DESIGN", "PRICE", "GENERAL"),
-    *("SER&ACC", "OTHERS"),
-]
-    "SCREEN",
-    "CAMERA",
-    "FEATURES",
-    "BATTERY",
-    "PERFORMANCE",
-    "STORAGE",
-    "DESIGN",
-    "PRICE",
-    "GENERAL",
-    "SER&ACC",
-    "OTHERS",
-]
+NAMES = "SCREEN CAMERA FEATURES BATTERY PERFORMANCE STORAGE DESIGN PRICE GENERAL SER&ACC OTHERS"
 
 
 def changed(reviews: Reviews, change: str, seed: int, share: float = 0.05) -> tuple[Reviews, np.ndarray]:
@@ -88,7 +73,7 @@ def main() -> None:
     parser.add_argument("--change", choices=("any", "thirds"), default="any")
     parser.add_argument("--without-encoder", action="store_true", help="tf-idf alone: seconds")
     given = parser.parse_args()
-    reviews, aspects = read_reviews(given.data / "Train.csv", aspects=ASPECTS)
+    reviews, aspects = read_reviews(given.data / "Train.csv", aspects=NAMES.split())
     if given.reviews:
         reviews = reviews.take(np.arange(given.reviews))
     print("| seed | changed | opinion | order | first 50 | first 100 | seconds |\n|---|---|---|---|---|---|---|")

@@ -83,7 +83,7 @@ def by_encoder(
 
 
 def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
-    """Cross-predictions of tf-idf with logistic regression over the folds, int64 [N]. Raises ValueError for no words."""
+    """Cross-predictions of tf-idf and logistic regression over the folds, int64 [N]. ValueError: no words in common."""
     sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
     mentioned = np.zeros(reviews.mentioned.shape)
     for i in np.unique(fold):
