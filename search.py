@@ -60,10 +60,11 @@ def main() -> None:
 
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
+    from src.sweeps.multirun import leaderboard
     from src.sweeps.space import configured_space, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
-    from src.sweeps.trials import check, work
+    from src.sweeps.trials import check, defaults, work
     from src.training.targets import target_faults
 
     own, fixed, space = split(words)
@@ -88,7 +89,8 @@ def search(words: list[str]) -> int:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
-    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"])
+    first = defaults(fixed, space, folder)
+    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)
     say(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
     work(found, run_training)
     page, again, best = write_page(found), best_command(found), found.best
@@ -96,6 +98,7 @@ def search(words: list[str]) -> int:
         print("No trial is complete.", file=sys.stderr)
         return 1
     compare = command("absa", ["compare", str(folder)])
+    say(f"\n{leaderboard(folder)}")
     say(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
     return 0
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     import lightning.pytorch as L
 
     from src.datamodule import AspectDataModule
-    from src.lit_module import AspectSentimentModule
     from src.model.encoder import Encoder
     from src.runs.summary import EncoderFacts
 
@@ -76,12 +75,13 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
     from src.judge.best import judge_best
     from src.runs.folder import check_room
+    from src.training.building import build_module, build_trainer
     from src.training.callbacks import TrainingStopped
     from src.training.loggers import begin, log_outcome
     from src.training.loss import alpha_of
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
-    from src.training.summary import configured_epochs, not_visobert, start_up, summary
+    from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -125,12 +125,11 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
         return math.nan  # the first process judges, alone
 
     figure = settings["monitor"].removeprefix("val/")
-    judged = judge_best(settings["task"]["name"], data, module, trainer, run, figure)
+    judged = judge_best(settings, data, module, trainer, run, figure)
     best = judged["best"]
-    facts: EncoderFacts = {**encoder.facts, "why": why}
-    run.write_summary(
-        summary(settings, data, module, trainer, judged, alpha, facts, seconds, tokens=tokens, overrides=overrides)
-    )
+    facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
+    told = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
+    run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = f" (threshold {judged['thresholds']['global']:.3g})" if module.task == "absa" else ""
     log.info(
@@ -169,69 +168,6 @@ def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "Aspec
     data.packed = data.packed and encoder.packs
     take_part(data, settings["trainer"])
     return encoder
-
-
-def build_module(
-    settings: dict[str, Any], data: "AspectDataModule", encoder: "Encoder", alpha: Any
-) -> "AspectSentimentModule":
-    """The LightningModule over ``encoder``, with the loss and the schedule that the data call for."""
-    import torch
-
-    from src.lit_module import AspectSentimentModule
-    from src.training.devices import attention_for
-    from src.training.loss import make_loss, with_alpha
-
-    trainer = settings["trainer"]
-    encoder.module.set_attn_implementation(attention_for(trainer["accelerator"], encoder.module))
-    limits = (trainer["accumulate_grad_batches"], trainer["limit_train_batches"])
-    steps = data.optimizer_steps(trainer["max_epochs"], *limits)
-    module = AspectSentimentModule(
-        **data.labels.lists(),
-        encoder_config=encoder.config,
-        encoder=encoder.module,
-        loss=make_loss(settings["loss"], alpha),
-        task=settings["task"]["name"],
-        total_steps=steps,
-        **settings["model"],
-    )
-    module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
-    module.tokenizer_json = encoder.tokenizer.to_str()
-    module.origin = {
-        "loss": with_alpha(settings["loss"], alpha),
-        "seed": settings["seed"],
-        "training data": data.findings.splits["train"].sha256,
-        "validation data": data.findings.splits["val"].sha256,
-        "reviews without an aspect": len(data.splits.train.silent),
-        "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
-        "packed": data.packed,
-        "processes": data.world_size,
-        "averaged": settings["callbacks"].get("ema"),
-        "accumulate_grad_batches": trainer["accumulate_grad_batches"],
-    }
-    return module
-
-
-def build_trainer(settings: dict[str, Any], run: Run, more: "Sequence[L.Callback]" = ()) -> "L.Trainer":
-    """The Trainer, with what every run has: whole checkpoints, a safe stop, a line per epoch."""
-    from hydra.utils import instantiate
-    from lightning.fabric.plugins.environments.lightning import LightningEnvironment
-
-    from src.training.callbacks import StopSafely
-    from src.training.checkpoint import AtomicCheckpointIO
-    from src.training.devices import resolve_precision
-    from src.training.progress import EpochLine, progress_bar, watched
-
-    given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
-    precision = resolve_precision(given["precision"], given["accelerator"])
-    callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
-    callbacks += [EpochLine(settings["monitor"]), *more, StopSafely(run.last), *progress_bar()]
-    trainer: L.Trainer = instantiate(
-        {**given, "precision": precision, "callbacks": None},
-        callbacks=callbacks,
-        enable_progress_bar=watched(),
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # under SLURM too, Lightning starts the other processes
-    )
-    return trainer
 
 
 def plain(config: DictConfig) -> dict[str, Any]:

@@ -34,6 +34,7 @@ from benchmarks.where import shares
 from src.model.dropout import Dropout
 from src.runs.run import Run
 from src.tokens.batching import Batches
+from src.training.building import build_module, build_trainer
 from src.training.checks import ENCODER_KEYS
 from src.training.loss import alpha_of
 
@@ -144,13 +145,13 @@ def main() -> None:
         settings = settings_for(a.encoder, csv, Path(name), a.overrides)
         L.seed_everything(settings["seed"], verbose=False)
         data = instantiate(settings["data"])
-        alpha = alpha_of(settings["loss"], data.class_counts)
+        alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
         source = {key: settings["model"].pop(key) for key in ENCODER_KEYS if key in settings["model"]}
         encoder = train.bring_encoder(settings, source, data)
         data.packed = data.packed and a.way != "stock"
         data.setup()
-        module = train.build_module(settings, data, encoder, alpha)
-        trainer = train.build_trainer(settings, Run(Path(name)))
+        module = build_module(settings, data, encoder, alpha)
+        trainer = build_trainer(settings, Run(Path(name)))
         module.to(data.device)
         loader = data.train_dataloader()
         module.trainer = trainer

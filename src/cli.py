@@ -4,50 +4,61 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from .data.files import FORMATS, named_format
-from .errors import UserError, refuse, say
+from .data.options import FILE_KINDS, LISTS, OF_TEXTS, add_file_options, given_options
+from .errors import UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.commands import add_summary, add_suspects
-from .ship.http.limits import Limits
+from .ship.evaluate import Commands, add_evaluate
+from .ship.http.limits import Limits, add_limits
 from .spelling import as_options, one_by_one
 
+TRAIN = (
+    "torch lightning transformers hydra omegaconf torchmetrics sentencepiece huggingface_hub sklearn scipy google onnx"
+)
+SERVE = "onnxruntime fastapi starlette pydantic uvicorn prometheus_client tqdm"
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
-    **dict.fromkeys(
-        ("torch", "lightning", "transformers", "hydra", "omegaconf", "torchmetrics", "sentencepiece"), "train"
-    ),
-    **dict.fromkeys(("huggingface_hub", "sklearn", "scipy", "google", "onnx", "onnxscript"), "train"),
-    **dict.fromkeys(
-        ("onnxruntime", "fastapi", "starlette", "pydantic", "uvicorn", "prometheus_client", "tqdm"), "serve"
-    ),
-    "jinja2": "train",
-    "openpyxl": "excel",
+    **dict.fromkeys([*TRAIN.split(), "onnxscript", "jinja2"], "train"),
+    **dict.fromkeys(SERVE.split(), "serve"),
 }
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse prints some of the words that it refuses as they came."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the message, without what a terminal would act on, and end with exit status 2."""
+        super().error(shown(message))
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run one sub-command. A user's mistake (UserError) is printed without a traceback; the exit status is 2."""
     write_any_letter()
     end_at_once()
-    parser = argparse.ArgumentParser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
+    parser = Parser(prog="absa", description="Aspect-based sentiment of Vietnamese reviews.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
-    _add_evaluate(commands)
+    _add_convert(commands)
+    add_evaluate(commands)
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
     _add_predict(commands)
     _add_serve(commands)
-    add_suspects(commands, _add_meanings)
+    add_suspects(commands)
     add_summary(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] == ["check"]:
-        lists = ("--aspects", "--ignore-columns", "--sentiments")
-        words = one_by_one(words, lists, lambda word: named_format(word)[0] in FORMATS)
+    if words[:1] in (["check"], ["convert"], ["evaluate"], ["suspects"]):
+        words = one_by_one(words, LISTS, lambda word: named_format(word)[0] in FORMATS)
     found, more = parser.parse_known_args(words)
     options = vars(found)
-    if options.pop("command") == "check":  # argparse takes only the files before the first option
+    if options.pop("command") in (
+        "check",
+        "convert",
+        "suspects",
+    ):  # argparse takes only the files before the first option
         options["files"] += [word for word in more if not word.startswith("-")]
         more = [word for word in more if word.startswith("-")]
     if more:
@@ -69,49 +80,31 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="check data files before any training",
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
         "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
-    check.add_argument("files", nargs="*", metavar="FILE", help="CSV, TSV, JSONL (each also as .gz) or Parquet")
-    several: dict[str, Any] = {"action": "append", "metavar": "NAME"}
-    check.add_argument("--aspects", **several, help="the aspects there may be (default: those of the training file)")
-    check.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
-    check.add_argument("--label-column", help="default: label or labels, if there is one")
-    check.add_argument("--ignore-columns", **several, default=[], help="columns that are neither text nor aspects")
-    check.add_argument("--separator", help="default: a comma, in .tsv a tab")
-    check.add_argument("--sentiments", **several, help="default: positive negative neutral")
-    _add_meanings(check)
+    check.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
+    add_file_options(check)
     check.set_defaults(run=_check)
 
 
-def _add_meanings(command: argparse.ArgumentParser) -> None:
-    """The options that say what the cells of a labelled file mean."""
-    command.add_argument("--values", help="what cells mean, e.g. 0=,1=positive,2=negative (nothing: not mentioned)")
-    command.add_argument("--several", help="what several sentiments for one aspect count as: a sentiment | mentioned")
-    command.add_argument(
-        "--unlabelled", choices=("keep", "drop"), help="rows without labels: they mention nothing (keep, the default)"
+def _add_convert(commands: Commands) -> None:
+    convert = commands.add_parser(
+        "convert",
+        help="write files of any layout as one table of this project",
     )
+    convert.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
+    convert.add_argument("-o", "--out", required=True, metavar="TABLE", help=".csv, .tsv, .jsonl, .xlsx or .parquet")
+    convert.add_argument("--overwrite", action="store_true", help="replace TABLE")
+    convert.set_defaults(run=_convert)
+    add_file_options(convert)
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="figures of a run, with intervals and baselines",
-        description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
-        "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
-    )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
-    evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
-    evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
-    _add_meanings(evaluate)
-    evaluate.set_defaults(run=_evaluate)
-
-
-def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_report(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         help="RUN/report.html and the model card RUN/README.md",
@@ -122,19 +115,19 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report.set_defaults(run=_report)
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
-        help="put runs side by side, best first",
-        description="Compare runs on one test set: figures, mean and deviation over seeds, paired bootstrap of the "
-        "difference, what differs in their settings, which reviews changed. A multirun folder is a set of runs.",
+        help="put runs side by side, best on validation first",
+        description="Compare runs on one test set: figures, mean and deviation over seeds, differences with intervals "
+        "over reviews and seeds, which reviews changed. A multirun folder is a set of runs.",
     )
     compare.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs, or of a multirun")
-    compare.add_argument("--by", help="group the runs that differ in this setting only, e.g. seed")
+    compare.add_argument("--by", help="average the runs that differ in this setting or group only, e.g. seed, loss")
     compare.set_defaults(run=_compare)
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser(
         "export",
         help="write a bundle: the model as it leaves training, without torch",
@@ -143,6 +136,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     export.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     export.add_argument("-o", "--out", required=True, metavar="BUNDLE", help="the folder to write")
+    export.add_argument("--overwrite", action="store_true", help="replace the bundle of another run in BUNDLE")
     export.add_argument("--int8", action="store_true", help="int8 weights: a quarter of the size, often faster")
     export.add_argument(
         "--max-drop",
@@ -154,7 +148,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     export.set_defaults(run=_export)
 
 
-def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_predict(commands: Commands) -> None:
     predict = commands.add_parser(
         "predict",
         help="answer the reviews of a file",
@@ -167,18 +161,17 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
     )
     predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help="CSV, TSV, JSONL, text (each also as .gz) or Parquet; - is stdin")
+    predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
     predict.add_argument(
         "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
     )
     predict.add_argument(
         "--input-format",
-        choices=("csv", "tsv", "jsonl", "parquet", "txt"),
+        choices=FORMATS,
         help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
     )
-    predict.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
-    predict.add_argument("--separator", help="of CSV (default: a comma, in .tsv a tab)")
+    add_file_options(predict, *OF_TEXTS)
     predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
     predict.add_argument(
         "--safe-cells",
@@ -191,7 +184,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     predict.set_defaults(run=_predict)
 
 
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="answer over HTTP, with a page to try it",
@@ -199,37 +192,13 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         "a demo page at /. SIGTERM or Ctrl-C stops it, once what was accepted is answered.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    bounds = Limits()
     serve.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote")
     serve.add_argument("--port", type=int, default=8000, help="0: any that is free")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
     serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
-    serve.add_argument("--queue", type=int, default=bounds.queue, help="texts that may wait; beyond them: 503")
-    serve.add_argument("--max-text-chars", type=int, default=bounds.max_text_chars, help="characters of one text")
-    serve.add_argument("--max-texts", type=int, default=bounds.max_texts, help="texts of one request")
-    serve.add_argument("--max-body-bytes", type=int, default=bounds.max_body_bytes, help="bytes of one request")
-    serve.add_argument("--timeout", type=float, default=bounds.timeout, help="seconds to wait for an answer; then: 504")
-    serve.add_argument("--read-timeout", type=float, default=bounds.read_timeout, help="seconds to read a request: 408")
+    add_limits(serve)
     serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
     serve.set_defaults(run=_serve)
-
-
-def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
-    given = {name: value for name, value in columns.items() if value is not None}
-    if file is None and given:
-        raise UserError(f"--{next(iter(given))} says what the cells of FILE mean, and there is no FILE")
-    if file is None:
-        from .judge.evaluation import evaluate_run
-
-        say(evaluate_run(run_folder, protocol=protocol))
-        return
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_labelled
-    from .runs.run import Run
-
-    with as_options():
-        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
-    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
 
 
 def _report(run_folder: str) -> None:
@@ -246,19 +215,18 @@ def _compare(folders: list[str], by: str | None) -> None:
     say(compare_runs(folders, by=by))
 
 
-def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
+def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    say(export_run(run_folder, out, int8, max_drop))
+    say(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:
     from .ship.predict.command import predict_file
 
     with as_options():
-        status = predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options)
-    if status:
-        raise SystemExit(status)
+        if status := predict_file(options.pop("model"), options.pop("file"), options.pop("out"), **options):
+            raise SystemExit(status)
 
 
 def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
@@ -267,11 +235,18 @@ def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bo
     serve(bundle, host, port, threads, log_texts, Limits(**bounds))
 
 
-def _check(files: list[str], **options: object) -> None:
+def _check(files: list[str], **options: Any) -> None:
     from .data.report import check_files
 
     with as_options():
-        say(check_files(files, **{name: value for name, value in options.items() if value is not None}))
+        say(check_files(files, **given_options(options)))
+
+
+def _convert(files: list[str], out: str, overwrite: bool, **options: Any) -> None:
+    from .data.convert import convert
+
+    with as_options():
+        say(convert(files, out, overwrite, **given_options(options)))
 
 
 if __name__ == "__main__":

@@ -22,8 +22,8 @@ from .tokens.windows import beyond, windowed
 class AspectDataModule(L.LightningDataModule):
     """Reads the splits, checks them, tokenises them once, and yields :class:`src.labels.Batch`.
 
-    ``train``, ``val`` and ``test`` are files (below ``dir`` if that is given); ``val`` and ``test`` may also be
-    fractions of the training file, or None for "no such split". The file settings are those of
+    ``train``, ``val`` and ``test`` are files or lists of files (below ``dir`` if that is given); ``val`` and ``test``
+    may also be fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
     original scripts did; metrics and class counts never count them so. ``packed`` leaves the padding out of training
     where the encoder allows it. ``batch_size="auto"`` follows from the number of training reviews. The files are read
@@ -32,9 +32,9 @@ class AspectDataModule(L.LightningDataModule):
 
     def __init__(
         self,
-        train: str,
-        val: str | float | None = None,
-        test: str | float | None = None,
+        train: str | Sequence[str],
+        val: str | Sequence[str] | float | None = None,
+        test: str | Sequence[str] | float | None = None,
         dir: str | None = None,
         aspects: Sequence[str] | None = None,
         text_column: str | None = None,
@@ -45,6 +45,9 @@ class AspectDataModule(L.LightningDataModule):
         values: Mapping[Any, Any] | str | None = None,
         several: str | None = None,
         unlabelled: Literal["keep", "drop"] = "keep",
+        encoding: str | None = None,
+        sheet: str | None = None,
+        layout: str | None = None,
         leaks: Literal["warn", "drop", "error"] = "warn",
         split_seed: int = 0,
         absent: Literal["mask", "neutral"] = "mask",
@@ -79,6 +82,9 @@ class AspectDataModule(L.LightningDataModule):
             "values": values,
             "several": several,
             "unlabelled": unlabelled,
+            "encoding": encoding,
+            "sheet": sheet,
+            "layout": layout,
             "leaks": leaks,
             "split_seed": split_seed,
         }

@@ -3,7 +3,6 @@
 Shapes, everywhere in this project: ``B`` reviews, ``T`` tokens, ``A`` aspects, ``C`` sentiments, ``H`` hidden.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
@@ -66,10 +65,10 @@ class Labels:
 
 
 def sentiments_of(names: Sequence[object]) -> tuple[str, ...]:
-    """The names of the sentiments, cleaned. Raises ValueError unless they are two to ten different, printable names."""
+    """The names, with single blanks. Raises ValueError unless they are two to ten different, printable names."""
     if isinstance(names, str) or not isinstance(names, Sequence) or not 2 <= len(names) <= 10:
         raise ValueError(f"two to ten names are expected, such as [positive,negative]; got {names}")
-    found = tuple(" ".join(unicodedata.normalize("NFC", str(name)).split()) for name in names)
+    found = tuple(" ".join(str(name).split()) for name in names)
     for name, given in zip(found, names, strict=True):
         is_name = isinstance(given, str | int) and not isinstance(given, bool) and name.isprintable()
         if not is_name or not 0 < len(name) <= 40:

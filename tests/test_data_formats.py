@@ -15,6 +15,7 @@ import pytest
 from src.data.corpus import read_corpus
 from src.data.files import FORMATS
 from src.data.formats import OPENERS
+from src.data.options import READING
 from src.data.report import check_files
 from src.data.reviews import read_reviews
 from src.errors import Faults, UserError
@@ -38,7 +39,7 @@ def refused_by_predict(path: Path) -> list[str]:
     """Whole files before the model is loaded; rows as lines in the errors file."""
     faults = Faults()
     with ExitStack() as opened, as_options():
-        rows, column, _ = open_source(str(path), None, None, None, opened, faults)
+        rows, column, _ = open_source(str(path), None, dict.fromkeys(READING), opened, faults)
         try:
             faults.raise_if_any()
         except UserError as error:
@@ -74,7 +75,7 @@ CUT = gzip.compress(ROW + b"".join(b"%d,positive\n" % i**5 for i in range(20_000
         ("a.csv", ROW + b'"a,\nb,\n', ":4: the quoted cell that begins here is never closed"),
         ("a.csv", ROW + b'"a\nb","c" d\n', ":4: the quoted cell that begins in line 5 goes on after its closing quote"),
         ("a.csv", ROW + b"a\rb,\n", ":4: a carriage return stands outside quotes"),
-        ("a.csv", ROW + b"m\xe1y,\n", ":4: the bytes are not UTF-8 (first bad byte: 0xe1); save the file as UTF-8"),
+        ("a.csv", ROW + b"m\xe1y,\n", ":4: the bytes are not UTF-8 (first bad byte: 0xe1); save the file as UTF-8, or"),
         (
             "a.jsonl",
             JSONL.encode() + b"{\n",
@@ -86,15 +87,18 @@ CUT = gzip.compress(ROW + b"".join(b"%d,positive\n" % i**5 for i in range(20_000
         ("a.csv", b"", ": the file is empty"),
         ("a.jsonl", b"\n", ": the file is empty"),
         ("a.csv", b'text,"Camera\n', ":1: the header cannot be read: the quoted cell that begins here is never closed"),
-        ("a.csv", b"text;Camera\nx;\n", ': the header is a single column, "text;Camera"; is the separator a semi'),
         ("a.csv", b"a,b\nx,\n", ": no column of texts among a, b (one of data, text,"),
         ("a.csv", b"text,text,b\nx,,\n", ':1: columns 1 and 2 are both called "text"'),
         ("a.csv", gzip.compress(ROW, mtime=0), ": this is gzip; let its name end in .gz"),
-        ("a.csv", b"PK\x03\x04", ": this is a zip or an Excel file"),
+        ("a.csv", b"PK\x03\x04", ": this is a zip; unpack it"),
+        ("a.csv", b'[{"text": "x"}]', ": this is JSON; call it .json"),
+        ("a.jsonl", b"<!DOCTYPE html><html>", ": this is a web page"),
+        ("a.csv", b"\xd0\xcf\x11\xe0" + bytes(64), ": this is an old Excel file (.xls)"),
+        ("a.parquet", gzip.compress(ROW, mtime=0), ": this is gzip"),
         ("a.csv.gz", ROW, ": its name ends in .gz, but this is no gzip"),
         ("a.csv.gz", CUT, ": damaged from this row on: Compressed file ended before"),
         ("a.parquet", ROW, ": not a Parquet file"),
-        ("a.txtt", ROW, ": the format is told from the name, and .txtt is none of .csv, .tsv, .jsonl, .parquet, .txt"),
+        ("a.txtt", ROW, ": the format is told from the name, and .txtt is none of .csv, .tsv, .jsonl, .json, .xlsx,"),
         ("a.csv/", ROW, ": this is a folder"),
         ("a.csb", None, ": there is no such file"),
     ],
@@ -141,7 +145,7 @@ def test_every_format_has_its_opener_and_only_text_is_packed(tmp_path: Path) -> 
     assert set(OPENERS) == set(FORMATS)
     (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(b"PAR1", mtime=0))
     (fault,) = refused_by_check(tmp_path / "a.parquet.gz")
-    assert ".gz is none of" in fault and "all but .parquet also with .gz" in fault
+    assert ".gz is none of" in fault and "all but .xlsx and .parquet also with .gz" in fault
 
 
 def test_bytes_are_no_texts(tmp_path: Path, caplog) -> None:
@@ -182,7 +186,7 @@ def test_what_is_known_of_a_failed_record_is_what_reading_again_would_show(tmp_p
     rng = random.Random(0)
     for _ in range(300):
         text = "".join(rng.choices(['"', ",", "a", "\n", '""', '",', ',"', '"\n'], k=40)) + "\n"
-        found = source(tmp_path / "a.csv", b"h,\n" + text.encode()).rows()
+        found = source(tmp_path / "a.csv", b"h,i\n" + text.encode()).rows()
         wanted = {line + 1: cells for line, cells in one_by_one(text)}
         for row in found:
             cells = wanted.pop(row.line)

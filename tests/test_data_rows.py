@@ -54,7 +54,11 @@ def test_what_cannot_be_read_is_said_and_the_rest_is_read() -> None:
     found = rows(BROKEN, "csv")
     assert [row.text for row in found if not row.fault] == ["one", "seven"]
     assert faults_of(found) == [
-        (3, "the bytes are not UTF-8 (first bad byte: 0xff); save the file as UTF-8"),
+        (
+            3,
+            "the bytes are not UTF-8 (first bad byte: 0xff); save the file as UTF-8, "
+            "or say which encoding it has, such as data.encoding=cp1258",
+        ),
         (4, "the text is empty"),
         (5, "the row has 3 cells, the header has 2; a text that holds a separator needs double quotes"),
         (6, "the row has 1 cell, the header has 2"),
@@ -127,14 +131,13 @@ def test_cells_and_lines_are_those_of_the_standard_library() -> None:
     ("data", "said"),
     [
         (b"", "the file is empty"),
-        (b"a;text\n1;2\n", "is the separator a semicolon. Set --separator ';'"),
         (b"a,b\n1,2\n", "no column of texts among a, b .* --text-column"),
         (b"text,text\n", 'columns 1 and 2 are both called "text"'),
         (b'"text\n1\n', "the header cannot be read: the quoted cell that begins here is never closed"),
         (b"text,\xff\n", "the header cannot be read: the bytes are not UTF-8"),
         (b"\x1f\x8b\x08...", "this is gzip"),
-        (b"PK\x03\x04...", "an Excel file"),
-        ("text\nx\n".encode("utf-16"), "this is UTF-16"),
+        (b"PK\x03\x04 xl/...", "an Excel file"),
+        ("text\nx\n".encode("utf-16-le"), "this looks like UTF-16 without its mark; --encoding utf-16-le reads it"),
     ],
 )
 def test_a_file_without_a_header_to_read_is_refused(data, said) -> None:

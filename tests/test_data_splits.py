@@ -252,17 +252,20 @@ def test_one_text_cannot_be_split(tmp_path: Path) -> None:
 def test_the_report_in_words_and_as_data(tmp_path: Path) -> None:
     train = write(tmp_path / "train.csv", 'text,A\na,positive\n"",\na,negative\nb,\nc,neutral\n')
     test = table(tmp_path / "test.csv", ["c", "e\u0302"], "negative")
-    kept = [line.strip() for line in read_splits(train, test=test).findings.lines()[:4]]
+    kept = [line.strip() for line in read_splits(train, test=test).findings.lines()[:5]]
     assert kept[0].startswith("train: 4 reviews of 5 rows")
-    assert kept[1:3] == ["rows without text, left out: 1 (line 3)", "reviews that mention no aspect: 1 (line 5)"]
+    assert kept[1] == 'a wide table: texts in "text", the aspect "A"'
+    assert kept[2:4] == ["rows without text, left out: 1 (line 3)", "reviews that mention no aspect: 1 (line 5)"]
     findings = read_splits(train, test=test, unlabelled="drop").findings
     assert [line.replace(f"{tmp_path}/", "") for line in findings.lines()] == [
         "train: 3 reviews of 5 rows (train.csv)",
+        '  a wide table: texts in "text", the aspect "A"',
         "  rows without text, left out: 1 (line 3)",
         "  rows without any label, left out: 2 (line 3, 5)",
         "  rows that repeat an earlier text: 1 (line 4)",
         "  texts labelled in more than one way: 1 (line 2, 4)",
         "test: 2 reviews (test.csv)",
+        '  a wide table: texts in "text", the aspect "A"',
         "  texts that are not NFC (composed for the tokenizer): 1 (line 3)",
         "rows of test whose text train has too: 1 (line 2 = 6)",
     ]
@@ -285,7 +288,7 @@ def test_paths_below_the_working_directory_are_shown_from_there(
 
 def test_long_lists_of_lines_are_cut(tmp_path: Path) -> None:
     findings = read_splits(table(tmp_path / "train.csv", ["a"] * 1_500)).findings
-    assert findings.lines()[1] == "  rows that repeat an earlier text: 1,499 (line 3, 4, 5, 6, 7, ...)"
+    assert findings.lines()[2] == "  rows that repeat an earlier text: 1,499 (line 3, 4, 5, 6, 7, ...)"
 
 
 def test_check_files_finds_the_training_file_by_its_name(tmp_path: Path) -> None:

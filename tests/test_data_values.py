@@ -9,7 +9,7 @@ from src.data.reviews import Columns, read_reviews
 from src.data.splits import load_files, read_splits
 from src.data.values import BAD, BLANK, MENTIONED, NUMBER, SEVERAL, Values, key_of
 from src.errors import UserError
-from src.labels import IGNORE, Labels, sentiments_of
+from src.labels import IGNORE, Labels
 from src.spelling import as_options
 
 DIGITS = {0: None, 1: "positive", 2: "negative", 3: "neutral"}
@@ -134,7 +134,7 @@ def test_the_sentiments_are_the_datas(tmp_path: Path) -> None:
     assert splits.findings.notes == ["train has no negative pair"]
     stars = write(tmp_path / "b.csv", "text,A\nx,1\ny,5\n")  # names may be numbers: then they are known
     assert read_reviews(stars, sentiments=[1, 2, 3, 4, 5])[0].sentiment.tolist() == [[0], [4]]
-    assert sentiments_of(["e\u0302 x ", "b"]) == ("\u00ea x", "b")
+    assert Values(["e\u0302 x ", "b"]).sentiments == ("\u00ea x", "b")
 
 
 def test_one_question_for_the_numbers_of_all_files(tmp_path: Path) -> None:

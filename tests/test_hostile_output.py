@@ -61,6 +61,25 @@ def test_absa_check_shows_what_others_wrote(tmp_path, capsys, kind) -> None:
     assert "\\x1b" in printed.out + printed.err
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["check", "--x\x1b]0;y\x07"],
+        ["serve", "b", "--port", TITLE],
+        ["serve", "b", TITLE],
+        ["predict", "b", "a.csv", "-o", "x", "--format", TITLE],
+        ["predict", "b", "a.csv", "-o", "x", f"--all={TITLE}"],
+        ["compare", "a", "--b\x9b31m"],
+        [TITLE],
+    ],
+)
+def test_words_that_are_no_options_are_shown(capsys, words) -> None:
+    with pytest.raises(SystemExit) as status:
+        main(words)
+    printed = capsys.readouterr()
+    assert status.value.code == 2 and not acts(printed.out + printed.err)
+
+
 def test_every_message_and_every_log_line_goes_that_way(capsys) -> None:
     faults = Faults()
     faults.add(TITLE, TITLE)
@@ -124,7 +143,7 @@ def test_paths_are_cut_to_their_last_part() -> None:
 
 def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path, monkeypatch) -> None:
     """With the data gone, so that a note names them, and an encoder and data from a user's folders."""
-    monkeypatch.setattr("src.judge.report.MOST", 0.1)  # seconds that the words are coloured
+    monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)  # seconds that the words are coloured
     run = tmp_path / "run"
     shutil.copytree(trained[0], run)
     (run / SUMS).unlink()
@@ -156,7 +175,7 @@ def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path,
 
 @pytest.mark.parametrize("what", ["report", "export"])
 def test_a_full_disk_ends_in_words(trained, tmp_path, monkeypatch, capsys, what) -> None:
-    monkeypatch.setattr("src.judge.report.MOST", 0.1)
+    monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)
     run = tmp_path / "run"
     shutil.copytree(trained[0], run)
 

@@ -88,7 +88,7 @@ def test_decay_spares_biases_and_norms_and_rates_differ() -> None:
         assert setting[id(p)] == (lr, decay), name
 
 
-@pytest.mark.parametrize("setting, width, rate", [("auto", 768, 5e-5), ("auto", 384, 1e-4), (3e-4, 384, 3e-4)])
+@pytest.mark.parametrize(("setting", "width", "rate"), [("auto", 768, 5e-5), ("auto", 384, 1e-4), (3e-4, 384, 3e-4)])
 def test_the_encoders_rate_follows_its_width_unless_it_is_given(setting, width, rate) -> None:
     assert encoder_rate(setting, width) == pytest.approx(rate)
 

@@ -17,7 +17,7 @@ from optuna.distributions import FloatDistribution
 from src import spelling
 from src.data.reviews import Columns, leaving_out
 from src.errors import Faults, NoRoom, UserError
-from src.judge.words import command as command_of_run
+from src.judge.words import training_command
 from src.runs.folder import alone_in
 from src.runs.overrides import as_typed
 from src.runs.run import Run
@@ -80,7 +80,7 @@ def test_no_message_writes_a_command_or_an_override_by_hand(path) -> None:
     assert by_hand == []
 
 
-ALLOWED = (" takes no class weights: loss.alpha=",)  # "... is ignored": what was given stands within the sentence
+ALLOWED = (" takes no class weights: loss.alpha=", "at data.max_length=")  # what was given, within the sentence
 
 
 # --- what they print ---
@@ -115,7 +115,7 @@ def printed(tmp_path: Path, monkeypatch, caplog) -> Iterator[tuple[str, list[str
     best = SimpleNamespace(params={"loss.gamma": 0.5, "model.pooling": "label"})
     space = {"loss.gamma": FloatDistribution(0, 1)}
     yield best_command(SimpleNamespace(best=best, fixed=TRAIN, space=space)), ["train.py"], same | best.params
-    yield command_of_run({"overrides": [*TRAIN, "ckpt_path=x"]}), ["train.py"], same
+    yield training_command({"overrides": [*TRAIN, "ckpt_path=x"]}), ["train.py"], same
 
     (folder / "summary.json").write_text(json.dumps(PRETRAINED), encoding="utf-8")
     with pytest.raises(UserError) as error:

@@ -47,7 +47,7 @@ def serving(test: Any, room: int = 1000, threads: int = 1) -> Counting:
             work.gate.set()
             while queue.waiting:
                 await asyncio.sleep(0.001)
-            assert not queue._jobs and queue.served
+            assert not any(queue._jobs.values()) and queue.served
         finally:
             work.gate.set()
             queue.close()
@@ -75,15 +75,34 @@ def test_a_list_is_worked_on_by_all_threads() -> None:
     serving(test, threads=3)
 
 
-def test_a_long_list_does_not_hold_up_a_short_text() -> None:
+@pytest.mark.parametrize("lists", [1, 2, 9])
+def test_a_single_text_waits_for_one_item_of_all_lists_together(lists) -> None:
+    """Not for SHARE items of each: with twenty lists of long texts that was seconds."""
+
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
-        work.submit(queue, ["long"] * 50), work.submit(queue, ["longer"] * 50), work.submit(queue, ["short"])
+        for _ in range(lists):
+            work.submit(queue, ["long"] * 50)
+        await work.begun(1)
+        work.submit(queue, ["short"])
 
-    assert serving(test).order.index("short") == 2 * SHARE
+    assert serving(test).order.index("short") == 1
 
 
-def test_short_requests_are_answered_one_after_the_other() -> None:
+def test_single_texts_and_lists_begin_alternately_and_neither_starves() -> None:
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        work.submit(queue, ["a"] * 20), work.submit(queue, ["b"] * 20)
+        await work.begun(1)
+        for i in range(30):
+            work.submit(queue, [f"{i}"])
+
+    order = serving(test).order
+    assert order[:60] == [item for i in range(30) for item in ("a" if i < SHARE else "b", f"{i}")]
+    assert order[60:] == ["b"] * 2 + ["a"] * 4 + ["b"] * 4
+
+
+def test_short_lists_are_answered_one_after_the_other() -> None:
     """Not all of them at the end, which is what an item of each in turn would come to."""
 
     async def test(queue: FairQueue, work: Counting) -> None:

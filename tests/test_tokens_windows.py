@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from src.data.nfc import composed
 from src.tokens import windows as module
-from src.tokens.tokenizer import composed, encode, from_json, train_tokenizer
+from src.tokens.tokenizer import encode, from_json, train_tokenizer
 from src.tokens.windows import beyond, encode_whole, windowed, windows
 
 TEXTS = [

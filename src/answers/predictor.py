@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
+from ..data.nfc import composed
 from ..labels import Labels
-from ..tokens.tokenizer import check_texts, composed, spans
+from ..tokens.tokenizer import check_texts, spans
 from ..tokens.windows import Windowed, encode_whole, window_spans, windows
 from .calibration import Calibration
 from .decisions import Decisions

@@ -1,17 +1,16 @@
 """The labels of a table: cells and columns are checked one by one and gathered into arrays over aspects."""
 
-import re
 from array import array
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
-from functools import lru_cache
 
 import numpy as np
 
-from ..errors import Faults, did_you_mean, kind_of, listed, quoted
+from ..errors import Faults, did_you_mean, listed, quoted
 from ..labels import IGNORE
 from ..spelling import set_list, set_to, setting
-from .rows import Source, clean_name
+from .columns import Layout
+from .rows import Source
 from .values import BLANK, MENTIONED, NUMBER, SAID, SEVERAL, Values, explaining, key_of
 
 NUMBERS = 20  # a column with more different numbers than this holds no labels
@@ -19,28 +18,28 @@ MOST_WORDS = 10_000  # different unknown words of a file that are counted
 OFTEN = 3  # cells with one unknown word, from which on the word is told once for all of them
 CELLS, SPARSE = 2**28, 256  # of aspects by reviews that every file may have, and times its rows and labels: bytes twice
 AT_ONCE = 1 << 16  # rows turned into arrays at once, as their indices take many times their own memory
-BRACES = re.compile(r"\s*\{([^{}#;]+)(?:#([^{}#;]+))?\}\s*")
 
 
 class Annotations:
     """The labels in the rows of one file: checked row by row, gathered into arrays.
 
-    ``label`` is the column of braces; None is the wide layout, where all columns but ``others`` are aspects.
+    ``layout`` says which columns are what, and gives aspect and cell of all that a row says.
     """
 
     def __init__(
         self,
         source: Source,
-        label: str | None,
-        others: frozenset[str],
+        layout: Layout,
         declared: tuple[str, ...] | None,
         faults: Faults,
         values: Values | None = None,
+        in_part: bool = False,
     ) -> None:
         self.path, self.header, self.faults = source.name, source.header, faults
         self.values = values or Values()
-        self.label, self.others, self.declared = label, others, declared
+        self.layout, self.label, self.declared = layout, layout.label, declared
         self.seen = dict.fromkeys(source.columns)  # columns: without a header, every row may bring more
+        self.in_part = in_part  # whether columns of declared aspects may be missing
         self.place = {name: i for i, name in enumerate(declared or ())}  # aspect -> column, by first appearance
         self.well_said: set[str] = set()
         self.unknown = 0  # labels of aspects that are not declared
@@ -58,15 +57,15 @@ class Annotations:
         """What a row says: aspect -> sentiment or MENTIONED, empty for no aspect. None, and a fault, if it is wrong."""
         if not self.header and not cells.keys() <= self.seen.keys():
             self.seen.update(dict.fromkeys(cells))
-        if self.label is None:
-            others = self.others
-            pairs = [(name, cell) for name, cell in cells.items() if cell not in ("", None) and name not in others]
-        else:
-            try:
-                pairs = _pairs(cells.get(self.label), self.label, not self.header)
-            except ValueError as error:
-                self.faults.add(self.path, str(error), line)
-                return None
+        try:
+            pairs = self.layout.pairs(cells)
+        except ValueError as error:
+            self.faults.add(self.path, str(error), line)
+            return None
+        return self.read_pairs(line, pairs)
+
+    def read_pairs(self, line: int, pairs: Sequence[tuple[str, object]]) -> dict[str, int] | None:
+        """:meth:`read` of a review whose aspects and cells are known."""
         said: dict[str, int] = {}
         right, numbers, several = True, False, False
         values, declared, place = self.values, self.declared, self.place
@@ -154,7 +153,7 @@ class Annotations:
 
     def _aspects(self) -> tuple[str, ...]:
         wide = self.label is None
-        columns = [name for name in self.seen if wide and name not in self.others]
+        columns = [name for name in self.seen if wide and name not in self.layout.others]
         if self.declared is None:
             names = columns if wide and self.header else sorted({*columns, *self.place, *self.named})
             folded: dict[str, str] = {}
@@ -170,7 +169,8 @@ class Annotations:
             self.faults.add(self.path, told + did_you_mean(name, self.declared))
         self.faults.spare |= dict.fromkeys(unknown)
         seen = tuple(self.seen)
-        missing = [name for name in self.declared if wide and self.header and name not in self.seen]
+        named = wide and self.header and not self.in_part
+        missing = [name for name in self.declared if named and name not in self.seen]
         for name in missing[: Faults.SHOWN]:
             told = f"there is no column for the aspect {quoted(name)} among {listed(seen)}"
             self.faults.add(self.path, told + did_you_mean(name, seen))
@@ -241,22 +241,3 @@ class Annotations:
 def _word(cell: object) -> str:
     """An unknown cell as it is counted."""
     return key_of(cell[:100] if isinstance(cell, str) else cell)[:100]
-
-
-def _pairs(cell: object, column: str, objects: bool) -> list[tuple[str, object]]:
-    if cell is None:
-        return []
-    if isinstance(cell, str):
-        return [_brace(part) for part in cell.split(";") if part and not part.isspace()]
-    if isinstance(cell, dict):
-        return list(cell.items())
-    expected = '{"Camera": "positive"} or ' * objects + "{CAMERA#Positive}; is expected"
-    raise ValueError(f"{quoted(column)} holds {kind_of(cell)}; {expected}")
-
-
-@lru_cache(maxsize=4096)
-def _brace(part: str) -> tuple[str, str]:
-    match = BRACES.fullmatch(part)
-    if not match:
-        raise ValueError(f"malformed label at {quoted(part.strip())}; {{ASPECT#Sentiment}};{{ASPECT}}; is expected")
-    return clean_name(match[1]), match[2] or "mentioned"

@@ -23,7 +23,12 @@ class Corpus(NamedTuple):
 
 
 def read_corpus(
-    files: str | Sequence[str], text_column: str | None = None, separator: str | None = None, val: float = 0.01
+    files: str | Sequence[str],
+    text_column: str | None = None,
+    separator: str | None = None,
+    val: float = 0.01,
+    encoding: str | None = None,
+    sheet: str | None = None,
 ) -> Corpus:
     """Read all ``files``; the fraction ``val`` of the texts is held out, chosen by text, whatever their order.
 
@@ -34,7 +39,7 @@ def read_corpus(
     digest, seen = hashlib.sha256(), set[bytes]()
     for file in [files] if isinstance(files, str) else files:
         repeats, unread, first = 0, 0, ""
-        for row in _rows(file, text_column, separator, faults):
+        for row in _rows(file, text_column, faults, separator=separator, encoding=encoding, sheet=sheet):
             if row.rest == "lost":
                 faults.add(file, row.fault, row.line)
             elif row.fault:
@@ -62,10 +67,12 @@ def read_corpus(
     return Corpus(train, held, digest.hexdigest())
 
 
-def _rows(file: str, column: str | None, separator: str | None, faults: Faults) -> Iterable[Row]:
+def _rows(file: str, column: str | None, faults: Faults, **options: str | None) -> Iterable[Row]:
     with ExitStack() as opened:
-        source = open_rows(file, opened, faults, separator=separator)
+        source = open_rows(file, opened, faults, **options)  # type: ignore[arg-type]
         text = text_column_of(source, None if source.columns == ["text"] else column, faults) if source else None
         if source is not None and text is not None:
+            for note in source.notes:
+                log.info(f"{file}: {note}")
             for row in source.rows():
                 yield with_text(row, text)

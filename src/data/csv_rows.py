@@ -9,42 +9,98 @@ from typing import NamedTuple
 from ..errors import quoted
 from ..spelling import set_to
 from .lines import LIMIT, LINES, Damaged, Lines, TooLong
-from .rows import Given, Row, tell_repeated
-from .text_rows import TOO_LONG, TextSource, damaged, not_utf8
+from .rows import TEXT_COLUMNS, Given, Row, plain_name, tell_repeated
+from .text_rows import TOO_LONG, TextSource, damaged, unreadable
+
+TEXTS = frozenset(TEXT_COLUMNS)
+SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}  # separators that a header shows
+SEP = re.compile(r'sep=([^"\r\n])\r?\n', re.IGNORECASE)
 
 
 def open_csv(given: Given) -> TextSource | None:
     """A source whose first record is the header and every later record that is not blank a row.
 
-    None, and a fault, for a file without a header.
+    The separator is told from the header where it is not given; Excel's line ``sep=;`` before the header is none.
+    Columns at the end that have neither a name nor a cell are left out. None, and a fault, for a file without a header.
     """
-    lines = Lines(given.file)
-    line, names = next(_records(lines, given.separator), (0, []))
+    lines = Lines(given.file, given.encoding)
+    separator = _separator(given, lines)
+    line, names = next(_records(lines, separator), (0, []))
     if isinstance(names, Row):
         given.faults.add(given.name, f"the header cannot be read: {names.fault}", line)
         return None
     if not names:
         given.faults.add(given.name, "the file is empty")
         return None
-    if len(names) == 1:
-        hints = {";": f"semicolon? Set {set_to('separator', ';')}", "\t": "tab? Call the file .tsv"}
-        for other, hint in hints.items():
-            if other in names[0]:
-                single = f"the header is a single column, {quoted(names[0])}; is the separator a {hint}"
-                given.faults.add(given.name, single, line)
+    if len(names) == 1 and given.separator is not None:
+        for other, kind in SEPARATORS.items():
+            if other != separator and other in names[0]:
+                single = f"the header is a single column, {quoted(names[0])}; is the separator a {kind}"
+                given.faults.add(given.name, f"{single}? Set {set_to('separator', other)}, or leave it out", line)
                 return None
     columns = [given.clean(name) for name in names] if given.clean else names
-    tell_repeated(columns, given.name, given.faults, line)
-    return TextSource(given, lines, columns, partial(_csv, lines, given.separator, columns))
+    named = len(columns)
+    while named > 1 and not columns[named - 1].strip():
+        named -= 1
+    if unnamed := len(columns) - named:
+        many = f"{unnamed} columns" if unnamed > 1 else "a column"
+        given.notes.append(f"{many} without name and cells at the end left out")
+    tell_repeated(columns[:named], given.name, given.faults, line)
+    return TextSource(given, lines, columns[:named], partial(_csv, lines, separator, columns, named))
 
 
-def _csv(lines: Lines, separator: str, columns: list[str]) -> Iterator[Row]:
+def _separator(given: Given, lines: Lines) -> str:
+    """The separator that is given, or told from the header; the lines then begin with the header."""
+    usual = "\t" if given.form == "tsv" else ","
+    lines.mark()
+    try:
+        first = next(lines, "")
+    except (TooLong, Damaged):
+        first = ""
+    if match := SEP.fullmatch(first):
+        told = given.separator or match[1]
+        given.notes.append(f"the separator is {_named(told)}, as the line {quoted(first.strip())} says")
+        lines.mark()
+        return told
+    lines.back()
+    if given.separator is not None:
+        return given.separator
+    split = {usual: _header(first, usual)} | {one: _header(first, one) for one in SEPARATORS}
+    several = [one for one, names in split.items() if len(names) > 1]
+    if usual in several and not TEXTS.isdisjoint(split[usual]):
+        return usual
+    with_text = [one for one in several if not TEXTS.isdisjoint(split[one])]
+    fitting = with_text if len(with_text) == 1 else several
+    if usual in fitting or len(fitting) != 1:
+        return usual
+    given.notes.append(f"the separator is {_named(fitting[0])}, as the header shows")
+    return fitting[0]
+
+
+def _header(first: str, separator: str) -> list[str]:
+    try:
+        return [plain_name(name) for name in next(csv.reader([first], delimiter=separator), [])]
+    except csv.Error:
+        return []
+
+
+def _named(separator: str) -> str:
+    return f"a {SEPARATORS[separator]}" if separator in SEPARATORS else quoted(separator)
+
+
+def _csv(lines: Lines, separator: str, columns: list[str], named: int) -> Iterator[Row]:
     count = len(columns)
+    wide = columns[:named]
     for line, cells in _records(lines, separator):
         if isinstance(cells, Row):
             yield cells
         elif len(cells) == count:
-            yield Row(line, dict(zip(columns, cells, strict=True)))
+            if named < count:
+                if extra := next((cell for cell in cells[named:] if cell and not cell.isspace()), ""):
+                    yield Row(line, fault=f"{quoted(extra)} stands in a column without name; name it in the header")
+                    continue
+                cells = cells[:named]
+            yield Row(line, dict(zip(wide, cells, strict=True)))
         else:
             fault = f"the row has {len(cells)} cell{'s' * (len(cells) > 1)}, the header has {count}"
             if len(cells) > count:
@@ -94,7 +150,7 @@ def _records(lines: Lines, separator: str) -> Iterator[tuple[int, list[str] | Ro
             yield line, Row(line, fault=_wording(failed, line), rest="doubtful")
         else:
             if lines.bad is not None:
-                yield line, not_utf8(line, lines) or cells
+                yield line, unreadable(line, lines) or cells
             elif len(cells) > 1 or (cells and not lines.blank):  # a line of two quotes is a row with an empty cell
                 yield line, cells
 

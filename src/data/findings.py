@@ -1,5 +1,6 @@
 """Oddities in the splits of a data set: repeats, contradictions, leaks between splits; as data and in words."""
 
+import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -47,8 +48,9 @@ class SplitFindings:
     conflicting: int = 0  # texts whose rows do not all have the same labels
     not_nfc: int = 0
     removed: int = 0  # rows that left training because val or test hold their text
-    first_lines: dict[str, list[int]] = field(default_factory=dict)
+    first_lines: dict[str, list[int | str]] = field(default_factory=dict)
     blanks: dict[str, int] = field(default_factory=dict)  # words read as "not mentioned", and how often
+    read_as: list[str] = field(default_factory=list)  # the layout, and what each column was taken for
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Leak:
     """Rows of a split whose text an earlier split has; ``first_lines``: (line in the earlier split, line in this)."""
 
     rows: int
-    first_lines: list[tuple[int, int]]
+    first_lines: list[tuple[int | str, int | str]]
 
 
 @dataclass
@@ -82,6 +84,7 @@ class Findings:
             reviews = f"{split.reviews:,} review{'s' * (split.reviews != 1)}"
             of_rows = f" of {split.rows:,} rows" * (split.reviews != split.rows)
             lines.append(f"{name}: {reviews}{of_rows} ({_from_here(split.path)})")
+            lines += [f"  {told}" for told in split.read_as]
             for kind, words in TOLD.items():
                 if count := getattr(split, kind):
                     lines.append(f"  {words}: {count:,}{_where(split.first_lines.get(kind, []), count)}")
@@ -98,9 +101,9 @@ class Findings:
 
 
 def _from_here(path: str) -> str:
-    """The path relative to the working directory, if it lies below it."""
-    here = Path.cwd()
-    return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
+    """The path, or the paths, relative to the working directory if they lie below it."""
+    here = f"{Path.cwd()}{os.sep}"
+    return ", ".join(file.removeprefix(here) for file in path.split(", "))
 
 
 def _where(lines: Sequence[object], count: int) -> str:
@@ -118,7 +121,7 @@ def compare(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray]) -> Fi
     leaks = {}
     for source, target in combinations(splits, 2):
         there, here = shared_keys(keys[source], keys[target])
-        first = (splits[source].lines[there[:EXAMPLES]].tolist(), splits[target].lines[here[:EXAMPLES]].tolist())
+        first = (_places(splits[source], there), _places(splits[target], here))
         leaks[f"{source}->{target}"] = Leak(len(here), list(zip(*first, strict=True)))
     return Findings({name: _split_findings(splits[name], keys[name]) for name in splits}, leaks, [])
 
@@ -151,9 +154,18 @@ def _split_findings(reviews: Reviews, keys: np.ndarray) -> SplitFindings:
         repeated=len(repeated),
         conflicting=len(conflicting),
         not_nfc=len(not_nfc),
-        first_lines={kind: where[:EXAMPLES].tolist() for kind, where in lines.items() if len(where)},
+        first_lines={
+            kind: [reviews.place(line) for line in where[:EXAMPLES].tolist()]
+            for kind, where in lines.items()
+            if len(where)
+        },
         blanks=reviews.blanks,
+        read_as=list(reviews.read_as),
     )
+
+
+def _places(reviews: Reviews, rows: np.ndarray) -> list[int | str]:
+    return [reviews.place(line) for line in reviews.lines[rows[:EXAMPLES]].tolist()]
 
 
 def notes_on(labels: Labels, splits: Mapping[str, Reviews]) -> list[str]:

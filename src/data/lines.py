@@ -25,7 +25,8 @@ class Lines:
     is skipped, and raises TooLong. Raises Damaged where the stream breaks off.
     """
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: BinaryIO, encoding: str = "UTF-8") -> None:
+        self.encoding = encoding  # of the file from which UTF-8 was made, for messages
         self.offset, self.number = 0, 1
         self.bad: int | None = None
         self._file = file

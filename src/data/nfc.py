@@ -16,3 +16,9 @@ def composed(text: str) -> str:
     from tokenizers import normalizers  # imported here: most files hold no text as long as that
 
     return str(normalizers.NFC().normalize_str(text))
+
+
+def without_marks(text: str) -> str:
+    """The text with the marks taken off its letters, ``đ`` as ``d``; of a long text only the beginning."""
+    letters = unicodedata.normalize("NFD", text[:SHORT].replace("đ", "d"))
+    return "".join(letter for letter in letters if not unicodedata.combining(letter))

@@ -19,7 +19,7 @@ from .text_rows import TOO_LONG
 ROWS = 1024  # rows read at a time, fewer where they are large
 BYTES = 16 * 2**20  # of the rows that are read at a time
 BUFFER = 2**20  # bytes of a column that are read ahead, in place of its whole chunk
-FULL = f"its rows take more than {RATIO:,} times the bytes of the file, so no more of them are read"
+EXPANDED = f"its rows take more than {RATIO:,} times the bytes of the file, so no more of them are read"
 
 
 class Opened(NamedTuple):
@@ -36,9 +36,11 @@ class ParquetSource:
 
     header = True
     binary: Collection[str]
+    layout: str | None = None
 
     def __init__(self, name: str, source: Opened, columns: list[str]) -> None:
         self.name, self.columns = name, columns
+        self.notes: list[str] = []
         self.size: int | None = source.file.metadata.num_rows
         kinds = zip(columns, source.schema.types, strict=True)
         self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))
@@ -56,10 +58,10 @@ class ParquetSource:
         taken = 0  # bytes of the rows so far
         try:
             for batch in batches(self._source, self._next):
-                for piece, size in pieces(batch):
+                for piece, size in split_batch(batch):
                     taken += size
                     if taken > self._source.most:
-                        yield Row(self._next + 1, fault=FULL, rest="lost")
+                        yield Row(self._next + 1, fault=EXPANDED, rest="lost")
                         return
                     if size > LIMIT:  # a row alone
                         self._next += 1
@@ -133,7 +135,7 @@ def batches(source: Opened, start: int = 0) -> Iterator[pa.RecordBatch]:
             start -= rows
 
 
-def pieces(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
+def split_batch(batch: pa.RecordBatch) -> Iterator[tuple[pa.RecordBatch, int]]:
     """A batch in pieces, each with its bytes once it is expanded: :data:`BYTES` at most, or a single row of more."""
     sizes = np.sum([sizes_of(column) for column in batch.columns], axis=0, dtype=np.int64, initial=0)
     ends = np.cumsum(np.broadcast_to(sizes, batch.num_rows))
@@ -151,10 +153,10 @@ def sizes_of(values: pa.Array) -> np.ndarray:
         return sizes_of(values.storage)
     if kinds.is_dictionary(kind):
         each = np.append(sizes_of(values.dictionary), 0)
-        places = pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)
-        if len(places) and not 0 <= places.min() <= places.max() < len(each):  # pyarrow would read beyond its memory
+        least, most = pc.min_max(values.indices).as_py().values()  # None where all are null
+        if least is not None and not 0 <= least <= most < len(values.dictionary):  # pyarrow would read elsewhere
             raise pa.ArrowInvalid("a value that its dictionary does not have")
-        return np.asarray(each[places])
+        return np.asarray(each[pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)])
     if kinds.is_string(kind) or kinds.is_large_string(kind) or _is_binary(kind):
         lengths = pc.fill_null(pc.binary_length(values), 0)
         return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64) + 8

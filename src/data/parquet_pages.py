@@ -11,12 +11,12 @@ from typing import Any, BinaryIO, NamedTuple
 from .lines import LIMIT
 
 RATIO = 1_000  # bytes that a byte of a file may stand for, as in gzip, whose most is 1,032
-FREE = 64 * 2**20  # bytes that every file may have, however small it is
+FREE_BYTES = 64 * 2**20  # bytes that every file may have, however small it is
 PAGE = 128 * 2**20  # bytes of a page, at most; DuckDB writes pages of 100 MB, others of one
 WIDE = 4096  # bytes of a value of fixed width, at most; a hash has 64
 HEADER = 2**16  # bytes in which a page's header is looked for first; its statistics may make it longer
 DELTA_BYTE_ARRAY = 7  # the encoding in which a value repeats the beginning of the one before it
-PLAIN = (0, 2, 8)  # encodings that pyarrow can read as a dictionary: plain, and the two with a dictionary
+AS_DICTIONARY = (0, 2, 8)  # encodings that pyarrow can read as a dictionary: plain, and the two with a dictionary
 
 
 class Excess(ValueError):
@@ -34,7 +34,7 @@ class Page(NamedTuple):
 
 def most_of(file_bytes: int) -> int:
     """Bytes that the contents of a file of this size may take."""
-    return FREE + RATIO * file_bytes
+    return FREE_BYTES + RATIO * file_bytes
 
 
 def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> tuple[list[int], set[int]]:
@@ -63,7 +63,7 @@ def check_pages(file: BinaryIO, metadata: Any, schema: Any, file_bytes: int) -> 
             for page in pages(file, column):
                 if page.size > PAGE or page.size > max(LIMIT, RATIO * page.packed):
                     raise Excess(f"a page of {page.size:,} bytes, packed in {page.packed:,}")
-                if page.encoding not in PLAIN:
+                if page.encoding not in AS_DICTIONARY:
                     others.add(i)
                 if page.encoding == DELTA_BYTE_ARRAY and width:
                     width = max(width, page.size)

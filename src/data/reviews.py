@@ -1,16 +1,15 @@
 """Reviews read from a file: texts, and for every aspect whether it is mentioned and with which sentiment.
 
-Two layouts, told apart by the columns. Braces: a column ``label`` or ``labels`` holds ``{CAMERA#Positive};{OTHERS};``
-(in JSONL also an object, ``{"Camera": "positive", "Others": "mentioned"}``). Wide: every column that is not the text,
-an id or ignored is an aspect; a blank cell is "not mentioned", the cell ``mentioned`` is "mentioned without a
-sentiment". :mod:`src.data.values` knows what a cell says.
+:mod:`src.data.columns` tells which column is what, and :mod:`src.data.values` what a cell says. A blank cell is "not
+mentioned", the cell ``mentioned`` is "mentioned without a sentiment".
 """
 
 from array import array
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, get_args
 
@@ -20,15 +19,16 @@ from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS
 from ..spelling import added_to, setting
 from .annotations import Annotations
+from .columns import layout_of
 from .files import CHANGED, hash_of, is_there
 from .formats import open_rows
-from .rows import Source, clean_name, column_called, is_blank, no_text, text_column_of
+from .layouts.names import OF_FILES
+from .rows import clean_name, first_rows, good_rows, is_blank, no_text
 from .texts import Texts
 from .values import Meanings, Values
 
-LABEL_COLUMNS = ("label", "labels")
-ID_COLUMNS = ("id", "index", "", "unnamed: 0", "__index_level_0__")  # the last three: the index as pandas saves it
-IGNORED_COLUMNS = ("n_star", "date_time")  # of UIT-ViSFD
+FILE = 1 << 40  # a line of the second file of a split is this much larger than it is in the file, and so on
+SPARE = 30  # columns that are no aspects, up to which one command that leaves them out is printed
 
 
 @dataclass
@@ -40,7 +40,8 @@ class Reviews:
     ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both
     (``without_label`` is empty unless ``unlabelled=drop``: else a row without labels is a review that mentions none).
     ``several`` has a line for each aspect of a review to which :attr:`Columns.several` gave its class. All lines are
-    int64. ``blanks`` are the words that were read as "not mentioned", with how often.
+    int64. ``blanks`` are the words that were read as "not mentioned", with how often. ``read_as`` says which column was
+    taken for what. Of a split of several files, ``path`` names all; :meth:`place` tells them apart again.
     """
 
     path: str
@@ -55,6 +56,8 @@ class Reviews:
     several: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     blanks: dict[str, int] = field(default_factory=dict)
     sentiments: tuple[str, ...] = SENTIMENTS
+    read_as: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()  # of a split of several files
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -62,7 +65,15 @@ class Reviews:
     @property
     def ids(self) -> Texts:
         """What a review is called: the file's id, else its line."""
-        return Texts(map(str, self.lines.tolist())) if self.names is None else self.names
+        return Texts(str(self.place(line)) for line in self.lines.tolist()) if self.names is None else self.names
+
+    def place(self, line: int) -> int | str:
+        """One of the ``lines`` as it is told: the line, after the name of its file where the split has several."""
+        return f"{Path(self.files[line // FILE]).name}:{line % FILE}" if self.files else line
+
+    def file_and_line(self, line: int) -> tuple[str, int]:
+        """The path of the file in which one of the ``lines`` stands, and the line in that file."""
+        return (self.files[line // FILE], line % FILE) if self.files else (self.path, line)
 
     @property
     def dropped(self) -> int:
@@ -101,6 +112,7 @@ class Reviews:
             self.mentioned[rows],
             self.sentiment[rows],
             sentiments=self.sentiments,
+            files=self.files,
         )
 
 
@@ -123,6 +135,9 @@ class Columns(NamedTuple):
     values: Meanings = None
     several: str | None = None
     unlabelled: Unlabelled = "keep"
+    encoding: str | None = None
+    sheet: str | None = None
+    layout: str | None = None
 
     def meanings(self) -> Values:
         """What a cell means. Raises UserError with all that is wrong with these settings."""
@@ -151,10 +166,11 @@ def read_reviews(path: str | Path, **columns: Any) -> tuple[Reviews, tuple[str, 
 
 
 def load_reviews(
-    path: str | Path, columns: Columns, faults: Faults, values: Values
+    path: str | Path, columns: Columns, faults: Faults, values: Values, in_part: bool = False
 ) -> tuple[Reviews, tuple[str, ...]] | None:
     """:func:`read_reviews` of one file among several: its faults go to ``faults``, the other rows are returned.
 
+    ``in_part``: whether a wide table may lack columns of ``columns.aspects``, as one of several files of a split may.
     ``values`` are the ``meanings`` of ``columns``, and remember the numbers to :meth:`~src.data.values.Values.ask` for.
     None where the file cannot be read or its columns cannot be told apart. Raises UserError only for
     ``columns.aspects`` that are empty or listed twice.
@@ -165,14 +181,20 @@ def load_reviews(
     if sha256 is None:
         return None
     with ExitStack() as opened:
-        source = open_rows(path, opened, faults, separator=columns.separator, clean=clean_name)
-        rows = good(source, faults) if source else iter(())
+        given = {name: getattr(columns, name) for name in ("separator", "encoding", "sheet")}
+        fixed = columns.layout if columns.layout in OF_FILES else None
+        source = open_rows(path, opened, faults, layout=fixed, clean=clean_name, **given)
+        rows = good_rows(source, faults) if source else iter(())
         if source and not source.columns:
             deque(rows, maxlen=0)  # no row can be read: this records why
-        layout = _layout(source, columns, faults) if source and (source.columns or len(faults) == before) else None
-        if source is None or layout is None:
+        head = first_rows(rows) if source and len(faults) == before else []
+        if source is None or not (source.columns or len(faults) == before):
             return None
-        labels = Annotations(source, layout.label, layout.others, declared, faults, values)
+        layout = layout_of(source, columns, [cells for _, cells in head], values, faults)
+        if layout is None:
+            return None
+        rows = layout.gathered(chain(head, rows)) if layout.gathered else chain(head, rows)
+        labels = Annotations(source, layout, declared, faults, values, in_part)
         texts, names = Texts(), None if layout.id is None else Texts()
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
@@ -193,7 +215,7 @@ def load_reviews(
                 without_label.append(line)
     found, mentioned, sentiment = labels.finish()
     counted = np.asarray(without_text), np.asarray(without_label), np.asarray(labels.several, np.int64)
-    known = labels.blank_words(), values.sentiments
+    known = labels.blank_words(), values.sentiments, (layout.told, *source.notes)
     reviews = Reviews(path, sha256, texts, names, np.asarray(lines), mentioned, sentiment, *counted, *known)
     if hash_of(path, faults) != sha256:  # the hash must name the bytes that were read
         faults.add(path, CHANGED)
@@ -207,55 +229,13 @@ def leaving_out(faults: Faults, columns: Columns) -> str:
     """One line that leaves out every column, of all files, that is at fault as an aspect; empty if there is none."""
     if not faults.spare:
         return ""
+    if len(faults.spare) > SPARE:
+        most = f"more than {SPARE} that {setting('ignore_columns')} could name here"
+        return (
+            f"{len(faults.spare):,} columns are no aspects, {most}; keep the text and the aspects' columns in the file"
+        )
     all_ = added_to("ignore_columns", list(faults.spare), columns.ignore_columns)
     return f"What is no aspect is left out by {all_}"
-
-
-def good(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Line and cells of the rows without a fault; the faults are recorded.
-
-    Stops after a stray quote or bytes of another encoding, because the rows that follow cannot be trusted.
-    """
-    for row in source.rows():
-        if not row.fault:
-            yield row.line, row.cells
-            continue
-        faults.add(source.name, row.fault, row.line)
-        if row.rest == "doubtful":
-            return
-
-
-# --- columns ---------------------------------------------------------------------------------------------------------
-
-
-class _Layout(NamedTuple):
-    """Which column is what. ``label`` is None in the wide layout; there, all columns but ``others`` are aspects."""
-
-    text: str
-    id: str | None
-    label: str | None
-    others: frozenset[str]
-
-
-def _layout(source: Source, columns: Columns, faults: Faults) -> _Layout | None:
-    ignored = {clean_name(name) for name in columns.ignore_columns}
-    by_name = {name.lower(): name for name in reversed(source.columns) if name not in ignored}
-    among = f"among {listed(source.columns)}"
-    before = len(faults)
-
-    def choose(names: Iterable[str]) -> str | None:
-        return next((by_name[name] for name in names if name in by_name), None)
-
-    text = text_column_of(source, columns.text_column, faults, ignored)
-    label = choose(LABEL_COLUMNS)
-    if columns.label_column is not None:
-        label = column_called(columns.label_column, "label_column", source, faults)
-    if text is None:
-        return None
-    others = frozenset({text, *ignored} | {by_name[n] for n in (*ID_COLUMNS, *IGNORED_COLUMNS) if n in by_name})
-    if label is None and len(faults) == before and others.issuperset(source.columns):
-        faults.add(source.name, f"no column of aspects nor of labels {among}")
-    return _Layout(text, choose(ID_COLUMNS), label, others) if len(faults) == before else None
 
 
 def _declared(aspects: Sequence[str]) -> tuple[str, ...]:

@@ -6,10 +6,16 @@ from io import BufferedReader
 from typing import Any, Literal, NamedTuple, Protocol
 
 from ..errors import Faults, did_you_mean, kind_of, listed, quoted
-from ..spelling import setting
-from .nfc import composed
+from ..spelling import set_to, setting
+from .nfc import composed, without_marks
 
-TEXT_COLUMNS = ("data", "text", "review", "comment", "content", "sentence")
+TEXT_COLUMNS = (  # as plain_name writes them; the first that is there is taken
+    *("data", "text", "review", "comment", "content", "sentence"),
+    *("noi dung", "binh luan", "nhan xet", "van ban", "cau", "phan hoi", "y kien", "danh gia"),
+    *("review text", "comment text", "review content", "review body", "content text", "raw text", "full text"),
+    *("texts", "reviews", "comments", "sentences", "feedback", "body", "message"),
+)
+TOLD_BY = 100, 1 << 20  # rows, and letters of them, by which the layout is told
 
 
 class Place(NamedTuple):
@@ -46,6 +52,8 @@ class Source(Protocol):
     header: bool
     binary: Collection[str]
     size: int | None
+    layout: str | None  # of the labels, where the format of the file fixes it
+    notes: list[str]  # what was told from the file's content, such as the separator
 
     @property
     def place(self) -> Place: ...
@@ -65,15 +73,32 @@ class Given(NamedTuple):
     name: str  # the file's path, or what messages call a stream
     file: BufferedReader  # its bytes, unpacked
     size: int | None
-    separator: str
+    separator: str | None  # of CSV; None: told from the header
     clean: Callable[[str], str] | None  # what becomes of the names of columns; None leaves them as they are
     faults: Faults
+    form: str  # the format, as the file's name or the user says
+    encoding: str  # of the file, as messages call it
+    sheet: str | None  # of an Excel file
+    layout: str | None  # of the labels, as the user says
+    notes: list[str]  # the opener adds what it found out by itself
 
 
 @lru_cache(maxsize=4096)
 def clean_name(name: str) -> str:
     """A column's or an aspect's name as it is compared: NFC, no surrounding blanks."""
     return composed(name).strip()
+
+
+@lru_cache(maxsize=4096)
+def plain_name(name: str) -> str:
+    """A column's name as usual names are written here: lower case, no marks on letters, blanks for ``_`` and ``-``."""
+    return without_marks(clean_name(name).casefold()).replace("_", " ").replace("-", " ")
+
+
+def text_candidates(columns: Collection[str]) -> list[str]:
+    """The columns with a usual name for texts, the one that is taken first."""
+    named = {plain_name(column): column for column in reversed(list(columns))}
+    return [named[name] for name in TEXT_COLUMNS if name in named]
 
 
 def tell_repeated(columns: list[str], name: str, faults: Faults, line: int = 0) -> None:
@@ -102,12 +127,14 @@ def text_column_of(source: Source, wanted: str | None, faults: Faults, ignored: 
     if wanted is not None:
         found = column_called(wanted, "text_column", source, faults)
     else:
-        cleaned = {clean_name(column): column for column in reversed(source.columns)}
-        lower = {name.lower(): column for name, column in cleaned.items() if name not in ignored}
-        found = next((lower[name] for name in TEXT_COLUMNS if name in lower), None)
+        there = text_candidates([column for column in source.columns if clean_name(column) not in ignored])
+        found = there[0] if there else None
         if found is None:
-            names = f"(one of {', '.join(TEXT_COLUMNS)}); name it with {setting('text_column')}"
+            names = f"(one of {', '.join(TEXT_COLUMNS[:6])}); name it with {setting('text_column')}"
             faults.add(source.name, f"no column of texts among {listed(source.columns)} {names}")
+        elif (there := [column for column in there if column == found or plain_name(column) != "comments"])[1:]:
+            others = f"also there: {listed(there[1:])}; {set_to('text_column', there[1])} takes another"
+            source.notes.append(f"the texts are those of {quoted(found)} ({others})")
     if found in source.binary:
         faults.add(source.name, f"the column {quoted(found)} holds bytes, texts are expected")
         return None
@@ -136,3 +163,28 @@ def with_text(row: Row, column: str) -> Row:
         return Row(line, fault="the text is empty")
     fault = no_text(text, column)
     return Row(line, fault=fault) if fault else Row(line, cells, text)
+
+
+def good_rows(source: Source, faults: Faults) -> Iterator[tuple[int, dict[str, Any]]]:
+    """Line and cells of the rows without a fault; the faults are recorded.
+
+    Stops after a stray quote or bytes of another encoding, because the rows that follow cannot be trusted.
+    """
+    for row in source.rows():
+        if not row.fault:
+            yield row.line, row.cells
+            continue
+        faults.add(source.name, row.fault, row.line)
+        if row.rest == "doubtful":
+            return
+
+
+def first_rows(rows: Iterator[tuple[int, dict[str, Any]]]) -> list[tuple[int, dict[str, Any]]]:
+    """The first rows, fewer where they are long."""
+    head, letters = [], 0
+    for row in rows:
+        head.append(row)
+        letters += sum(len(cell) for cell in row[1].values() if isinstance(cell, str))
+        if len(head) == TOLD_BY[0] or letters > TOLD_BY[1]:
+            break
+    return head

@@ -10,10 +10,12 @@ import numpy as np
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
 from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
+from .joined import joined
 from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
 from .values import Meanings
 
 Leaks = Literal["warn", "drop", "error"]
+Files = str | Path | Sequence[str]  # of one split
 
 
 @dataclass
@@ -28,9 +30,9 @@ class Splits:
 
 
 def read_splits(
-    train: str | Path,
-    val: str | Path | float | None = None,
-    test: str | Path | float | None = None,
+    train: Files,
+    val: Files | float | None = None,
+    test: Files | float | None = None,
     *,
     aspects: Sequence[str] | None = None,
     text_column: str | None = None,
@@ -41,12 +43,16 @@ def read_splits(
     values: Meanings = None,
     several: str | None = None,
     unlabelled: Unlabelled = "keep",
+    encoding: str | None = None,
+    sheet: str | None = None,
+    layout: str | None = None,
     leaks: Leaks = "warn",
     split_seed: int = 0,
 ) -> Splits:
     """Read the splits of a data set; the aspects of ``train`` hold for all, unless ``aspects`` are given.
 
-    ``val`` and ``test`` are files, or fractions (0 to 1) of the reviews of ``train``: chosen by text and ``split_seed``
+    A split is a file or several, which count as one. ``val`` and ``test`` may also be
+    fractions (0 to 1) of the reviews of ``train``: chosen by text and ``split_seed``
     whatever the order of the rows, equal texts together, exact in size as far as equal texts allow. ``leaks`` says what
     becomes of texts that training shares with val or test: "warn" counts them, "drop" takes their rows out of training,
     "error" refuses. Raises UserError with every fault of every file.
@@ -60,9 +66,8 @@ def read_splits(
     for name, share in fractions.items():
         if not 0 < share < 1:
             raise UserError(f"data.{name}={others[name]} is neither a file nor a fraction between 0 and 1")
-    columns = Columns(
-        aspects, text_column, label_column, ignore_columns, separator, sentiments, values, several, unlabelled
-    )
+    cells = sentiments, values, several, unlabelled
+    columns = Columns(aspects, text_column, label_column, ignore_columns, separator, *cells, encoding, sheet, layout)
     splits, names = load_files({"train": train, **files}, columns)
     keys = {name: text_keys(reviews.texts) for name, reviews in splits.items()}
     if fractions:
@@ -84,7 +89,7 @@ def read_splits(
 # --- reading ---------------------------------------------------------------------------------------------------------
 
 
-def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[str, Reviews], tuple[str, ...]]:
+def load_files(files: Mapping[str, Files], columns: Columns) -> tuple[dict[str, Reviews], tuple[str, ...]]:
     """The reviews of all files and their aspects, which the first file gives unless ``columns`` declares them.
 
     Raises UserError with every fault of every file.
@@ -94,10 +99,13 @@ def load_files(files: Mapping[str, str | Path], columns: Columns) -> tuple[dict[
     splits = {}
     aspects: tuple[str, ...] = ()
     for i, (name, path) in enumerate(files.items()):
-        loaded = load_reviews(path, columns, faults, values)
-        if loaded is None:
+        paths = [path] if isinstance(path, str | Path) else list(path)
+        if not paths:
+            faults.add(name, "an empty list of files; a file or a list of them is expected")
+        parts = [load_reviews(each, columns, faults, values, in_part=len(paths) > 1) for each in paths]
+        if not (read := [part for part in parts if part is not None]):
             continue
-        splits[name], found = loaded
+        splits[name], found = joined(read)
         if i == 0 and found:
             aspects = found
             columns = columns._replace(aspects=found)
@@ -122,7 +130,8 @@ def _refuse_leaks(splits: Mapping[str, Reviews], keys: Mapping[str, np.ndarray])
     for name, reviews in splits.items():
         if name != "train":
             for i, j in zip(*shared_keys(keys["train"], keys[name]), strict=True):
-                faults.add(reviews.path, f"this text is in {train.path}:{train.lines[i]} too", reviews.lines[j])
+                there, here = train.file_and_line(int(train.lines[i])), reviews.file_and_line(int(reviews.lines[j]))
+                faults.add(here[0], f"this text is in {there[0]}:{there[1]} too", here[1])
     if len(faults):
         remedy = "data.leaks=drop takes them out of training, data.leaks=warn leaves them"
         faults.add(train.path, f"rows of val or test whose text training has too: {len(faults):,}; {remedy}")
@@ -141,7 +150,7 @@ def _without_leaks(train: Reviews, keys: Mapping[str, np.ndarray], findings: Fin
 
 def _training(whole: Reviews, rows: np.ndarray) -> Reviews:
     """The training split taken from a file: rows that were left out at reading stay in its counts."""
-    counted = ("without_text", "without_label", "several", "blanks")
+    counted = ("without_text", "without_label", "several", "blanks", "read_as")
     return replace(whole.take(rows), **{name: getattr(whole, name) for name in counted})
 
 

@@ -6,7 +6,6 @@ mentioned". So a number means nothing until ``data.values`` says what it means.
 
 import math
 import re
-import unicodedata
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -14,6 +13,7 @@ from typing import Any
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, sentiments_of
 from ..spelling import pasted, set_to, setting, value
+from .nfc import composed
 
 MENTIONED, BLANK, SEVERAL, NUMBER, BAD = 100, 101, 102, 103, 104  # what a cell can say beside a sentiment, 0..C-1
 
@@ -42,8 +42,10 @@ class Values:
     def __init__(
         self, sentiments: Sequence[str] = SENTIMENTS, values: Meanings = None, several: str | None = None
     ) -> None:
+        listing = isinstance(sentiments, Sequence) and not isinstance(sentiments, str)
+        names = [composed(n) if isinstance(n, str) else n for n in sentiments] if listing else sentiments
         try:
-            self.sentiments = sentiments_of(sentiments)
+            self.sentiments = sentiments_of(names)
         except ValueError as error:
             raise UserError(f"{setting('sentiments')}: {error}") from None
         self.spoken = tuple(name[:1].upper() + name[1:] for name in self.sentiments)  # as messages show them
@@ -183,7 +185,7 @@ def key_of(cell: object) -> str:
     if isinstance(cell, bool):
         return str(cell).lower()
     if isinstance(cell, str):
-        cell = " ".join(unicodedata.normalize("NFC", cell).casefold().split()).replace("−", "-")
+        cell = " ".join(composed(cell).casefold().split()).replace("−", "-")
         if not NUMERIC.fullmatch(cell):
             return cell
     try:

@@ -15,7 +15,6 @@ from ..answers.predictions import Predictions
 from ..answers.thresholds import tune_thresholds
 from ..data.files import in_folder
 from ..data.nfc import composed
-from ..data.reviews import Reviews
 from ..data.splits import Splits, read_splits
 from ..errors import UserError
 from ..labels import Labels
@@ -23,7 +22,7 @@ from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
 
-RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
+RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 2}  # part of the cache's key
 SURE = 20.0  # -SURE is the lowest log-probability, that of a class absent from training
 
 
@@ -61,7 +60,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
     if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
         return kept
-    splits = _splits(summary, labels)
+    splits = splits_of(summary, labels)
     try:
         answer = answer_by_tfidf(splits, labels, predictions)
     except ValueError as error:  # texts without a single word in common
@@ -75,28 +74,22 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
 
     Raises ValueError if the training texts have no words in common.
     """
-    train, val = splits.train, splits.val
-    before = val.texts if val else []
-    split = len(before)
-    sentiment, logits = tfidf_logits(train, [*before, *predictions.texts], len(labels.sentiments))
-    said = sentiment[split:].argmax(-1)
+    val, test = predictions_by_tfidf(splits, labels, predictions)
+    said = test.sentiment_said()
     if predictions.mentioned_logits is None:
         return Predicted(predictions.mentioned, said)
-    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
-    if val is None:
-        return Predicted(test.detected(), said)
-    gold = val.mentioned, val.sentiment.astype(np.int64)
-    thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
-    return Predicted(test.detected(thresholds.array), said)
+    cuts = 0.5 if val is None else tune_thresholds(val, labels).array
+    return Predicted(test.detected(cuts), said)
 
 
-def tfidf_logits(train: Reviews, texts: Sequence[str], classes: int) -> tuple[np.ndarray, np.ndarray]:
-    """Train on ``train``; the log-probabilities of the sentiments, float64 [M, A, C], and of a mention against none,
-    float64 [M, A], for ``texts``. Raises ValueError if the training texts have no words in common.
-    """
+def predictions_by_tfidf(
+    splits: Splits, labels: Labels, predictions: Predictions
+) -> tuple[Predictions | None, Predictions]:
+    """tf-idf's predictions for ``splits.val``, None without it, and for ``predictions``; errors as answer_by_tfidf."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
+    train, val = splits.train, splits.val
     few = len(train) < 100  # with little data, n-grams of a single review are worth keeping
     vectors = FeatureUnion(
         [
@@ -109,12 +102,21 @@ def tfidf_logits(train: Reviews, texts: Sequence[str], classes: int) -> tuple[np
             ),
         ]
     )
+    texts = {"val": val.texts if val else [], "test": predictions.texts}
     x = vectors.fit_transform(_composed(train.texts))
-    others = vectors.transform(_composed(texts))
-    each = range(train.mentioned.shape[1])
+    others = vectors.transform(_composed([*texts["val"], *texts["test"]]))
+    split = len(texts["val"])
+    classes, each = len(labels.sentiments), range(len(labels.aspects))
     sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
-    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
-    return sentiment, mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
+    logits = None
+    if predictions.mentioned_logits is not None:
+        mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
+        logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
+    first, then = (None, None) if logits is None else (logits[:split], logits[split:])
+    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], then)
+    if val is None:
+        return None, test
+    return Predictions([], [], val.mentioned, val.sentiment.astype(np.int64), sentiment[:split], first), test
 
 
 def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray:
@@ -139,7 +141,7 @@ def _composed(texts: Sequence[str]) -> list[str]:
 # --- the run's data, again -------------------------------------------------------------------------------------------
 
 
-def _splits(summary: Summary, labels: Labels) -> Splits:
+def splits_of(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")

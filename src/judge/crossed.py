@@ -18,8 +18,9 @@ from tqdm import tqdm
 
 from ..answers.calibration import fit_calibration
 from ..answers.predictions import Predictions
-from ..data.findings import digests, text_keys
+from ..data.findings import Findings, digests, text_keys
 from ..data.reviews import Reviews
+from ..data.splits import Splits
 from ..focal import FocalLoss
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
@@ -28,7 +29,7 @@ from ..tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
 from ..tokens.tokenizer import encode
 from ..training.devices import attention_for
 from ..training.progress import quiet
-from .baselines import tfidf_logits
+from .baselines import predictions_by_tfidf
 from .inference import assemble
 
 log = logging.getLogger(__name__)
@@ -84,14 +85,19 @@ def by_encoder(
 
 def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
     """Cross-predictions of tf-idf and logistic regression over the folds, int64 [N]. ValueError: no words in common."""
-    sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
-    mentioned = np.zeros(reviews.mentioned.shape)
-    for i in np.unique(fold):
-        held = np.flatnonzero(fold == i)
-        train = reviews.take(np.flatnonzero(fold != i))
-        sentiment[held], mentioned[held] = tfidf_logits(train, list(reviews.texts.take(held)), len(labels.sentiments))
     gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
-    return Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned)
+    sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
+    whole = Predictions(reviews.ids, reviews.texts, *gold, sentiment, np.zeros(reviews.mentioned.shape))
+    assert whole.mentioned_logits is not None
+    for i in np.unique(fold):
+        held, train = np.flatnonzero(fold == i), reviews.take(np.flatnonzero(fold != i))
+        texts = list(reviews.texts.take(held))
+        part = replace(
+            whole, texts=texts, sentiment_logits=sentiment[held], mentioned_logits=np.zeros(gold[0][held].shape)
+        )
+        _, said = predictions_by_tfidf(Splits(labels, train, None, None, Findings({})), labels, part)
+        whole.sentiment_logits[held], whole.mentioned_logits[held] = said.sentiment_logits, said.mentioned_logits
+    return whole
 
 
 def averaged(opinions: Sequence[Predictions], labels: Labels) -> Predictions:

@@ -8,11 +8,11 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..data.convert import CELL, escaped
 from ..data.files import in_folder
 from ..data.reviews import Columns, Reviews
 from ..data.sheet_rows import sheet_rows
 from ..data.splits import labels_of, load_files
-from ..data.texts import Texts
 from ..errors import UserError, did_you_mean
 from ..labels import Labels
 from ..runs.machine import told_as, write_whole
@@ -47,57 +47,50 @@ def find_suspects(
         raise UserError(f"--folds {folds}: expected 2 at least")
     if epochs is not None and epochs < 1:
         raise UserError(f"--epochs {epochs}: expected 1 at least")
-    read, labels = read_files(files, **columns)
-    reviews, owner = joined(list(read.values()))
+    if not files:
+        raise UserError("name a labelled file, or the folder of a run")
+    reviews, labels = read_labelled(files, **columns)
     if len(reviews) < max(FEWEST, folds):
-        raise UserError(f"{', '.join(read)}: {len(reviews):,} reviews; {max(FEWEST, folds)} are needed at least")
+        raise UserError(f"{reviews.path}: {len(reviews):,} reviews; {max(FEWEST, folds)} are needed at least")
 
     from .crossed import cross_predict
 
     ranked = rank_suspects(cross_predict(reviews, labels, folds, seed, epochs), labels)
-    rows = np.concatenate([sheet_rows(one.path, one.lines) for one in read.values()])
-    cells = [_cells(s, reviews, labels, [*read][owner[s.review]], int(rows[s.review])) for s in ranked.suspects]
+    places = [reviews.file_and_line(int(line)) for line in reviews.lines]
+    rows = _rows(places)
+    cells = [_cells(s, reviews, labels, *places[s.review], rows[s.review]) for s in ranked.suspects]
     with told_as(path, "give the command again"):
         write_suspect_rows(path, cells)
     return "\n".join([*told(ranked, cells, int(reviews.mentioned.sum())), str(path)])
 
 
-def read_files(files: Sequence[str], **columns: Any) -> tuple[dict[str, Reviews], Labels]:
-    """The reviews of labelled files, or of the training file of one run, by path, and their labels."""
+def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels]:
+    """The reviews of labelled files, or of the training files of one run, and their labels."""
     if len(files) == 1 and Path(files[0]).is_dir():
         run = Run(files[0])
         data = run.read_summary()["config"]["data"]
-        told = {name: data[name] for name in Columns._fields if name in data} | columns
-        told |= {"aspects": run.labels.aspects, "sentiments": run.labels.sentiments}
-        train = str(in_folder(data["train"], data.get("dir")))
-        read, _ = load_files({train: train}, Columns(**told))
-        return read, run.labels
-    read, aspects = load_files({file: file for file in files}, Columns(**columns))
-    whole, _ = joined(list(read.values()))
-    return read, labels_of(aspects, whole)
+        known = {name: data[name] for name in Columns._fields if name in data} | columns
+        known |= {"aspects": run.labels.aspects, "sentiments": run.labels.sentiments}
+        splits, _ = load_files({"train": in_folder(data["train"], data.get("dir"))}, Columns(**known))
+        return splits["train"], run.labels
+    splits, aspects = load_files({"train": list(files)}, Columns(**columns))
+    return splits["train"], labels_of(aspects, splits["train"])
 
 
-def joined(parts: Sequence[Reviews]) -> tuple[Reviews, np.ndarray]:
-    """All reviews as one split, and the number of the part, int64 [N], that each is from."""
-    first = parts[0]
-    whole = Reviews(
-        first.path,
-        first.sha256,
-        Texts(text for part in parts for text in part.texts),
-        Texts(name for part in parts for name in part.ids) if any(p.names is not None for p in parts) else None,
-        np.concatenate([part.lines for part in parts]),
-        np.concatenate([part.mentioned for part in parts]),
-        np.concatenate([part.sentiment for part in parts]),
-        sentiments=first.sentiments,
-    )
-    return whole, np.repeat(np.arange(len(parts)), [len(part) for part in parts])
+def _rows(places: Sequence[tuple[str, int]]) -> list[int]:
+    """The row in which a spreadsheet shows each review, which is at a line of a file."""
+    rows = np.zeros(len(places), np.int64)
+    for file in dict.fromkeys(file for file, _ in places):
+        at = [i for i, place in enumerate(places) if place[0] == file]
+        rows[at] = sheet_rows(file, np.array([places[i][1] for i in at]))
+    return rows.tolist()
 
 
-def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, row: int) -> list[Any]:
-    name = "" if reviews.names is None else harmless(reviews.names[s.review])
+def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, line: int, row: int) -> list[Any]:
+    name = "" if reviews.names is None else reviews.names[s.review]
     numbers = [round(s.confidence, 4), round(s.label_confidence, 4)]
-    where = [harmless(file), row, int(reviews.lines[s.review]), name, harmless(labels.aspects[s.aspect])]
-    return [*where, s.kind, s.given, s.likelier, *numbers, "", harmless(reviews.texts[s.review])]
+    where = [file, row, line, name, labels.aspects[s.aspect]]
+    return [*where, s.kind, s.given, s.likelier, *numbers, "", reviews.texts[s.review]]
 
 
 def told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
@@ -117,17 +110,21 @@ def write_suspect_rows(path: Path, cells: Sequence[Sequence[Any]]) -> None:
     if path.suffix.lower() == ".csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")
-        writer.writerows([head, *cells])
+        writer.writerows([harmless(c) if isinstance(c, str) else c for c in row] for row in [head, *cells])
         write_whole(path, "\ufeff" + out.getvalue())  # without a byte order mark Excel garbles Vietnamese
         return
     from openpyxl import Workbook
-    from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE  # type: ignore[import-untyped]
+    from openpyxl.cell import WriteOnlyCell
 
     book = Workbook(write_only=True)
     sheet = book.create_sheet("suspects")
     sheet.freeze_panes = "A2"
     for row in [head, *cells]:
-        sheet.append([ILLEGAL_CHARACTERS_RE.sub("\ufffd", c) if isinstance(c, str) else c for c in row])
+        written = [WriteOnlyCell(sheet, value=escaped(c)[:CELL] if isinstance(c, str) else c) for c in row]
+        for cell, value in zip(written, row, strict=True):
+            if isinstance(value, str):
+                cell.data_type = "s"  # a text that begins with = is no formula
+        sheet.append(written)
 
     def write(file: BinaryIO) -> None:
         book.save(file)

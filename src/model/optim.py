@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import nn
 
-RATE, WIDTH = 5e-5, 768  # of a pre-trained base encoder: benchmarks/quality.md
+BASE_RATE, BASE_WIDTH = 5e-5, 768  # of a pre-trained base encoder: benchmarks/quality.md
 
 
 def adamw(
@@ -47,7 +47,7 @@ def encoder_rate(setting: float | str, width: int) -> float:
 
     AdamW's rate for hidden matrices goes with 1 / width (Yang et al. 2022, https://arxiv.org/abs/2203.03466, table 3).
     """
-    return RATE * WIDTH / width if isinstance(setting, str) else setting
+    return BASE_RATE * BASE_WIDTH / width if isinstance(setting, str) else setting
 
 
 def parameter_groups(model: nn.Module, encoder_lr: float, head_lr: float, weight_decay: float) -> list[dict[str, Any]]:

@@ -7,16 +7,16 @@ from typing import Any
 
 from ..errors import UserError
 from ..runs.overrides import no_such_setting
-from ..training.checks import RANGES as TRAINING
 from ..training.checks import (
     argument_faults,
     call_faults,
     compile_faults,
     model_faults,
-    range_faults,
     refused,
     trainer_faults,
 )
+from ..training.ranges import RANGES as TRAINING
+from ..training.ranges import range_faults
 from ..training.targets import hints
 from .masked_lm import MaskedLanguageModel
 

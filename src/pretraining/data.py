@@ -52,6 +52,8 @@ class PretrainingData(L.LightningDataModule):
         texts: str | Sequence[str],
         text_column: str | None = None,
         separator: str | None = None,
+        encoding: str | None = None,
+        sheet: str | None = None,
         val: float = 0.01,
         mask: float = 0.3,
         max_length: int = 128,
@@ -64,7 +66,7 @@ class PretrainingData(L.LightningDataModule):
         self.packed, self.seed, self.device = packed, seed, "cpu"
         self.tokenizer: Tokenizer | None = None
         self.pad_id = 1
-        self.corpus: Corpus = read_corpus(texts, text_column, separator, val)
+        self.corpus: Corpus = read_corpus(texts, text_column, separator, val, encoding, sheet)
         self._splits: dict[str, TokenisedSplit] = {}
 
     def tokenised(self, split: str) -> TokenisedSplit:

@@ -1,35 +1,31 @@
 """The arguments of ``absa suspects`` and ``absa summary``, and what these commands call."""
 
-import argparse
-from collections.abc import Callable
 from typing import Any
 
+from ..data.options import add_file_options, given_options
 from ..errors import say
 from ..spelling import as_options
+from .evaluate import Commands
 
 
-def add_suspects(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-    add_meanings: Callable[[argparse.ArgumentParser], None],
-) -> None:
-    """The arguments of ``absa suspects``; ``add_meanings`` adds those that say what the cells of a file mean."""
+def add_suspects(commands: Commands) -> None:
+    """The arguments of ``absa suspects``."""
     suspects = commands.add_parser(
         "suspects",
         help="labels of a training file that look wrong",
         description="Train the small encoder on parts of the file and ask it about the rest, in turn; then list the "
         "labels that it contradicts, the most suspicious first, each kind of mistake in its turn.",
     )
-    suspects.add_argument("files", nargs="+", metavar="FILE|RUN", help="labelled files, or the folder of a run")
+    suspects.add_argument("files", nargs="*", metavar="FILE|RUN", help="labelled files, or the folder of a run")
     suspects.add_argument("-o", "--out", required=True, metavar="SUSPECTS", help="the file to write: .csv or .xlsx")
     suspects.add_argument("--folds", type=int, default=5, help="parts of the file (default: %(default)s)")
     suspects.add_argument("--seed", type=int, default=0, help="of the parts and the trainings (default: %(default)s)")
     suspects.add_argument("--epochs", type=int, help="of each training (default: by the number of reviews)")
-    suspects.add_argument("--text-column", help="default: data, text, review, comment, content or sentence")
-    add_meanings(suspects)
+    add_file_options(suspects)
     suspects.set_defaults(run=_suspects)
 
 
-def add_summary(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_summary(commands: Commands) -> None:
     """The arguments of ``absa summary``."""
     summary = commands.add_parser(
         "summary",
@@ -48,8 +44,9 @@ def add_summary(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
 def _suspects(files: list[str], out: str, **options: Any) -> None:
     from ..judge.relabel import find_suspects
 
+    given = given_options(options)
     with as_options():
-        say(find_suspects(files, out, **{name: value for name, value in options.items() if value is not None}))
+        say(find_suspects(files, out, **options, **given))
 
 
 def _summary(**options: Any) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from ..errors import UserError
 
 FIELDS = 5_000_000  # of a file, at most; ViSoBERT's has some 30,000
-DEPTH = 64  # graphs within graphs; protobuf itself reads 100 messages within each other
+NESTED_GRAPHS = 64  # graphs within graphs; protobuf itself reads 100 messages within each other
 ORT = slice(4, 8), b"ORTM"  # where a file in onnxruntime's own format says so
 EXTERNAL_DATA, DATA_LOCATION = 13, 14  # of a tensor
 TENSOR = "tensor"
@@ -35,8 +35,8 @@ def check_one_file(content: bytes) -> None:
     left = FIELDS
     while waiting:
         kind, message, depth = waiting.pop()
-        if depth > DEPTH:
-            raise UserError(f"holds graphs within graphs, more than {DEPTH} deep")
+        if depth > NESTED_GRAPHS:
+            raise UserError(f"holds graphs within graphs, more than {NESTED_GRAPHS} deep")
         for number, value in _fields(message):
             left -= 1
             if left < 0:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
+from ..data.nfc import composed
 from ..errors import UserError
 from .beginning import beginning
 
@@ -167,14 +168,6 @@ def encode(
             ids.fromlist(encoding.ids)
             offsets.append(len(ids))
     return np.asarray(ids), np.asarray(offsets)
-
-
-_NFC = normalizers.NFC()
-
-
-def composed(text: str) -> str:
-    """The text in NFC. ``unicodedata``'s takes time that grows with the square of a run of combining marks."""
-    return str(_NFC.normalize_str(text))
 
 
 def spans(tokenizer: Tokenizer, text: str) -> list[tuple[int, int]]:

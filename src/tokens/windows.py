@@ -15,7 +15,8 @@ from typing import NamedTuple
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from .tokenizer import composed, encode
+from ..data.nfc import composed
+from .tokenizer import encode
 
 MOST_WINDOWS = 64  # windows of one review, some 16,000 tokens; what follows is not read, and the answer says so
 GAP = re.compile(r"\s+")

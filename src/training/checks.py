@@ -6,65 +6,33 @@ value and a value of the wrong kind are found in seconds, not after an epoch.
 
 import inspect
 import json
-import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from ..answers.figures import FIGURES
+from ..answers.thresholds import TUNED, thresholds_faults
 from ..data.files import in_folder
 from ..datamodule import meaning_faults
-from ..errors import UserError, did_you_mean
+from ..errors import UserError
 from ..lit_module import AspectSentimentModule
 from ..model.hub import MINI
 from ..runs.overrides import no_such_setting, settings_of
 from .devices import compiler_missing, device_faults
 from .loggers import logger_faults
 from .loss import is_focal, loss_faults
-from .targets import find_class, fits, hints, shown, target_faults, words
+from .monitor import monitor_faults
+from .ranges import RANGES, SIZE_KEYS, range_faults
+from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
-TOP_KEYS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+SETTING_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
+TOP_KEYS = (*SETTING_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
-SIZE_KEYS = {  # key of model.size -> key of config.json
-    "vocab_size": "vocab_size",
-    "hidden_size": "hidden_size",
-    "layers": "num_hidden_layers",
-    "heads": "num_attention_heads",
-    "intermediate_size": "intermediate_size",
-}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
 OWN_ARGUMENTS |= {"encoder_config", "encoder", "loss", "task", "total_steps"}
-# (key, least, below, what is expected)
-RANGES: tuple[tuple[str, float, float, str], ...] = (
-    ("loss.gamma", 0, math.inf, "a number, at least 0"),
-    ("loss.label_smoothing", 0, 1, "a number in [0, 1)"),
-    ("model.dropout", 0, 1, "a number in [0, 1)"),
-    ("model.attention_dropout", 0, 1, "a number in [0, 1)"),
-    ("model.warmup", 0, 1, "a share of the steps, in [0, 1)"),
-    ("model.encoder_lr", 0, math.inf, "a number, at least 0"),
-    ("model.head_lr", 0, math.inf, "a number, at least 0"),
-    ("model.weight_decay", 0, math.inf, "a number, at least 0"),
-    ("model.r_drop", 0, math.inf, "a number, at least 0"),
-    ("model.detection_weight", 0, math.inf, "a number, at least 0"),
-    ("model.threshold", 0, 1, "a probability in [0, 1)"),
-    ("model.head_width", 1, math.inf, "at least 1"),
-    ("data.max_length", 3, math.inf, "at least 3 tokens: begin, one token, end"),
-    ("data.batch_size", 1, math.inf, "at least 1 review"),
-    ("data.eval_batch_size", 1, math.inf, "at least 1 review"),
-    ("data.tokens_per_batch", 1, math.inf, "at least 1 token"),
-    ("trainer.max_epochs", 1, math.inf, "at least 1"),
-    ("trainer.limit_train_batches", 1e-9, math.inf, "more than 0"),
-    ("trainer.limit_val_batches", 1e-9, math.inf, "more than 0: the best epoch is chosen on validation"),
-    ("trainer.save_every_minutes", 1e-9, math.inf, "more than 0 minutes, or null for the ends of epochs alone"),
-    ("trainer.accumulate_grad_batches", 1, math.inf, "at least 1"),
-    ("seed", 0, 2**32, "an integer in [0, 2^32)"),
-    *((f"model.size.{key}", 1, math.inf, "at least 1") for key in SIZE_KEYS),
-)
-
 REFUSED = {  # settings of the Trainer that the schedule, early stopping or the final judgement could not follow
     "max_steps": "the schedule counts epochs; set trainer.max_epochs or trainer.limit_train_batches",
     "max_time": "the schedule counts epochs; set trainer.max_epochs",
@@ -84,7 +52,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     sentiments, unclear = meaning_faults(config["data"])
     faults += unclear + loss_faults(config["loss"], sentiments)
-    faults += _monitor_faults(config)
+    faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(
@@ -115,7 +83,7 @@ def call_faults(config: dict[str, Any]) -> list[str]:
             faults += _faults_of_call(f"{group}.{name}", call) if call is not None else []
     for group in ("callbacks", "logger"):
         if (given := config["trainer"].get(group)) not in (None, list((config[group] or {}).values())):
-            faults.append(f"trainer.{group}={shown(given)[:80]}: set {group}.NAME, as conf/{group}/ does")
+            faults.append(f"trainer.{group}={as_yaml(given)[:80]}: set {group}.NAME, as conf/{group}/ does")
     return faults + logger_faults(config["logger"])
 
 
@@ -172,36 +140,9 @@ def argument_faults(
         elif key not in parameters and not open_ended:
             faults.append(no_such_setting(f"{group}.{key}", [f"{group}.{name}" for name in (*parameters, *also)]))
         elif not fits(value, hints.get(key, Any)):
-            faults.append(f"{group}.{key}={shown(value)}: expected {words(hints[key])}")
+            faults.append(f"{group}.{key}={as_yaml(value)}: expected {words(hints[key])}")
     needed = (k for k, p in parameters.items() if p.default is p.empty and p.kind is not p.VAR_KEYWORD)
     return faults + [f"{group}.{key}: is missing" for key in needed if key not in given and key != "self"]
-
-
-def range_faults(config: dict[str, Any], ranges: tuple[tuple[str, float, float, str], ...]) -> list[str]:
-    """Faults of numbers outside their range: at least the second of an entry's values, below its third."""
-    faults = []
-    for key, least, below, expected in ranges:
-        value: Any = config
-        for part in key.split("."):
-            value = value.get(part) if isinstance(value, dict) else None
-        if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value < below:
-            faults.append(f"{key}={value}: expected {expected}")
-    return faults
-
-
-def _monitor_faults(config: dict[str, Any]) -> list[str]:
-    task, monitor = config["task"].get("name"), config["monitor"]
-    if task not in FIGURES:
-        return [f"task.name={task}: expected one of {', '.join(FIGURES)}"]
-    if config["mode"] != "max":
-        return [f"mode={config['mode']}: every figure here is better when higher; expected max"]
-    if monitor == "val/loss":
-        return ["monitor=val/loss: losses of different gamma or alpha do not compare; take a figure, e.g. monitor=val/"
-                + FIGURES[task][0]]  # fmt: skip
-    choices = [f"val/{name}" for name in FIGURES[task]]
-    if monitor not in choices:
-        return [f"monitor={monitor}: task {task} logs {', '.join(choices)}{did_you_mean(str(monitor), tuple(choices))}"]
-    return []
 
 
 def _file_faults(config: dict[str, Any]) -> list[str]:
@@ -218,8 +159,10 @@ def _file_faults(config: dict[str, Any]) -> list[str]:
         faults.append("data.dir: is missing; the folder of the files, e.g. data.dir=path/to/visfd")
     elif data.get("dir") is not None and not Path(str(data["dir"])).is_dir():
         faults.append(f"data.dir={data['dir']}: no such folder")
-    elif data.get("train") != "???" and not Path(str(in_folder(data.get("train"), data.get("dir")))).is_file():
-        faults.append(f"data.train={data.get('train')}: no such file" + (f" in {data['dir']}" if data["dir"] else ""))
+    elif data.get("train") != "???":
+        given = data["train"] if isinstance(data["train"], list) else [data["train"]]
+        missing = [file for file in given if not Path(str(in_folder(file, data.get("dir")))).is_file()]
+        faults += [f"data.train={f}: no such file" + (f" in {data['dir']}" if data["dir"] else "") for f in missing]
     checkpoint = config["ckpt_path"]
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")

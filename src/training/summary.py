@@ -9,6 +9,7 @@ import hydra
 import lightning.pytorch as L
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
 from ..answers.figures import told_left_out
@@ -18,7 +19,7 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, LabelNames, Summary
+from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
 from .loss import Alpha, description, takes_alpha, with_alpha
 
@@ -144,6 +145,7 @@ def summary(
     *,
     tokens: int,
     overrides: list[str],
+    choices: dict[str, str],
 ) -> Summary:
     """The content of ``summary.json``: the figures, and all that is needed to understand and to repeat the run.
 
@@ -164,6 +166,7 @@ def summary(
         "encoder": encoder,
         "seconds": seconds,
         "overrides": overrides,
+        "choices": choices,
         "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
         "steps": trainer.global_step,
         "processes": trainer.world_size,
@@ -172,6 +175,14 @@ def summary(
         "config": settings,
         "environment": environment(),
     }
+
+
+def choices(source: dict[str, Any]) -> dict[str, str]:
+    """The choice of each group of ``conf/``; for ``model=auto`` the model that was taken, ``source`` its encoder."""
+    chosen = {group: str(c) for group, c in HydraConfig.get().runtime.choices.items() if c and "hydra/" not in group}
+    if chosen.get("model") == "auto":
+        chosen["model"] = "mini" if source["encoder"] == "mini" else "visobert"
+    return chosen
 
 
 def facts(lines: Mapping[str, str]) -> str:
@@ -199,16 +210,30 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 
 def figures_table(judged: Judged, threshold: float, task: str) -> str:
-    """A row a figure, a column a split, for ``absa`` also at ``threshold``; then what a macro mean leaves out."""
-    columns = dict(judged["figures"])
+    """A row a figure, a column a split; for ``absa`` also at ``threshold``, and without the texts trained on.
+
+    Below it how detection is cut, and what a macro mean leaves out.
+    """
+    columns: dict[str, Mapping[str, float]] = dict(judged["figures"])
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
-    names = list(next(iter(columns.values())))
+    columns |= {
+        f"{s}, not trained on": found["figures"] for s, found in judged["trained_on"].items() if found["figures"]
+    }
+    names = list(next(iter(judged["figures"].values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    notes = ["Detection thresholds were tuned on val."] if task == "absa" else []
+    notes = [cuts_line(judged["thresholds"])] if task == "absa" else []
     for split, named in judged["left_out"].items():
         notes += told_left_out(named, f" on {split}")
     return "\n".join([table(rows), *notes])
+
+
+def cuts_line(cuts: Cuts) -> str:
+    """How detection is cut, in words."""
+    each = set(cuts["per_aspect"])
+    if each == {0.5}:
+        return "Detection thresholds: 0.5, as set or as tuning on val would not pay."
+    return f"Detection thresholds were tuned on val: {'one for each aspect' if len(each) > 1 else f'{each.pop():.3g}'}."
 
 
 def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def words(hint: Any) -> str:
     return plain.get(hint, "a list" if get_origin(hint) else str(hint))
 
 
-def shown(value: object) -> str:
+def as_yaml(value: object) -> str:
     """A value as it stands in a YAML file."""
     return "null" if value is None else str(value)
 

@@ -24,7 +24,7 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 PROBED = ("/health", "/ready", "/metrics")  # asked every few seconds: logged only if something is wrong
-LOCAL = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
+LOCALHOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
 TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
@@ -89,7 +89,7 @@ class Edge:
             raise BUSY
         if "transfer-encoding" in headers and "content-length" in headers:
             raise TWO_LENGTHS  # a proxy in front may use the other of the two: request smuggling
-        if self._local and not LOCAL.fullmatch(headers.get("host", "")):
+        if self._local and not LOCALHOST.fullmatch(headers.get("host", "")):
             raise ELSEWHERE
 
     def _tell(self, method: str, path: str, status: int, seconds: float, state: dict[str, Any]) -> None:

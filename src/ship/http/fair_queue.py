@@ -10,7 +10,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-SHARE = 16  # items of one request that begin before the next request has its turn
+SHARE = 16  # items of one list that begin before the next list has its turn
 KEPT = 8  # one place in KEPT is kept for requests with a single item
 
 
@@ -44,14 +44,17 @@ class Job:
 class FairQueue:
     """Call its methods from the event loop; ``work`` and ``finish`` of a job run on ``threads`` threads of the queue.
 
-    Requests take turns of SHARE items: short requests are answered in the order they came, and a long list does not
-    hold them up. The threads are daemons: one that hangs in the model does not keep the process from ending.
+    Items of requests with a single one and of lists begin alternately, while both wait: so a single text waits for as
+    many items of lists as there are single texts before it, however many lists there are. Lists take turns of SHARE
+    items: short ones are answered in the order they came, and a long one does not hold them up. The threads are
+    daemons: one that hangs in the model does not keep the process from ending.
     """
 
     def __init__(self, room: int, threads: int) -> None:
         self._room, self._kept = room, max(1, room // KEPT)
         self._waiting = {True: 0, False: 0}  # items not ended yet, by whether their job has a single item
-        self._jobs: deque[Job] = deque()
+        self._jobs: dict[bool, deque[Job]] = {True: deque(), False: deque()}  # as above
+        self._singles = True  # whether the next item is that of a single one, if both wait
         self._pace = 0.01  # seconds until the next item ends, a moving average
         self._closed = False
         self._news = threading.Condition()  # guards all of the above
@@ -85,7 +88,7 @@ class FairQueue:
             if self.full if job.single else self.waiting and self.waiting + len(items) > self._room - self._kept:
                 raise Full(min(60, max(1, math.ceil(self.waiting * self._pace))))
             self._waiting[job.single] += len(items)
-            self._jobs.append(job)
+            self._jobs[job.single].append(job)
             self._news.notify(len(items))
         return job
 
@@ -131,23 +134,25 @@ class FairQueue:
             return job.ended == len(job.items)
 
     def _take(self) -> tuple[Job, int] | None:
-        """The first job and the number of its next item, once there is one; None when the queue is closed."""
+        """The job whose turn it is and the number of its next item, once there is one; None if the queue is closed."""
         with self._news:
-            while not self._jobs and not self._closed:
+            while not any(self._jobs.values()) and not self._closed:
                 self._news.wait()
             if self._closed:
                 return None
-            job = self._jobs[0]
+            jobs = self._jobs[self._singles] or self._jobs[not self._singles]
+            job = jobs[0]
+            self._singles = not job.single
             i, job.begun = job.begun, job.begun + 1
             if job.begun == len(job.items):
-                self._jobs.popleft()
+                jobs.popleft()
             elif job.begun % SHARE == 0:
-                self._jobs.rotate(-1)
+                jobs.rotate(-1)
             return job, i
 
     def _give_up(self, job: Job) -> None:
-        if job in self._jobs:
-            self._jobs.remove(job)
+        if job in self._jobs[job.single]:
+            self._jobs[job.single].remove(job)
         self._waiting[job.single] -= len(job.items) - job.begun
         job.begun = len(job.items)
 

@@ -1,5 +1,6 @@
 """The limits of the service: sizes, and seconds that it waits."""
 
+import argparse
 import math
 from dataclasses import dataclass
 
@@ -23,3 +24,14 @@ class Limits:
         if bad:
             faults = [f"--{name.replace('_', '-')} {value}: expected a number above 0" for name, value in bad.items()]
             raise UserError(faults)
+
+
+def add_limits(serve: argparse.ArgumentParser) -> None:
+    """Add an option for each of the limits."""
+    bounds = Limits()
+    serve.add_argument("--queue", type=int, default=bounds.queue, help="texts that may wait; beyond them: 503")
+    serve.add_argument("--max-text-chars", type=int, default=bounds.max_text_chars, help="characters of one text")
+    serve.add_argument("--max-texts", type=int, default=bounds.max_texts, help="texts of one request")
+    serve.add_argument("--max-body-bytes", type=int, default=bounds.max_body_bytes, help="bytes of one request")
+    serve.add_argument("--timeout", type=float, default=bounds.timeout, help="seconds to wait for an answer; then: 504")
+    serve.add_argument("--read-timeout", type=float, default=bounds.read_timeout, help="seconds to read a request: 408")

@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from contextlib import ExitStack
 from importlib.util import find_spec
 from pathlib import Path
@@ -43,12 +44,14 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
 
 
 def open_source(
-    file: str, given: str | None, text_column: str | None, separator: str | None, opened: ExitStack, faults: Faults
+    file: str, given: str | None, reading: Mapping[str, str | None], opened: ExitStack, faults: Faults
 ) -> tuple[Source | None, str, str]:
     """The rows of ``file``, the column of their texts, and the format of the file.
 
-    ``file`` stays open as long as ``opened``. The rows are None if faults were added.
+    ``reading`` are the options that say how a file is read (:data:`src.data.options.OF_TEXTS`). ``file`` stays open as
+    long as ``opened``. The rows are None if faults were added.
     """
+    separator, text_column = reading["separator"], reading["text_column"]
     name, stream = name_of(file), sys.stdin.buffer if file == STREAM else None
     if stream is None and not is_there(file, faults, pipes=True):
         return None, "", ""
@@ -60,8 +63,8 @@ def open_source(
     elif text_column is not None and kind == "txt":
         faults.add("--text-column", f"is for files with columns; of {name}, each line is a review")
     else:
-        options: Any = {"separator": separator, "form": kind, "stream": stream, "pipes": True}
-        source = open_rows(name, opened, faults, **options)
+        options: Any = {name: reading[name] for name in ("separator", "encoding", "sheet")}
+        source = open_rows(name, opened, faults, **options, form=kind, stream=stream, pipes=True)
         return source, (text_column_of(source, text_column, faults) if source else None) or "", kind
     return None, "", kind
 

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 CHUNK_ROWS, CHUNK_CHARACTERS = 64, 2**20  # a chunk ends at either; the characters of all its cells count
 AHEAD = 2  # chunks in work: while one chunk is written, the rows of the next keep the cores busy
 SAVE = 2.0  # seconds between journals
-CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")  # in UTF-8: those that JSON allows in a text, and a terminal acts on
+# in UTF-8: the controls that JSON allows in a text, and a terminal acts on
+UTF8_CONTROLS = re.compile(rb"\x7f|\xc2[\x80-\x9f]")
 In = TypeVar("In")
 Out = TypeVar("Out")
 
@@ -117,7 +118,7 @@ def to_stream(done: Iterable[Done], name: str, meter: Meter) -> State:
     place = Place(0, 1)
     out: Any = getattr(sys.stdout.buffer, "raw", sys.stdout.buffer)  # only ``raw`` of a Windows console takes UTF-8
     for piece in done:
-        rest = memoryview(CONTROLS.sub(lambda found: f"\\u{ord(found[0].decode()):04x}".encode(), piece.answers))
+        rest = memoryview(UTF8_CONTROLS.sub(lambda found: f"\\u{ord(found[0].decode()):04x}".encode(), piece.answers))
         try:
             while rest:
                 rest = rest[out.write(rest) :]

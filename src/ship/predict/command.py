@@ -29,6 +29,8 @@ def predict_file(
     input_format: str | None = None,
     text_column: str | None = None,
     separator: str | None = None,
+    encoding: str | None = None,
+    sheet: str | None = None,
     all_aspects: bool = False,
     safe_cells: bool = False,
     resume: bool = False,
@@ -53,9 +55,12 @@ def predict_file(
     if file == STREAM:
         faults.raise_if_any()  # now, rather than after waiting for somebody to type the input
     with ExitStack() as opened:
-        source, column, kind = open_source(file, input_format, text_column, separator, opened, faults)
+        reading = {"text_column": text_column, "separator": separator, "encoding": encoding, "sheet": sheet}
+        source, column, kind = open_source(file, input_format, reading, opened, faults)
         faults.raise_if_any()
         assert source is not None
+        for note in source.notes:
+            print(shown(f"{name_of(file)}: {note}"), file=sys.stderr)
         if target is None:
             return _to_stdout(model, source, column, name_of(file), all_aspects)
         options: dict[str, Any] = {
@@ -64,7 +69,9 @@ def predict_file(
             "separator": separator,
             "--all": all_aspects,
         }
-        options |= {"--safe-cells": True} if safe_cells else {}  # absent from the journals of before it was there
+        # absent from the journals of before they were there
+        later = {"encoding": encoding, "sheet": sheet, "--safe-cells": safe_cells or None}
+        options |= {name: given for name, given in later.items() if given is not None}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
         opened.callback(journal.close)

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
-from ...data.parquet import as_written, batches, opened, pieces
+from ...data.parquet import as_written, batches, opened, split_batch
 from .writers import as_text
 
 GROUP = 10_000  # rows in a row group of a written file
@@ -37,7 +37,7 @@ def write_beside(
                 waiting = next(answers, None)
             if chosen:
                 row = 0
-                for piece, _ in pieces(batch.take(pa.array(chosen))):
+                for piece, _ in split_batch(batch.take(pa.array(chosen))):
                     kept = [as_written(column, kind) for column, kind in zip(piece.columns, given.types, strict=True)]
                     own = _columns(values[row : row + piece.num_rows], fields)
                     writer.write_batch(pa.RecordBatch.from_arrays([*kept, *own], schema=schema))

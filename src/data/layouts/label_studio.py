@@ -1,0 +1,85 @@
+"""Label Studio's exports (https://labelstud.io/guide/export): JSON, JSON_MIN and CSV.
+
+In JSON a task is ``{"data": {"text": ...}, "annotations": [{"result": [...]}]}``, and a result holds choices (the
+control's name is the aspect) or spans with labels. JSON_MIN and CSV are wide tables, a column for each control, beside
+the columns of the tool.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from ..rows import Place, Row, Source
+
+TASK = {"data", "annotations"}
+OF_THE_TABLE = ("annotator", "annotation_id", "lead_time", "created_at", "updated_at")  # of the tool, in its tables
+
+
+def is_table(columns: Sequence[str]) -> bool:
+    """Whether columns are those of JSON_MIN or CSV."""
+    return sum(name in columns for name in OF_THE_TABLE) >= 3
+
+
+def is_export(columns: Sequence[str]) -> bool:
+    """Whether the keys of rows are those of a task."""
+    return set(columns) >= TASK
+
+
+def flat(source: Source) -> Source:
+    """The source with a row ``id``, ``text``, ``labels`` for each task, and whatever else its data holds."""
+    return _Tasks(source)
+
+
+class _Tasks:
+    header = False
+    layout: str | None = "label-studio"
+
+    def __init__(self, tasks: Source) -> None:
+        self._tasks = tasks
+        self.name, self.binary, self.size, self.notes = tasks.name, tasks.binary, tasks.size, tasks.notes
+        self.columns = ["id", "text", "labels"]
+
+    @property
+    def place(self) -> Place:
+        return self._tasks.place
+
+    def seek(self, place: Place) -> None:
+        self._tasks.seek(place)
+
+    def rows(self) -> Iterator[Row]:
+        for row in self._tasks.rows():
+            yield row if row.fault else _flat(row)
+
+
+def _flat(row: Row) -> Row:
+    cells = row.cells
+    data, annotations = cells.get("data"), cells.get("annotations")
+    if not isinstance(data, dict) or not isinstance(annotations, list):
+        return Row(row.line, fault='no task of Label Studio: "data" and "annotations" are expected')
+    kept = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
+    if len(kept) > 1:
+        kept = [each for each in kept if each.get("ground_truth")] or kept
+    if len(kept) > 1:
+        fault = f"the task has {len(kept)} annotations; export one of each task, or mark one as ground truth"
+        return Row(row.line, fault=fault)
+    labels: list[list[Any]] = []
+    for result in kept[0].get("result") or () if kept else ():
+        if isinstance(result, dict) and isinstance(value := result.get("value"), dict):
+            labels += _said(result, value)
+    texts = [value for value in data.values() if isinstance(value, str)]
+    text = data.get("text", texts[0] if len(texts) == 1 else None)
+    return Row(row.line, {"id": cells.get("id"), "text": text, "labels": labels})
+
+
+def _said(result: Mapping[str, Any], value: Mapping[str, Any]) -> list[list[Any]]:
+    name = str(result.get("from_name", ""))
+    if isinstance(choices := value.get("choices"), list):
+        whole = all(isinstance(choice, str) and "#" in choice for choice in choices)
+        return [[choice] for choice in choices] if whole else [[name, choices]]
+    if isinstance(labels := value.get("labels"), list):
+        return [[label] for label in labels]
+    return []
+
+
+def choices(cell: object) -> object:
+    """A cell of JSON_MIN: several choices of one control are ``{"choices": [...]}``."""
+    return cell["choices"] if isinstance(cell, dict) and set(cell) == {"choices"} else cell
