@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 from ..answers.figures import evaluate, figures
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
+from ..answers.shares import validation_table
 from ..errors import UserError
 from ..judge.inference import load_best, over_torch, tokenizer_of
 from ..judge.leaks import keys_of
@@ -54,6 +55,10 @@ def export_run(
     tokenizer = tokenizer_of(run, module, summary["config"]["data"]["max_length"])
     texts = sample(tokenizer, _texts(run, labels))
     info = describe(summary, module) | {"checkpoint": checkpoint}
+    if module.task == "absa" and run.predictions("val").exists():
+        thresholds = np.array(summary["thresholds"]["per_aspect"])
+        found = read_predictions(run.predictions("val"), labels)
+        info["validation"] = validation_table(found, labels, thresholds).tolist()  # absa summary corrects shares by it
     with written_whole(out) as folder:
         (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
         if keys is not None:
