@@ -14,6 +14,7 @@ from markupsafe import Markup, escape
 from .html import TEMPLATES, printable
 
 SWAPPED = str.maketrans(".,", ",.")  # 1,096.5 -> 1.096,5
+SHOWN = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
 HOLE = re.compile(r"\{(\w+)\}")
 
 
@@ -101,9 +102,7 @@ def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Mar
     return Markup(text).format(**{name: shown(value) for name, value in values.items()})
 
 
-def script_texts(script: str) -> dict[str, str]:
-    """The dictionary of the page's script: what it says by ``t("...")``, and the words of the answers."""
-    keys = re.findall(r'\bt\("([^"]+)"', script)
-    return {key: vietnamese()[key] for key in keys if key in vietnamese()}
-
-
+def script_texts() -> dict[str, str]:
+    """The Vietnamese of what the page's script says by ``t("...")``, and of the answers and kinds that it shows."""
+    keys = re.findall(r'\bt\("([^"]+)"', (TEMPLATES / "report.js").read_text(encoding="utf-8"))
+    return {key: vietnamese()[key] for key in [*keys, *SHOWN] if key in vietnamese()}

@@ -9,16 +9,17 @@ from .evaluation import MODEL
 from .languages import Said, say
 from .mistakes import INVENTED, MISSED, WRONG, Mistake
 from .page import headline
+from .words import SPLITS
 
 FEW = 30  # mentions of an aspect below which its figures are mostly chance
 TINY = 100  # reviews below which no figure tells much
 GOOD, POOR = 0.7, 0.5  # share of the labelled opinions found with the right sentiment
 
 
-def five_sentences(e: Evaluation, summary: Summary, mistakes: Sequence[Mistake]) -> list[Said]:
-    """The sentences, each computed from the figures that the report shows."""
+def five_sentences(e: Evaluation, summary: Summary, mistakes: Sequence[Mistake], best: int | None) -> list[Said]:
+    """The sentences, each computed from the figures that the report shows; ``best`` is the epoch that was kept."""
     row = next(row for row in headline(e) if row["figure"] == ("pair_f1" if e["task"] == "absa" else "sentiment_f1"))
-    return [_well(e, mistakes), _badly(e, mistakes), _compared(row), _on_how_much(e, summary, row), _next(e, summary, row)]
+    return [_well(e, mistakes), _badly(e, mistakes), _compared(row), _on_how_much(e, row), _next(e, summary, row, best)]
 
 
 def _score(e: Evaluation) -> str:
@@ -82,14 +83,14 @@ def _compared(row: dict[str, Any]) -> Said:
     return say("Compared with the best simple method ({rival}) it is not better: {figure} {value} against {other}.", **values)
 
 
-def _on_how_much(e: Evaluation, summary: Summary, row: dict[str, Any]) -> Said:
-    values = {"reviews": e["reviews"], "pairs": e["pairs"], "split": say(e["split"]), "low": float(row["interval"][0]), "high": float(row["interval"][1])}
+def _on_how_much(e: Evaluation, row: dict[str, Any]) -> Said:
+    values = {"reviews": e["reviews"], "pairs": e["pairs"], "split": say(SPLITS[e["split"]]), "low": float(row["interval"][0]), "high": float(row["interval"][1])}
     if e["reviews"] < TINY:
         return say("This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions, which is too few to rely on: the true figure may be anywhere from {low} to {high}.", **values)
     return say("This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions; on other reviews of this kind expect {low} to {high}.", **values)
 
 
-def _next(e: Evaluation, summary: Summary, row: dict[str, Any]) -> Said:
+def _next(e: Evaluation, summary: Summary, row: dict[str, Any], best: int | None) -> Said:
     """What helps most, by the first rule that applies."""
     encoder, epochs = summary.get("encoder", {}), summary.get("epochs", {})
     rival = row["others"].get(row["best_rival"]) if row["best_rival"] else None
@@ -100,7 +101,7 @@ def _next(e: Evaluation, summary: Summary, row: dict[str, Any]) -> Said:
         return say("Next: train the large pre-trained encoder (<code>model=visobert</code>); this one is small or began from nothing.")
     if rival is not None and rival >= row["value"]:
         return say("Next: label more reviews or train longer; at present {rival} is as good and costs less.", rival=say(row["best_rival"]))
-    if epochs and epochs.get("best") and epochs.get("best") == epochs.get("run"):
+    if best and epochs and best == epochs["run"]:
         return say("Next: train longer, as the last epoch was still the best.")
     ranked = _ranked(e)
     if ranked:
