@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from .data.files import FORMATS, is_there, named_format
-from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OF_TEXTS, OPTIONS, add_file_options, given_options
+from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OPTIONS, add_file_options, given_options
 from .errors import Faults, UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits, add_limits
+from .ship.predict.options import add_predict_options
 from .spelling import as_options, one_by_one
 
 TRAIN = (
@@ -167,27 +168,7 @@ def _add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         epilog="examples:\n  absa predict bundle/ reviews.csv -o answers.csv\n"
         "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
     )
-    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
-    predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
-    predict.add_argument(
-        "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
-    )
-    predict.add_argument(
-        "--input-format",
-        choices=FORMATS,
-        help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
-    )
-    add_file_options(predict, *OF_TEXTS)
-    predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
-    predict.add_argument(
-        "--safe-cells",
-        action="store_true",
-        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
-    )
-    again = predict.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
-    again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
+    add_predict_options(predict)
     predict.set_defaults(run=_predict)
 
 

@@ -20,7 +20,7 @@ from sklearn.metrics import (
 from src.answers.calibration import Calibration
 from src.answers.explanation import shades
 from src.answers.predictions import Predictions, read_predictions, sigmoid
-from src.errors import UserError
+from src.errors import NoRoom, UserError
 from src.judge import page
 from src.judge.html import pieces, printable
 from src.judge.inference import load_run
@@ -277,6 +277,6 @@ def test_the_words_have_the_colours_that_the_service_gives_them(reported) -> Non
 def test_it_is_written_whole(tmp_path, monkeypatch) -> None:
     folder = make_run(tmp_path / "run")
     monkeypatch.setattr("src.runs.machine.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(NoRoom, match=r"report.html: cannot be written \(full\)"):
         write_report(folder)
     assert not list(folder.glob(".*tmp")) and not (folder / "report.html").exists()

@@ -15,7 +15,7 @@ PRIOR_MENTIONS = 10.0  # mentions with which the cut on a resample stands half-w
 DOUBT_PAIRS = 300.0  # gold pairs with which a doubtful one cut stands half-way between its mean and 0.5
 DOUBT_MENTIONS = 10.0  # mentions with which a doubtful aspect's stands half-way between its mean and the one cut
 RESAMPLES = 15
-CELLS = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
+RESAMPLED = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
 TUNED = "tuned"  # the setting `thresholds` that is no number
 RANGE = 10.0  # largest |logit| of a threshold: probabilities 0.00005 to 0.99995, which float32 still tells apart
 
@@ -93,7 +93,7 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     order = np.lexsort(columns.T)  # so that the resamples do not depend on the order of the reviews
     arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment)]
     rng, n = np.random.default_rng(0), len(logits)
-    resamples = int(np.clip(CELLS // logits.size, 3, RESAMPLES))
+    resamples = int(np.clip(RESAMPLED // logits.size, 3, RESAMPLES))
     cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
     pairs, mentions = (arrays[3][:, labels.carries_sentiment] >= 0).sum(), predictions.mentioned.sum(0)
     one = _held(np.array([one for one, _ in cuts]), pairs, DOUBT_PAIRS)
