@@ -28,7 +28,7 @@ from .graph import quantise, to_onnx
 from .judged import READ_BY
 from .predictor import load_bundle, over_onnx
 
-TEXTS = 64  # number of texts on which bundle and checkpoint must agree
+COMPARED = 64  # number of texts on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # largest difference of a logit
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -109,9 +109,9 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
 
 
 def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """:data:`TEXTS` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
+    """:data:`COMPARED` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
     by_length = sorted(set(texts), key=lambda text: (len(tokenizer.encode(text)), text))
-    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, TEXTS - 1)]
+    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, COMPARED - 1)]
     words = (word for text in by_length for word in text.split())
     one = next((word for word in words if len(tokenizer.encode(word)) == 3), by_length[0])  # <s> word </s>
     return [one, *chosen]
