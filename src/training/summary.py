@@ -89,7 +89,7 @@ def few_line(mention_counts: np.ndarray, aspects: Sequence[str]) -> str:
         return ""
     return (
         f"under {FEW} mentions in training: {listed(few)}. An aspect so rare is hardly learned, and\n"
-        "costs in every macro figure: label more reviews of it, or leave it out (data.ignore_columns)"
+        "costs in every macro figure: label more reviews of it, or leave it out (data.ignore_columns, in a wide table)"
     )
 
 
