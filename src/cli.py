@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .data.files import FORMATS, named_format
-from .data.options import FILE_KINDS, LISTS, OF_TEXTS, add_file_options, given_options
+from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
 from .errors import UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.commands import add_summary, add_suspects
 from .ship.evaluate import Commands, add_evaluate
 from .ship.http.limits import Limits, add_limits
+from .ship.predict.options import add_predict
 from .spelling import as_options, one_by_one
 
 TRAIN = (
@@ -45,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
-    _add_predict(commands)
+    add_predict(commands).set_defaults(run=_predict)
     _add_serve(commands)
     add_suspects(commands)
     add_summary(commands)
@@ -146,42 +147,6 @@ def _add_export(commands: Commands) -> None:
         help="refuse int8 when the monitored figure falls further on the validation split (default: %(default)s)",
     )
     export.set_defaults(run=_export)
-
-
-def _add_predict(commands: Commands) -> None:
-    predict = commands.add_parser(
-        "predict",
-        help="answer the reviews of a file",
-        description="Say of every review in a file which aspects it mentions, and with which sentiment.\n"
-        "All columns of the input are kept, files of any length take the same memory. A row that\n"
-        "cannot be read goes to answers.errors.jsonl, with its line and the reason; the others go\n"
-        "on, and the exit status is 1.",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog="examples:\n  absa predict bundle/ reviews.csv -o answers.csv\n"
-        "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
-    )
-    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
-    predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
-    predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
-    predict.add_argument(
-        "--format", dest="output_format", choices=("jsonl", "csv", "parquet"), help="of ANSWERS (default: by its name)"
-    )
-    predict.add_argument(
-        "--input-format",
-        choices=FORMATS,
-        help="of FILE (default: by its name; stdin is jsonl where it begins with a JSON object, else txt)",
-    )
-    add_file_options(predict, *OF_TEXTS)
-    predict.add_argument("--all", action="store_true", dest="all_aspects", help="every aspect's probabilities, too")
-    predict.add_argument(
-        "--safe-cells",
-        action="store_true",
-        help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
-    )
-    again = predict.add_mutually_exclusive_group()
-    again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")
-    again.add_argument("--overwrite", action="store_true", help="replace ANSWERS, and what an earlier command left")
-    predict.set_defaults(run=_predict)
 
 
 def _add_serve(commands: Commands) -> None:

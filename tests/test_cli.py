@@ -103,7 +103,13 @@ def test_warnings_are_coloured_on_a_terminal_alone(monkeypatch) -> None:
     monkeypatch.setenv("WT_SESSION", "1")
     monkeypatch.delenv("NO_COLOR", raising=False)
     told = "a WARNING\nWARNING: b\nc"
-    assert coloured(told, Terminal()) == "a WARNING\n\x1b[33mWARNING: b\x1b[0m\nc"
-    assert coloured(told, io.StringIO()) == told
+    monkeypatch.setattr("sys.stdout", Terminal())
+    shown = coloured(told)
     monkeypatch.setenv("NO_COLOR", "1")
-    assert coloured(told, Terminal()) == told
+    plain = coloured(told)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    piped = coloured(told)
+    monkeypatch.undo()
+    assert shown == "a WARNING\n\x1b[33mWARNING: b\x1b[0m\nc"
+    assert plain == piped == told

@@ -94,7 +94,10 @@ def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment)]
     rng, n = np.random.default_rng(0), len(logits)
     resamples = int(np.clip(RESAMPLED // logits.size, 3, RESAMPLES))
-    cuts = [_cuts_on(*(x[rows] for x in arrays), labels) for rows in rng.integers(0, n, (resamples, n))]
+    cuts = []
+    for rows in rng.integers(0, n, (resamples, n)):
+        some, mentioned, hit, sentiment = (x[rows] for x in arrays)
+        cuts.append(_cuts_on(some, mentioned, hit, sentiment, labels))
     pairs, mentions = (arrays[3][:, labels.carries_sentiment] >= 0).sum(), predictions.mentioned.sum(0)
     one = _held(np.array([one for one, _ in cuts]), pairs, DOUBT_PAIRS)
     beside = _held(np.array([each - one for one, each in cuts]), mentions, DOUBT_MENTIONS)

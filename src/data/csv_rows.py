@@ -12,7 +12,7 @@ from .lines import LIMIT, LINES, Damaged, Lines, TooLong
 from .rows import TEXT_COLUMNS, Given, Row, plain_name, tell_repeated
 from .text_rows import TOO_LONG, TextSource, damaged, unreadable
 
-TEXTS = frozenset(TEXT_COLUMNS)
+TEXT_NAMES = frozenset(TEXT_COLUMNS)
 SEPARATORS = {",": "comma", ";": "semicolon", "\t": "tab"}  # separators that a header shows
 SEP = re.compile(r'sep=([^"\r\n])\r?\n', re.IGNORECASE)
 
@@ -67,9 +67,9 @@ def _separator(given: Given, lines: Lines) -> str:
         return given.separator
     split = {usual: _header(first, usual)} | {one: _header(first, one) for one in SEPARATORS}
     several = [one for one, names in split.items() if len(names) > 1]
-    if usual in several and not TEXTS.isdisjoint(split[usual]):
+    if usual in several and not TEXT_NAMES.isdisjoint(split[usual]):
         return usual
-    with_text = [one for one in several if not TEXTS.isdisjoint(split[one])]
+    with_text = [one for one in several if not TEXT_NAMES.isdisjoint(split[one])]
     fitting = with_text if len(with_text) == 1 else several
     if usual in fitting or len(fitting) != 1:
         return usual

@@ -16,7 +16,7 @@ from ..runs.run import Run
 from ..runs.summary import Summary
 from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
-from .intervals import DRAWS, LEVEL, bootstrap, interval
+from .intervals import DRAWS, LEVEL, aspect_intervals, bootstrap, interval
 from .leaks import keys_of, seen
 from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_left_out, protocol_named
 from .text import evaluation_text
@@ -140,7 +140,7 @@ def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRA
         "mixed": section(_mixed(predictions, labels)),
         "unseen": section(~known if known is not None and known.any() else nothing),
         "trained_on": None if known is None else int(known.sum()),
-        "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
+        "per_aspect": _aspect_rows(sums, draw, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
         "thresholds": decisions.thresholds.to_dict(),
         "calibration": {
@@ -222,9 +222,12 @@ def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[st
 
 
 def _aspect_rows(
-    sums: dict[str, Counts], labels: Labels, task: str, thresholds: Thresholds
+    sums: dict[str, Counts], draw: Counts, labels: Labels, task: str, thresholds: Thresholds
 ) -> dict[str, list[dict[str, Any]]]:
+    """A row per aspect for every answer; those of the model have ``intervals``, from its bootstrap counts ``draw``."""
     rows = {name: per_aspect(counts, labels, task) for name, counts in sums.items() if name not in SILENT}
+    for row, found in zip(rows[MODEL], aspect_intervals(draw, labels, task), strict=True):
+        row["intervals"] = found
     for name in rows:
         for a, row in enumerate(rows[name]):
             row["confusion"] = sums[name].confusion[a].tolist()

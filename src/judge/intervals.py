@@ -6,7 +6,8 @@ from dataclasses import fields
 import numpy as np
 from scipy.special import stdtr, stdtrit
 
-from ..answers.figures import Counts
+from ..answers.figures import Counts, diagonal, f1, mean_where
+from ..labels import Labels
 
 DRAWS = 1000
 LEVEL = 0.95
@@ -40,6 +41,26 @@ def interval(values: np.ndarray, level: float = LEVEL) -> tuple[float, float]:
     """Percentile interval (low, high) of ``values``, float [draws]."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
+
+
+def aspect_intervals(draw: Counts, labels: Labels, task: str) -> list[dict[str, list[float]]]:
+    """Intervals of each aspect's figures from bootstrap counts [draws, A, ...]: figure -> [low, high], per aspect.
+
+    A draw without what a figure is of (no mention and no detection, say) does not count; a figure that hardly any draw
+    has gets no interval.
+    """
+    pairs_gold = draw.confusion.sum((-1, -2))
+    in_gold = draw.confusion.sum(-1) > 0  # [draws, A, C]
+    per_sentiment = f1(diagonal(draw.confusion), draw.confusion.sum(-2), draw.confusion.sum(-1))
+    values = {"sentiment_f1": np.where(in_gold.any(-1), mean_where(per_sentiment, in_gold), np.nan)}
+    if task == "absa":
+        values["f1"] = f1(draw.mentioned_hit, draw.mentioned_said, draw.mentioned_gold, nothing=np.nan)
+        values["pair_f1"] = f1(draw.pair_hit.sum(-1), draw.pair_said.sum(-1), pairs_gold, nothing=np.nan)
+    rows: list[dict[str, list[float]]] = []
+    for a, carries in enumerate(labels.carries_sentiment):
+        kept = {name: of[:, a][~np.isnan(of[:, a])] for name, of in values.items() if name == "f1" or carries}
+        rows.append({name: list(interval(some)) for name, some in kept.items() if 2 * len(some) > len(draw.pair_said)})
+    return rows
 
 
 def p_value(difference: float, values: np.ndarray) -> float:

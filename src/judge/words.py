@@ -27,6 +27,10 @@ FIGURE_WORDS = {
     "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
     "neutral_f1": "F1 of neutral alone, the aspects being given.",
 }
+MICRO_F1 = (
+    "F1 is the harmonic mean of precision (the share of the given answers that are right) and recall (the share of the "
+    "labelled ones that are found). Micro: all aspects are counted together, so frequent ones weigh more."
+)
 ANSWER_WORDS = {
     "model": "the model, at its detection thresholds: tuned on validation where that pays, else 0.5",
     "model at 0.5": "the same model, where every detection threshold is 0.5",
