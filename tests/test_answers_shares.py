@@ -125,7 +125,7 @@ def test_any_column_groups_and_no_model_corrects_nothing(answered) -> None:
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        ({"by": "shopp"}, "did you mean shop"),
+        ({"by": "shopp"}, "did you mean .shop"),
         ({"by": "shop", "every": "month"}, "no cell of"),
         ({"every": "month"}, "--by COLUMN"),
         ({"out": "x.pdf"}, ".html"),

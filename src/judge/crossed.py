@@ -87,15 +87,13 @@ def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
     """Cross-predictions of tf-idf and logistic regression over the folds, int64 [N]. ValueError: no words in common."""
     gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
     sentiment = np.zeros((*reviews.mentioned.shape, len(labels.sentiments)))
-    whole = Predictions(reviews.ids, reviews.texts, *gold, sentiment, np.zeros(reviews.mentioned.shape))
+    zeros = np.zeros(reviews.mentioned.shape)
+    whole = Predictions(reviews.ids, reviews.texts, *gold, sentiment, zeros)
     assert whole.mentioned_logits is not None
     for i in np.unique(fold):
         held, train = np.flatnonzero(fold == i), reviews.take(np.flatnonzero(fold != i))
-        texts = list(reviews.texts.take(held))
-        part = replace(
-            whole, texts=texts, sentiment_logits=sentiment[held], mentioned_logits=np.zeros(gold[0][held].shape)
-        )
-        _, said = predictions_by_tfidf(Splits(labels, train, None, None, Findings({})), labels, part)
+        asked = Predictions([], list(reviews.texts.take(held)), *(g[held] for g in gold), sentiment[held], zeros[held])
+        _, said = predictions_by_tfidf(Splits(labels, train, None, None, Findings({}, {}, [])), labels, asked)
         whole.sentiment_logits[held], whole.mentioned_logits[held] = said.sentiment_logits, said.mentioned_logits
     return whole
 

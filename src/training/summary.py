@@ -14,6 +14,7 @@ from torch import nn
 
 from ..answers.figures import told_left_out
 from ..datamodule import AspectDataModule
+from ..errors import listed
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
@@ -22,6 +23,8 @@ from ..runs.run import environment
 from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
 from .loss import Alpha, description, takes_alpha, with_alpha
+
+FEW = 10  # mentions in training, below which an aspect costs more than it gives
 
 
 def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
@@ -68,6 +71,7 @@ def start_up(
             **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts, data.labels),
+            **({"Few": few} if (few := few_line(data.mention_counts, aspects)) else {}),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Rates": f"encoder {module.encoder_rate:g}, head {module.hparams['head_lr']:g}",
@@ -75,6 +79,17 @@ def start_up(
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
+    )
+
+
+def few_line(mention_counts: np.ndarray, aspects: Sequence[str]) -> str:
+    """The aspects that fewer than :data:`FEW` training reviews mention, int64 [A], and what to do; empty if none is."""
+    few = [f"{name} {n}" for name, n in zip(aspects, mention_counts.tolist(), strict=True) if n < FEW]
+    if not few:
+        return ""
+    return (
+        f"under {FEW} mentions in training: {listed(few)}. An aspect so rare is hardly learned, and\n"
+        "costs in every macro figure: label more reviews of it, or leave it out (data.ignore_columns, in a wide table)"
     )
 
 
