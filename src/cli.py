@@ -4,12 +4,11 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, NoReturn
 
-from .data.files import FORMATS, is_there, named_format
+from .data.files import FORMATS, named_format
 from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OPTIONS, add_file_options, given_options
-from .errors import Faults, UserError, refuse, say, shown
+from .errors import UserError, refuse, say, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.http.limits import Limits, add_limits
 from .ship.predict.options import add_predict_options
@@ -190,36 +189,10 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
-    given = given_options(columns)
-    if file is None and given:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
-    if file is not None:  # before what takes seconds to import
-        faults = Faults()
-        is_there(file, faults)
-        faults.raise_if_any()
-    from .ship.bundle import INFO
-
-    if (Path(run_folder) / INFO).is_file():
-        from .ship.judged import evaluate_bundle
-
-        with as_options():
-            say(evaluate_bundle(run_folder, file, protocol, **given))
-        return
-    if file is None:
-        from .judge.evaluation import evaluate_run
-
-        say(evaluate_run(run_folder, protocol=protocol))
-        return
-    from .runs.run import Run
-
-    run = Run(run_folder)
-    run.read_summary()
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_labelled
+    from .ship.evaluate import evaluate_folder
 
     with as_options():
-        predictions, findings = predict_labelled(run, file, **given)
-    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
+        say(evaluate_folder(run_folder, file, protocol, given_options(columns)))
 
 
 def _report(run_folder: str) -> None:
