@@ -67,7 +67,9 @@ def reliability_chart(bins: Sequence[Mapping[str, float]], title: Said, across: 
     floor = height - 22
     for b in bins:
         left, wide = x(b["low"]), x(b["high"]) - x(b["low"]) - 1
-        told = say("confidence {confidence}, right {right}, {n} cases", **{k: b[k] for k in ("confidence", "right", "n")})
+        told = say(
+            "confidence {confidence}, right {right}, {n} cases", **{k: b[k] for k in ("confidence", "right", "n")}
+        )
         tall = max(1.0, 24 * b["n"] / most)
         body.append(
             f'<g>{told.element("title")}<rect class="fill" x="{px(left)}" y="{px(y(b["right"]))}" width="{px(wide)}" '
@@ -99,7 +101,9 @@ def precision_recall_chart(
         told.append(say("at 0.5: precision {precision}, recall {recall}", precision=half[0], recall=half[1]))
     if chosen is not None:
         body.append(f'<circle class="dot" cx="{px(x(chosen[1]))}" cy="{px(y(chosen[0]))}" r="5"/>')
-        at = say("at the chosen threshold: precision {precision}, recall {recall}", precision=chosen[0], recall=chosen[1])
+        at = say(
+            "at the chosen threshold: precision {precision}, recall {recall}", precision=chosen[0], recall=chosen[1]
+        )
         told.append(at)
     return svg(WIDTH, height, title, joined(told or [say("precision over recall")]), body, "curve")
 
@@ -141,7 +145,14 @@ def lines(
 
 
 def frame(
-    x: Scale, y: Scale, height: float, across: Said, up: Said, x_ticks: Ticks = (), y_ticks: Ticks = (), below: float = 0
+    x: Scale,
+    y: Scale,
+    height: float,
+    across: Said,
+    up: Said,
+    x_ticks: Ticks = (),
+    y_ticks: Ticks = (),
+    below: float = 0,
 ) -> list[str]:
     """Grid, ticks and the names of both axes."""
     quarters = [(q, f"{q:g}") for q in (0, 0.25, 0.5, 0.75, 1)]

@@ -1,6 +1,6 @@
 """The report's texts in both languages: English stands where it is used, ``templates/vi.toml`` has the Vietnamese.
 
-A text that has no Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
+A text without Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
 """
 
 import re
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 def say(text: str, /, **values: object) -> Said:
-    """A text of ours, which may hold markup and ``{holes}``; the values are escaped, numbers written as a language does.
+    """A text of ours, which may hold markup and ``{holes}``; values are escaped, numbers written as a language does.
 
     An int gets separators, a float three digits after the point; a :class:`Said` comes in the same language.
     """

@@ -93,7 +93,9 @@ def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predict
     suspects = ranked_suspects(mistakes)
     table = io.StringIO()
     writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(["id", "line", "aspect", "kind", "label", "model", "confidence", "label_confidence", "verdict", "text"])
+    writer.writerow(
+        ["id", "line", "aspect", "kind", "label", "model", "confidence", "label_confidence", "verdict", "text"]
+    )
     for m in suspects:
         aspect, text = labels.aspects[m.aspect], predictions.texts[m.row]
         line = "" if predictions.lines is None else predictions.lines[m.row]

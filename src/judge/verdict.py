@@ -35,7 +35,7 @@ def _ranked(e: Evaluation) -> list[dict[str, Any]]:
 
 def _counts(e: Evaluation, mistakes: Sequence[Mistake]) -> dict[str, int]:
     """Labelled opinions (pairs), those found rightly, and the errors by kind."""
-    kinds = {kind: 0 for kind in (MISSED, INVENTED, WRONG)}
+    kinds = dict.fromkeys((MISSED, INVENTED, WRONG), 0)
     for m in mistakes:
         kinds[m.kind] += e["aspects"][m.aspect] not in e["without_sentiment"]
     return {"gold": e["pairs"], "missed": kinds[MISSED], "invented": kinds[INVENTED], "wrong": kinds[WRONG]}
@@ -52,10 +52,22 @@ def _well(e: Evaluation, mistakes: Sequence[Mistake]) -> Said:
         return say("It gets {right} of {gold} labelled opinions right ({percent} %).", **values)
     values |= {"aspect": ranked[0]["aspect"], "score": float(ranked[0][_score(e)])}
     if share >= GOOD:
-        return say("It does well: {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).", **values)
+        return say(
+            "It does well: {right} of {gold} labelled opinions are found with the right sentiment "
+            "({percent} %), best on {aspect} (F1 {score}).",
+            **values,
+        )
     if share >= POOR:
-        return say("It does fairly: {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).", **values)
-    return say("It does little well yet: only {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).", **values)
+        return say(
+            "It does fairly: {right} of {gold} labelled opinions are found with the right sentiment "
+            "({percent} %), best on {aspect} (F1 {score}).",
+            **values,
+        )
+    return say(
+        "It does little well yet: only {right} of {gold} labelled opinions are found with the right "
+        "sentiment ({percent} %), best on {aspect} (F1 {score}).",
+        **values,
+    )
 
 
 def _badly(e: Evaluation, mistakes: Sequence[Mistake]) -> Said:
@@ -65,46 +77,95 @@ def _badly(e: Evaluation, mistakes: Sequence[Mistake]) -> Said:
     if e["task"] == "sentiment":
         told = say("It does badly where it gives another sentiment than the label ({wrong} times)", **n)
     else:
-        told = say("It does badly where it misses opinions ({missed}), gives them another sentiment ({wrong}) or invents them ({invented})", **n)
+        told = say(
+            "It does badly where it misses opinions ({missed}), gives them another sentiment "
+            "({wrong}) or invents them ({invented})",
+            **n,
+        )
     if len(ranked) < 2:
         return say("{errors}.", errors=told)
-    return say("{errors}; it is weakest on {aspect} (F1 {score}).", errors=told, aspect=ranked[-1]["aspect"], score=float(ranked[-1][_score(e)]))
+    return say(
+        "{errors}; it is weakest on {aspect} (F1 {score}).",
+        errors=told,
+        aspect=ranked[-1]["aspect"],
+        score=float(ranked[-1][_score(e)]),
+    )
 
 
 def _compared(row: dict[str, Any]) -> Said:
     if not row["best_rival"]:
         return say("It is compared with nothing, as there is no baseline for this figure.")
     other = row["others"][row["best_rival"]]
-    values = {"figure": say("<code>{name}</code>", name=row["figure"]), "value": float(row["value"]), "other": float(other), "rival": say(row["best_rival"])}
+    values = {
+        "figure": say("<code>{name}</code>", name=row["figure"]),
+        "value": float(row["value"]),
+        "other": float(other),
+        "rival": say(row["best_rival"]),
+    }
     if other < row["interval"][0]:
-        return say("Compared with the best simple method ({rival}) it is better: {figure} {value} against {other}.", **values)
+        return say(
+            "Compared with the best simple method ({rival}) it is better: {figure} {value} against {other}.", **values
+        )
     if other < row["value"]:
-        return say("Compared with the best simple method ({rival}) it is not clearly better: {figure} {value} against {other}, which is within its interval.", **values)
-    return say("Compared with the best simple method ({rival}) it is not better: {figure} {value} against {other}.", **values)
+        return say(
+            "Compared with the best simple method ({rival}) it is not clearly better: {figure} "
+            "{value} against {other}, which is within its interval.",
+            **values,
+        )
+    return say(
+        "Compared with the best simple method ({rival}) it is not better: {figure} {value} against {other}.", **values
+    )
 
 
 def _on_how_much(e: Evaluation, row: dict[str, Any]) -> Said:
-    values = {"reviews": e["reviews"], "pairs": e["pairs"], "split": say(SPLITS[e["split"]]), "low": float(row["interval"][0]), "high": float(row["interval"][1])}
+    values = {
+        "reviews": e["reviews"],
+        "pairs": e["pairs"],
+        "split": say(SPLITS[e["split"]]),
+        "low": float(row["interval"][0]),
+        "high": float(row["interval"][1]),
+    }
     if e["reviews"] < TINY:
-        return say("This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions, which is too few to rely on: the true figure may be anywhere from {low} to {high}.", **values)
-    return say("This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions; on other reviews of this kind expect {low} to {high}.", **values)
+        return say(
+            "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions, "
+            "which is too few to rely on: the true figure may be anywhere from {low} to {high}.",
+            **values,
+        )
+    return say(
+        "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions; on "
+        "other reviews of this kind expect {low} to {high}.",
+        **values,
+    )
 
 
 def _next(e: Evaluation, summary: Summary, row: dict[str, Any], best: int | None) -> Said:
     """What helps most, by the first rule that applies."""
     encoder, epochs = summary.get("encoder", {}), summary.get("epochs", {})
     rival = row["others"].get(row["best_rival"]) if row["best_rival"] else None
-    trained = dict(zip(e["aspects"], summary.get("mention_counts") or [sum(c) for c in summary["class_counts"]], strict=True))
+    trained = dict(
+        zip(e["aspects"], summary.get("mention_counts") or [sum(c) for c in summary["class_counts"]], strict=True)
+    )
     if e["reviews"] < TINY:
         return say("Next: label more reviews to judge by, {n} at least.", n=TINY)
     if encoder and (not encoder.get("pretrained", True) or encoder.get("name") == "mini"):
-        return say("Next: train the large pre-trained encoder (<code>model=visobert</code>); this one is small or began from nothing.")
+        return say(
+            "Next: train the large pre-trained encoder (<code>model=visobert</code>); this one is "
+            "small or began from nothing."
+        )
     if rival is not None and rival >= row["value"]:
-        return say("Next: label more reviews or train longer; at present {rival} is as good and costs less.", rival=say(row["best_rival"]))
+        return say(
+            "Next: label more reviews or train longer; at present {rival} is as good and costs less.",
+            rival=say(row["best_rival"]),
+        )
     if best and epochs and best == epochs["run"]:
         return say("Next: train longer, as the last epoch was still the best.")
     ranked = _ranked(e)
     if ranked:
         weakest = ranked[-1]["aspect"]
-        return say("Next: read the errors on {aspect} below, mend wrong labels, and label more reviews that speak of it (training has {n}).", aspect=weakest, n=int(trained.get(weakest, 0)))
+        return say(
+            "Next: read the errors on {aspect} below, mend wrong labels, and label more reviews that "
+            "speak of it (training has {n}).",
+            aspect=weakest,
+            n=int(trained.get(weakest, 0)),
+        )
     return say("Next: read the errors below and mend wrong labels.")
