@@ -26,7 +26,7 @@ class Said(NamedTuple):
 
     def __html__(self) -> Markup:
         if self.vi is None:
-            return Markup('<span lang="en">{}</span>').format(self.en)
+            return Markup('<span class="untold" lang="en">{}</span>').format(self.en)
         if self.vi == self.en:
             return self.en
         return Markup('<span class="en">{}</span><span class="vi">{}</span>').format(*self)
@@ -84,10 +84,13 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _inner(value: str) -> object:
-    """What stands in a hole: a number, a list of known words, or a name."""
+    """What stands in a hole: a number, a known word, a name, or an English message, marked as such."""
     if value.replace(",", "").isdigit():
         return int(value.replace(",", ""))
-    return say(value) if value in vietnamese() else value
+    if value in vietnamese():
+        return say(value)
+    message = Markup('<i lang="en">{}</i>').format(printable(value))
+    return Said(escape(printable(value)), message) if value.count(" ") > 3 else value
 
 
 def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Markup:
