@@ -1,6 +1,6 @@
 """The report's texts in both languages: English stands where it is used, ``templates/vi.toml`` has the Vietnamese.
 
-A text that has no Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
+A text without Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
 """
 
 import re
@@ -26,7 +26,7 @@ class Said(NamedTuple):
 
     def __html__(self) -> Markup:
         if self.vi is None:
-            return Markup('<span lang="en">{}</span>').format(self.en)
+            return Markup('<span class="untold" lang="en">{}</span>').format(self.en)
         if self.vi == self.en:
             return self.en
         return Markup('<span class="en">{}</span><span class="vi">{}</span>').format(*self)
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 def say(text: str, /, **values: object) -> Said:
-    """A text of ours, which may hold markup and ``{holes}``; the values are escaped, numbers written as a language does.
+    """A text of ours, which may hold markup and ``{holes}``; values are escaped, numbers written as a language does.
 
     An int gets separators, a float three digits after the point; a :class:`Said` comes in the same language.
     """
@@ -84,10 +84,13 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _inner(value: str) -> object:
-    """What stands in a hole: a number, a list of known words, or a name."""
+    """What stands in a hole: a number, a known word, a name, or an English message, marked as such."""
     if value.replace(",", "").isdigit():
         return int(value.replace(",", ""))
-    return say(value) if value in vietnamese() else value
+    if value in vietnamese():
+        return say(value)
+    message = Markup('<i lang="en">{}</i>').format(printable(value))
+    return Said(escape(printable(value)), message) if value.count(" ") > 3 else value
 
 
 def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Markup:
