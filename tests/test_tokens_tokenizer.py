@@ -159,10 +159,7 @@ def test_ids_are_those_of_the_whole_text_however_much_of_it_is_tokenised(visober
         "",
     ]
     for length in (16, 64):
-        if which == "visobert":
-            tokenizer = load_tokenizer(visobert_folder, length)
-        else:
-            tokenizer = from_json(TRAINED, length)
+        tokenizer = load_tokenizer(visobert_folder, length) if which == "visobert" else from_json(TRAINED, length)
         ids, offsets = encode(tokenizer, texts, compact=False)
         for i, (a, b) in enumerate(pairwise(offsets)):
             assert ids[a:b].tolist() == tokenizer.encode(texts[i]).ids, i
