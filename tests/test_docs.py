@@ -17,7 +17,8 @@ from src import cli
 from src.data.options import OPTIONS
 from src.pretraining.checks import check_pretraining
 from src.runs.overrides import as_typed
-from src.ship import commands, evaluate
+from src.ship import commands as of_files
+from src.ship import evaluate
 from src.training.checks import check_config
 from tests.conftest import ROOT
 from tests.many import call
@@ -141,7 +142,7 @@ def test_every_absa_command_is_valid(command, monkeypatch) -> None:
     if words == ["--help"]:
         return
     done = []
-    owner = next(module for module in (cli, commands, evaluate) if hasattr(module, f"_{words[0]}"))
+    owner = next(module for module in (cli, of_files, evaluate) if hasattr(module, f"_{words[0]}"))
     monkeypatch.setattr(owner, f"_{words[0]}", lambda **options: done.append(options))
     cli.main(words)
     assert len(done) == 1
