@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from .html import TEMPLATES, printable
 
 SWAPPED = str.maketrans(".,", ",.")  # 1,096.5 -> 1.096,5
-SHOWN = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
-HOLE = re.compile(r"\{(\w+)\}")
+SAID_VALUES = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
+GAP_IN_TEXT = re.compile(r"\{(\w+)\}")
 
 
 class Said(NamedTuple):
@@ -75,8 +75,8 @@ def vietnamese() -> Mapping[str, str]:
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     found = []
     for text in vietnamese():
-        if HOLE.search(text) and "<" not in text:
-            parts = HOLE.split(text)
+        if GAP_IN_TEXT.search(text) and "<" not in text:
+            parts = GAP_IN_TEXT.split(text)
             whole = "".join(f"(?P<{part}>.+)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
             if sum(map(len, parts[::2])) > 12:  # a text that is nearly all holes fits everything
                 found.append((re.compile(whole, re.S), text))
@@ -108,4 +108,4 @@ def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Mar
 def script_texts() -> dict[str, str]:
     """The Vietnamese of what the page's script says by ``t("...")``, and of the answers and kinds that it shows."""
     keys = re.findall(r'\bt\("([^"]+)"', (TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    return {key: vietnamese()[key] for key in [*keys, *SHOWN] if key in vietnamese()}
+    return {key: vietnamese()[key] for key in [*keys, *SAID_VALUES] if key in vietnamese()}

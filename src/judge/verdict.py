@@ -11,7 +11,7 @@ from .mistakes import INVENTED, MISSED, WRONG, Mistake
 from .page import headline
 from .words import SPLITS
 
-FEW = 30  # mentions of an aspect below which its figures are mostly chance
+FEW_REVIEWS = 30  # mentions of an aspect below which its figures are mostly chance
 TINY = 100  # reviews below which no figure tells much
 GOOD, POOR = 0.7, 0.5  # share of the labelled opinions found with the right sentiment
 
@@ -29,7 +29,7 @@ def _score(e: Evaluation) -> str:
 def _ranked(e: Evaluation) -> list[dict[str, Any]]:
     """The aspects that can be judged, the best first; those with few mentions only where there are no others."""
     rows = [row for row in e["per_aspect"][MODEL] if row[_score(e)] is not None and row["mentioned"]]
-    enough = [row for row in rows if row["mentioned"] >= FEW]
+    enough = [row for row in rows if row["mentioned"] >= FEW_REVIEWS]
     return sorted(enough or rows, key=lambda row: (-row[_score(e)], row["aspect"]))
 
 

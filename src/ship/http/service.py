@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...answers.predictor import Predictor
-from ...answers.windows import join, told
+from ...answers.windows import join, with_windows
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -71,7 +71,7 @@ class Service:
         parts, first, cut = await self._windows(request, began, texts)
 
         def finish(logits: list[Logits]) -> list[dict[str, Any]]:
-            return told(decided(*join(first, *_stacked(logits))), first, cut)
+            return with_windows(decided(*join(first, *_stacked(logits))), first, cut)
 
         answers = await self._result(request, began, parts, self._logits, finish)
         return Json({"answers": answers, "milliseconds": _since(began)})
@@ -83,10 +83,10 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
-        told = await self._result(
+        with_windows = await self._result(
             request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits))
         )
-        return Json({**told, "milliseconds": _since(began)})
+        return Json({**with_windows, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
         """Aspects, sentiments, the model, and the limits of a request."""
