@@ -162,6 +162,9 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
     serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
     add_limits(serve)
+    serve.add_argument(
+        "--cors", action="append", default=[], metavar="ORIGIN", help="pages that may ask, e.g. https://shop.example"
+    )
     serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
     serve.set_defaults(run=_serve)
 
@@ -194,10 +197,12 @@ def _predict(**options: Any) -> None:
             raise SystemExit(status)
 
 
-def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
+def _serve(
+    bundle: str, host: str, port: int, threads: int | None, cors: list[str], log_texts: bool, **bounds: Any
+) -> None:
     from .ship.http.server import serve
 
-    serve(bundle, host, port, threads, log_texts, Limits(**bounds))
+    serve(bundle, host, port, threads, log_texts, Limits(**bounds), cors)
 
 
 def _check(files: list[str], **options: Any) -> None:

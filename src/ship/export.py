@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..answers.figures import evaluate, figures
+from ..answers.figures import evaluate, figures, judged_by
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
 from ..answers.shares import validation_table
@@ -72,7 +72,9 @@ def export_run(
             quantise(folder / ONNX)
             info["precision"] = "int8"
             predictor = over_onnx(info, tokenizer, (folder / ONNX).read_bytes())
-            info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
+            info["figures"]["int8"] = change(
+                predictor, measured, judged_by(summary["task"], summary["monitor"]), max_drop
+            )
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
         load_bundle(folder)  # a last check: it can be read back

@@ -195,8 +195,11 @@ class Service:
                 self.queue.drop(job)
 
 
-def create_app(service: Service, log_texts: bool = False, local: bool = False) -> FastAPI:
-    """The service as an ASGI application. ``local`` refuses requests whose Host is not this machine."""
+def create_app(service: Service, log_texts: bool = False, local: bool = False, origins: Sequence[str] = ()) -> FastAPI:
+    """The service as an ASGI application.
+
+    ``local`` refuses requests whose Host is not this machine. Pages from the ``origins`` may read its answers.
+    """
     app = FastAPI(
         title="Aspects and sentiments of Vietnamese reviews",
         version=VERSION,
@@ -208,7 +211,7 @@ def create_app(service: Service, log_texts: bool = False, local: bool = False) -
         exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
     app.add_middleware(BodyReader, limits=service.limits)
-    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local)
+    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local, origins=origins)
     post: dict[str, Any] = {"methods": ["POST"], "tags": ["model"]}
     refused = models.refusals(*models.MEANINGS)
     app.add_api_route("/predict", service.predict, **post, responses={200: {"model": models.Answers}, **refused})
