@@ -18,7 +18,7 @@ from .predictions import Predictions
 PRIOR = 4.0  # validation reviews that the errors of all aspects count as, in each row of an aspect's table
 WEIGHT = 0.1  # of the shares in validation
 ROUNDS = 60  # of the fixed-point rule, which then moves by less than a thousandth
-DRAWS = 500
+SHARE_DRAWS = 500
 
 
 def validation_table(predictions: Predictions, labels: Labels, thresholds: np.ndarray) -> np.ndarray:
@@ -70,7 +70,7 @@ def corrected(counts: np.ndarray, table: np.ndarray, rounds: int = ROUNDS) -> np
 
 
 def corrected_with_draws(
-    counts: np.ndarray, table: np.ndarray, draws: int = DRAWS, seed: int = 0
+    counts: np.ndarray, table: np.ndarray, draws: int = SHARE_DRAWS, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
     """Corrected shares, float64 [A, K], and bootstrap draws of them, float64 [D, A, K].
 

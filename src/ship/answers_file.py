@@ -12,7 +12,7 @@ from ..errors import UserError, did_you_mean, listed, quoted
 from ..labels import Labels
 
 SUFFIX = "_sentiment"  # of an aspect's column, as absa predict writes it
-NO_DATE, BLANK = "no date", "(blank)"
+NO_DATE, EMPTY_CELL = "no date", "(blank)"
 MOST_GROUPS = 200
 
 
@@ -88,7 +88,7 @@ def rows_by_group(
     notes = []
     if every is None:
         named = [
-            BLANK if cell in (None, "") else str(cell) if isinstance(cell, str) else json.dumps(cell) for cell in cells
+            EMPTY_CELL if cell in (None, "") else str(cell) if isinstance(cell, str) else json.dumps(cell) for cell in cells
         ]
     else:
         told = periods(cells, every)
@@ -103,5 +103,5 @@ def rows_by_group(
     if len(groups) > MOST_GROUPS:
         dates = "; dates are grouped with --every month" if every is None else ""
         raise UserError(f"{path}: {quoted(by)} has {len(groups):,} values, {MOST_GROUPS} at most are groups{dates}")
-    ordered = {name: groups[name] for name in sorted(groups, key=lambda n: (n in (NO_DATE, BLANK), n))}
+    ordered = {name: groups[name] for name in sorted(groups, key=lambda n: (n in (NO_DATE, EMPTY_CELL), n))}
     return ordered, f"{by} by {every}" if every else by, notes
