@@ -110,7 +110,7 @@ def averaged(opinions: Sequence[Predictions], labels: Labels) -> Predictions:
 def epochs_for(reviews: int) -> int:
     """Epochs of a training on so many reviews: enough for :data:`STEPS_OF_A_FOLD` steps, within the bounds."""
     steps = -(-reviews // batch_size_for(reviews))
-    return min(EPOCHS_OF_A_FOLD[1], max(EPOCHS_OF_A_FOLD[0], math.ceil(STEPS_OF_A_FOLD / steps))))
+    return min(EPOCHS_OF_A_FOLD[1], max(EPOCHS_OF_A_FOLD[0], math.ceil(STEPS_OF_A_FOLD / steps)))
 
 
 def _tokenised(reviews: Reviews, labels: Labels, max_length: int) -> TokenisedSplit:

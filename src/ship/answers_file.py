@@ -87,9 +87,8 @@ def rows_by_group(
     cells = [row.get(by) for row in rows]
     notes = []
     if every is None:
-        named = [
-            EMPTY_CELL if cell in (None, "") else str(cell) if isinstance(cell, str) else json.dumps(cell) for cell in cells
-        ]
+        texts = [cell if isinstance(cell, str | None) else json.dumps(cell) for cell in cells]
+        named = [text or EMPTY_CELL for text in texts]
     else:
         told = periods(cells, every)
         if not any(told):

@@ -83,7 +83,10 @@ def start_up(
 
 
 def few_line(mention_counts: np.ndarray, aspects: Sequence[str]) -> str:
-    """The aspects that fewer than :data:`HARDLY_LEARNED` training reviews mention, int64 [A], and what to do; empty if none is."""
+    """The aspects with fewer than :data:`HARDLY_LEARNED` mentions in training, and what to do; empty if none is so.
+
+    ``mention_counts`` int64 [A].
+    """
     few = [f"{name} {n}" for name, n in zip(aspects, mention_counts.tolist(), strict=True) if n < HARDLY_LEARNED]
     if not few:
         return ""
