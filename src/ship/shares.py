@@ -142,7 +142,8 @@ def figures_of(group: Group, a: int, labels: Labels) -> list[dict[str, Any]]:
         row |= {"corrected": None, "low": None, "high": None}
         if group.corrected is not None and group.draws is not None:
             low, high = interval(_share(group.draws[:, a], i))
-            row |= {"corrected": float(_share(group.corrected[a], i)), "low": low, "high": high}
+            value = float(_share(group.corrected[a], i))
+            row |= {"corrected": value, "low": min(low, value), "high": max(high, value)}
         rows.append(row)
     return rows
 
