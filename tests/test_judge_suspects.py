@@ -10,7 +10,7 @@ from src.data.reviews import read_reviews
 from src.data.sheet_rows import sheet_rows
 from src.errors import UserError
 from src.judge.mistakes import INVENTED, MISSED, WRONG
-from src.judge.relabel import COLUMNS_OUT, find_suspects
+from src.judge.relabel import SUSPECT_COLUMNS, find_suspects
 from src.judge.suspects import Suspect, in_turns, rank_suspects
 from src.labels import IGNORE
 from tests.judging import LABELS, C, gold
@@ -119,7 +119,7 @@ def test_the_command_writes_what_its_owner_finds_again(tmp_path, capsys) -> None
         rows = list(csv.reader(file))
     sheet = openpyxl.load_workbook(tmp_path / "s.xlsx").active
     assert [["" if c is None else str(c) for c in row] for row in sheet.values][1:] == rows[1:]  # the seed decides
-    assert tuple(rows[0][:10]) == COLUMNS_OUT and "90% and more" in said and "s.xlsx" in again
+    assert tuple(rows[0][:10]) == SUSPECT_COLUMNS and "90% and more" in said and "s.xlsx" in again
     for row in rows[1:]:
         found = dict(zip(rows[0], row, strict=True))
         number = int(found["id"][1:])

@@ -6,8 +6,9 @@ holds for the answers too, the shares q of the answers and the true shares t obe
 adjusted count (Forman 2008, "Quantifying counts and costs via classification"; King and Lu 2008 for several classes).
 The exact solution can leave [0, 1], and multiplies the noise in P: for a good model it is worse than no correction.
 So t is the most probable one under a prior, found by the fixed-point rule of Saerens, Latinne and Decaestecker 2002
-with pseudo-counts: the prior are the shares in validation, which weigh a tenth of the answers (:data:`WEIGHT`, chosen
-in ``benchmarks/shares.py`` on groups with other shares than validation's).
+with pseudo-counts: the prior are the shares in validation, which weigh a tenth of the answers (:data:`WEIGHT`). And of
+the step from the plain share only what exceeds its own noise is taken (the positive part of James and Stein 1961).
+``benchmarks/shares.py`` measures both, on groups with other shares than validation's.
 """
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from ..labels import IGNORE, Labels
 from .predictions import Predictions
 
-PRIOR = 4.0  # validation reviews that the errors of all aspects count as, in each row of an aspect's table
+PRIOR = 20.0  # validation reviews that the errors of all aspects count as, in each row of an aspect's table
 WEIGHT = 0.1  # of the shares in validation
 ROUNDS = 60  # of the fixed-point rule, which then moves by less than a thousandth
 SHARE_DRAWS = 500
@@ -72,7 +73,7 @@ def corrected(counts: np.ndarray, table: np.ndarray, rounds: int = ROUNDS) -> np
 def corrected_with_draws(
     counts: np.ndarray, table: np.ndarray, draws: int = SHARE_DRAWS, seed: int = 0
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Corrected shares, float64 [A, K], and bootstrap draws of them, float64 [D, A, K].
+    """Corrected shares, float64 [A, K], and bootstrap draws of the full correction, float64 [D, A, K].
 
     ``counts`` int [A, K] are the answers, ``table`` int [A, K, K] that of validation. Each draw takes as many answers
     and as many validation reviews with replacement (of one aspect each review is one cell, so their counts are
@@ -82,7 +83,11 @@ def corrected_with_draws(
     aspects, k = counts.shape
     answers = np.stack([_multinomial(rng, counts[a], draws) for a in range(aspects)], 1)
     tables = np.stack([_multinomial(rng, table[a].ravel(), draws) for a in range(aspects)], 1)
-    return corrected(counts, table), corrected(answers, tables.reshape(draws, aspects, k, k))
+    found, drawn = corrected(counts, table), corrected(answers, tables.reshape(draws, aspects, k, k))
+    plain = counts / np.maximum(counts.sum(-1, keepdims=True), 1)
+    step, noise = found - plain, drawn.var(0).sum(-1, keepdims=True)
+    kept = np.maximum(0, 1 - noise / np.maximum((step**2).sum(-1, keepdims=True), 1e-12))
+    return np.where(counts.sum(-1, keepdims=True) > 0, plain + kept * step, found), drawn
 
 
 def _multinomial(rng: np.random.Generator, counts: np.ndarray, draws: int) -> np.ndarray:

@@ -10,7 +10,7 @@ from ..errors import Faults
 from .files import named_format, open_bytes
 from .lines import BOM, LIMIT
 
-SHEET_SEPARATORS = (",", "\t", ";", "|")
+TRIED = (",", "\t", ";", "|")
 
 
 def sheet_rows(path: str, lines: np.ndarray) -> np.ndarray:
@@ -21,7 +21,7 @@ def sheet_rows(path: str, lines: np.ndarray) -> np.ndarray:
     """
     form, zipped = named_format(path)
     if form in ("csv", "tsv"):
-        for separator in SHEET_SEPARATORS[::-1] if form == "tsv" else SHEET_SEPARATORS:
+        for separator in TRIED[::-1] if form == "tsv" else TRIED:
             starts = _starts(path, zipped, separator)
             rows = np.searchsorted(starts, lines)
             if len(starts) and (starts[np.minimum(rows, len(starts) - 1)] == lines).all():

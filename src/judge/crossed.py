@@ -33,9 +33,9 @@ from .baselines import predictions_by_tfidf
 from .inference import assemble
 
 log = logging.getLogger(__name__)
-CROSS_STEPS = 600  # optimizer steps of a fold at least: 600 reviews are read ten times
-FEWEST_EPOCHS, MOST_EPOCHS = 3, 15  # epochs
-CROSS_RECIPE = {"pooling": "label", "detection_weight": 1.0, "encoder_lr": 3e-4, "head_lr": 3e-3, "warmup": 0.06}
+STEPS_OF_A_FOLD = 600  # optimizer steps of a fold at least: 600 reviews are read ten times
+EPOCHS_OF_A_FOLD = 3, 15  # epochs
+TRAINED_WITH = {"pooling": "label", "detection_weight": 1.0, "encoder_lr": 3e-4, "head_lr": 3e-3, "warmup": 0.06}
 
 
 def folds_of(reviews: Reviews, folds: int, seed: int) -> np.ndarray:
@@ -108,13 +108,13 @@ def averaged(opinions: Sequence[Predictions], labels: Labels) -> Predictions:
 
 
 def epochs_for(reviews: int) -> int:
-    """Epochs of a training on so many reviews: enough for :data:`CROSS_STEPS` steps, within the bounds."""
+    """Epochs of a training on so many reviews: enough for :data:`STEPS_OF_A_FOLD` steps, within the bounds."""
     steps = -(-reviews // batch_size_for(reviews))
-    return min(MOST_EPOCHS, max(FEWEST_EPOCHS, math.ceil(CROSS_STEPS / steps)))
+    return min(EPOCHS_OF_A_FOLD[1], max(EPOCHS_OF_A_FOLD[0], math.ceil(STEPS_OF_A_FOLD / steps)))
 
 
 def _tokenised(reviews: Reviews, labels: Labels, max_length: int) -> TokenisedSplit:
-    encoder = load_encoder("mini", [], pooling=str(CROSS_RECIPE["pooling"]), max_length=max_length)
+    encoder = load_encoder("mini", [], pooling=str(TRAINED_WITH["pooling"]), max_length=max_length)
     ids, offsets = encode(encoder.tokenizer, reviews.texts)
     return TokenisedSplit(ids, offsets, reviews.mentioned, reviews.sentiment, encoder.pad_id)
 
@@ -131,7 +131,7 @@ def _predicted(
 ) -> list[dict[str, torch.Tensor]]:
     """Train on the positions ``train`` of a split; what ``predict_step`` returns for the positions ``held``."""
     L.seed_everything(seed, verbose=False)
-    encoder = load_encoder("mini", [], pooling=str(CROSS_RECIPE["pooling"]), max_length=max_length)
+    encoder = load_encoder("mini", [], pooling=str(TRAINED_WITH["pooling"]), max_length=max_length)
     encoder.module.set_attn_implementation(attention_for("cpu", encoder.module))
     shown = _taken(cut, train)
     size = batch_size_for(len(train))
@@ -142,7 +142,7 @@ def _predicted(
         encoder=encoder.module,
         loss=FocalLoss(gamma=0.0),
         total_steps=epochs * len(loader),
-        **CROSS_RECIPE,  # type: ignore[arg-type]
+        **TRAINED_WITH,  # type: ignore[arg-type]
     )
     module.classifier.start_at(torch.from_numpy(shown.mentioned.mean(0)))
     trainer = L.Trainer(

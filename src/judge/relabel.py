@@ -21,10 +21,10 @@ from ..spelling import table
 from .mistakes import CONFIDENT, harmless
 from .suspects import Ranked, Suspect, rank_suspects
 
-COLUMNS_OUT = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
+SUSPECT_COLUMNS = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
 FORMATS_OUT = (".csv", ".xlsx")
-FEWEST = 50  # reviews, below which a model of the rest says nothing of a label
-SHOWN_SUSPECTS = 10  # suspects that are printed
+FEWEST_REVIEWS = 50  # reviews, below which a model of the rest says nothing of a label
+PRINTED = 10  # suspects that are printed
 
 
 def find_suspects(
@@ -38,11 +38,11 @@ def find_suspects(
     path = Path(out)
     if path.suffix.lower() not in FORMATS_OUT:
         hint = did_you_mean(path.suffix.lower(), FORMATS_OUT)
-        raise UserError(f"{out}: the table is written as .csv or .xlsx, described from the name{hint}")
+        raise UserError(f"{out}: the table is written as .csv or .xlsx, told from the name{hint}")
     if not path.absolute().parent.is_dir():
         raise UserError(f"{out}: there is no folder {path.parent}")
     if path.suffix.lower() == ".xlsx":
-        import openpyxl  # type: ignore[import-untyped]  # noqa: F401  # where it is missing, this is described first
+        import openpyxl  # type: ignore[import-untyped]  # noqa: F401  # where it is missing, this is told first
     if folds < 2:
         raise UserError(f"--folds {folds}: expected 2 at least")
     if epochs is not None and epochs < 1:
@@ -50,8 +50,8 @@ def find_suspects(
     if not files:
         raise UserError("name a labelled file, or the folder of a run")
     reviews, labels = read_labelled(files, **columns)
-    if len(reviews) < max(FEWEST, folds):
-        raise UserError(f"{reviews.path}: {len(reviews):,} reviews; {max(FEWEST, folds)} are needed at least")
+    if len(reviews) < max(FEWEST_REVIEWS, folds):
+        raise UserError(f"{reviews.path}: {len(reviews):,} reviews; {max(FEWEST_REVIEWS, folds)} are needed at least")
 
     from .crossed import cross_predict
 
@@ -61,7 +61,7 @@ def find_suspects(
     cells = [_cells(s, reviews, labels, *places[s.review], rows[s.review]) for s in ranked.suspects]
     with told_as(path, "give the command again"):
         write_suspect_rows(path, cells)
-    return "\n".join([*described(ranked, cells, int(reviews.mentioned.sum())), str(path)])
+    return "\n".join([*suspects_told(ranked, cells, int(reviews.mentioned.sum())), str(path)])
 
 
 def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels]:
@@ -93,10 +93,10 @@ def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, line: int, r
     return [*where, s.kind, s.given, s.likelier, *numbers, "", reviews.texts[s.review]]
 
 
-def described(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
+def suspects_told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
     """What is printed: how many suspects of each kind the model is sure of, and the first suspects."""
     kinds = ", ".join(f"{n:,} {kind}" for kind, n in ranked.sure.items())
-    shown = [[str(c[i]) for i in (1, 3, 4, 5, 6, 7, 8)] for c in cells[:SHOWN_SUSPECTS]]
+    shown = [[str(c[i]) for i in (1, 3, 4, 5, 6, 7, 8)] for c in cells[:PRINTED]]
     return [
         f"{len(cells):,} labels are contradicted, beside {mentions:,} mentions. Of {CONFIDENT:.0%} and more: {kinds}.",
         "The first are the likeliest errors; it is for you to say which are.",
@@ -106,7 +106,7 @@ def described(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> 
 
 def write_suspect_rows(path: Path, cells: Sequence[Sequence[Any]]) -> None:
     """Write the table whole or not at all: CSV for a spreadsheet, or an Excel workbook. Raises OSError."""
-    head = [*COLUMNS_OUT, "verdict", "text"]
+    head = [*SUSPECT_COLUMNS, "verdict", "text"]
     if path.suffix.lower() == ".csv":
         out = io.StringIO()
         writer = csv.writer(out, lineterminator="\r\n")

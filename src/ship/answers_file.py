@@ -12,7 +12,7 @@ from ..errors import UserError, did_you_mean, listed, quoted
 from ..labels import Labels
 
 SUFFIX = "_sentiment"  # of an aspect's column, as absa predict writes it
-NO_DATE, BLANK_GROUP = "no date", "(blank)"
+NO_DATE, EMPTY_CELL = "no date", "(blank)"
 MOST_GROUPS = 200
 
 
@@ -87,7 +87,8 @@ def rows_by_group(
     cells = [row.get(by) for row in rows]
     notes = []
     if every is None:
-        named = [cell or BLANK_GROUP if isinstance(cell, str | None) else json.dumps(cell) for cell in cells]
+        texts = [cell if isinstance(cell, str | None) else json.dumps(cell) for cell in cells]
+        named = [text or EMPTY_CELL for text in texts]
     else:
         told = periods(cells, every)
         if not any(told):
@@ -101,5 +102,5 @@ def rows_by_group(
     if len(groups) > MOST_GROUPS:
         dates = "; dates are grouped with --every month" if every is None else ""
         raise UserError(f"{path}: {quoted(by)} has {len(groups):,} values, {MOST_GROUPS} at most are groups{dates}")
-    ordered = {name: groups[name] for name in sorted(groups, key=lambda n: (n in (NO_DATE, BLANK_GROUP), n))}
+    ordered = {name: groups[name] for name in sorted(groups, key=lambda n: (n in (NO_DATE, EMPTY_CELL), n))}
     return ordered, f"{by} by {every}" if every else by, notes

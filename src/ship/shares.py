@@ -21,7 +21,7 @@ from ..runs.run import Run
 from .answers_file import labels_in, rows_by_group, states_of, what_rows_say
 from .bundle import INFO, declared_labels, read_whole
 
-ALL_GROUPS = "all"  # the name of the group of all reviews
+ALL_REVIEWS = "all"  # the name of the group of all reviews
 
 
 class Group(NamedTuple):
@@ -112,7 +112,7 @@ def read_shares(
     state = states_of(aspects, says, labels, answers)
     groups, told, notes = rows_by_group(rows, columns, by, every, answers)
     k = len(labels.sentiments) + 1
-    whole = Group(ALL_GROUPS, _counts(state, np.arange(len(rows)), k), None, None)
+    whole = Group(ALL_REVIEWS, _counts(state, np.arange(len(rows)), k), None, None)
     found = [whole, *(Group(name, _counts(state, np.array(at), k), None, None) for name, at in groups.items())]
     if table is not None:
         found = [Group(g.name, g.counts, *corrected_with_draws(g.counts, table[1])) for g in found]
@@ -142,7 +142,8 @@ def figures_of(group: Group, a: int, labels: Labels) -> list[dict[str, Any]]:
         row |= {"corrected": None, "low": None, "high": None}
         if group.corrected is not None and group.draws is not None:
             low, high = interval(_share(group.draws[:, a], i))
-            row |= {"corrected": float(_share(group.corrected[a], i)), "low": low, "high": high}
+            value = float(_share(group.corrected[a], i))
+            row |= {"corrected": value, "low": min(low, value), "high": max(high, value)}
         rows.append(row)
     return rows
 

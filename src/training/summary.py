@@ -24,7 +24,7 @@ from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Su
 from ..spelling import cell, table
 from .loss import Alpha, description, takes_alpha, with_alpha
 
-FEW = 10  # mentions in training, below which an aspect costs more than it gives
+HARDLY_LEARNED = 10  # mentions in training, below which an aspect costs more than it gives
 
 
 def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
@@ -84,12 +84,15 @@ def start_up(
 
 
 def few_line(mention_counts: np.ndarray, aspects: Sequence[str]) -> str:
-    """The aspects that fewer than :data:`FEW` training reviews mention, int64 [A], and what to do; empty if none is."""
-    few = [f"{name} {n}" for name, n in zip(aspects, mention_counts.tolist(), strict=True) if n < FEW]
+    """The aspects with fewer than :data:`HARDLY_LEARNED` mentions in training, and what to do; empty if none is so.
+
+    ``mention_counts`` int64 [A].
+    """
+    few = [f"{name} {n}" for name, n in zip(aspects, mention_counts.tolist(), strict=True) if n < HARDLY_LEARNED]
     if not few:
         return ""
     return (
-        f"under {FEW} mentions in training: {listed(few)}. An aspect so rare is hardly learned, and\n"
+        f"under {HARDLY_LEARNED} mentions in training: {listed(few)}. An aspect so rare is hardly learned, and\n"
         "costs in every macro figure: label more reviews of it, or leave it out (data.ignore_columns, in a wide table)"
     )
 
