@@ -22,7 +22,7 @@ from ..model.encoder import Encoder, positions
 from ..runs.run import environment
 from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
-from .loss import Alpha, description, takes_alpha, with_alpha
+from .loss import Alpha, description, loss_facts
 
 HARDLY_LEARNED = 10  # mentions in training, below which an aspect costs more than it gives
 
@@ -177,7 +177,7 @@ def summary(
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
-        "loss": _loss(settings["loss"], cast(nn.Module, module.loss), alpha),
+        "loss": loss_facts(settings["loss"], cast(nn.Module, module.loss), alpha),
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
         "data": cast(DataFacts, data.findings.to_dict()),
@@ -253,9 +253,3 @@ def cuts_line(cuts: Cuts) -> str:
     if each == {0.5}:
         return "Detection thresholds: 0.5, as set or as tuning on val would not pay."
     return f"Detection thresholds were tuned on val: {'one for each aspect' if len(each) > 1 else f'{each.pop():.3g}'}."
-
-
-def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
-    """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
-    asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
-    return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

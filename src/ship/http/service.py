@@ -25,7 +25,7 @@ from .fair_queue import FairQueue, Full
 from .limits import Limits
 from .meters import Meters
 from .page import demo_page
-from .refusals import CLOSE, Json, Refusal
+from .refusals import Json, Refusal, queue_full, stopping
 
 try:
     VERSION = version("visobert-absa")
@@ -120,11 +120,11 @@ class Service:
     async def ready(self) -> Response:
         """A request would be taken now: the model is loaded, the queue has room, and nobody stops the service."""
         if self.stopping:
-            return _stopping().response()
+            return stopping().response()
         if not self.queue.served:
             return Refusal(503, "broken", "the queue is served no more: restart the service").response()
         if self.queue.full:
-            return _full(1).response()
+            return queue_full(1).response()
         return Json({"status": "ready", "waiting": self.queue.waiting})
 
     async def metrics(self) -> Response:
@@ -138,7 +138,7 @@ class Service:
     def _texts(self, body: models.PredictBody | models.ExplainBody, request: Request) -> list[str]:
         request.state.texts = texts = models.check_size(body, self.limits)
         if self.stopping:
-            raise _stopping()
+            raise stopping()
         return texts
 
     async def _windows(
@@ -179,7 +179,7 @@ class Service:
         try:
             job = self.queue.submit(items, work, finish)
         except Full as full:
-            raise _full(full.seconds) from None
+            raise queue_full(full.seconds) from None
         gone = asyncio.ensure_future(_gone(request))
         left = max(0.0, began + self.limits.timeout - time.perf_counter())
         try:
@@ -247,14 +247,6 @@ def _stacked(logits: list[Logits]) -> Logits:
     """Logits of single texts, joined: ``mentioned`` [N, A] (None for task ``sentiment``), ``sentiment`` [N, A, C]."""
     mentioned = [part for part, _ in logits if part is not None]
     return np.concatenate(mentioned) if mentioned else None, np.concatenate([part for _, part in logits])
-
-
-def _full(seconds: int) -> Refusal:
-    return Refusal(503, "queue_full", f"the queue is full; try again in {seconds} s", {"Retry-After": str(seconds)})
-
-
-def _stopping() -> Refusal:
-    return Refusal(503, "stopping", "the service is stopping", {"Retry-After": "5"} | CLOSE)
 
 
 def _since(began: float) -> float:
