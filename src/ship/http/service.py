@@ -68,12 +68,12 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         decided = partial(self.predictor.decisions.answers, all_aspects=body.all)
-        parts, first, cut = await self._windows(request, began, texts)
+        parts, first, cut, had = await self._windows(request, began, texts)
 
         def finish(logits: list[Logits]) -> list[dict[str, Any]]:
             return with_windows(decided(*join(first, *_stacked(logits))), first, cut)
 
-        answers = await self._result(request, began, parts, self._logits, finish)
+        answers = await self._result(request, began, parts, self._logits, finish, had)
         return Json({"answers": answers, "milliseconds": _since(began)})
 
     async def explain(
@@ -83,10 +83,10 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
-        with_windows = await self._result(
-            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits))
+        answer = await self._result(
+            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits)), 1
         )
-        return Json({**with_windows, "milliseconds": _since(began)})
+        return Json({**answer, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
         """Aspects, sentiments, the model, and the limits of a request."""
@@ -143,8 +143,8 @@ class Service:
 
     async def _windows(
         self, request: Request, began: float, texts: list[str]
-    ) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The windows of the texts, and ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`.
+    ) -> tuple[list[str], np.ndarray, np.ndarray, int]:
+        """The windows, ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`, and for how many was room.
 
         Each window takes its turn in the queue. A text with fewer characters than a window has tokens is one window.
         """
@@ -156,7 +156,7 @@ class Service:
             for i, (several, left) in zip(long, found, strict=True):
                 parts[i], cut[i] = several, left
         first = np.concatenate([[0], np.cumsum([len(several) for several in parts])])
-        return [part for several in parts for part in several], first, cut
+        return [part for several in parts for part in several], first, cut, len(long)
 
     def _logits(self, text: str) -> Logits:
         logits = self.predictor.logits([text])
@@ -170,6 +170,7 @@ class Service:
         items: Sequence[Any],
         work: Callable[[Any], Any],
         finish: Callable[[list[Any]], Any],
+        had: int = 0,
     ) -> Any:
         """``finish`` of the results of ``work`` on each item.
 
@@ -177,7 +178,7 @@ class Service:
         ClientDisconnect if the client leaves; items that have not begun are then dropped.
         """
         try:
-            job = self.queue.submit(items, work, finish)
+            job = self.queue.submit(items, work, finish, had)
         except Full as full:
             raise queue_full(full.seconds) from None
         gone = asyncio.ensure_future(_gone(request))
