@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError, refuse, say
+from src.errors import UserError, print_lines, refuse
 from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
 from src.spelling import command, override
@@ -91,15 +91,15 @@ def search(words: list[str]) -> int:
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
     first = defaults(fixed, space, folder)
     found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)
-    say(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
+    print_lines(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
     work(found, run_training)
     page, again, best = write_page(found), best_command(found), found.best
     if again is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
     compare = command("absa", ["compare", str(folder)])
-    say(f"\n{leaderboard(folder)}")
-    say(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
+    print_lines(f"\n{leaderboard(folder)}")
+    print_lines(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
     return 0
 
 

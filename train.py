@@ -124,14 +124,17 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     if not leave():
         return math.nan  # the first process judges, alone
 
-    figure = settings["monitor"].removeprefix("val/")
-    judged = judge_best(settings, data, module, trainer, run, figure)
+    judged = judge_best(settings, data, module, trainer, run, settings["monitor"])
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
     told = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
     run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
-    at = f" (threshold {judged['thresholds']['global']:.3g})" if module.task == "absa" else ""
+    at = (
+        f" (threshold {judged['thresholds']['global']:.3g})"
+        if module.task == "absa" and settings["mode"] == "max"
+        else ""
+    )
     log.info(
         f"Best of {trainer.current_epoch} epochs by {settings['monitor']}: {best:.4f}{at}. All of it: {run.folder}"
     )

@@ -8,7 +8,7 @@ from typing import Any, NoReturn
 
 from .data.files import FORMATS, named_format
 from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
-from .errors import UserError, refuse, say, shown
+from .errors import UserError, print_lines, refuse, shown
 from .runs.machine import end_at_once, write_any_letter
 from .ship.commands import add_summary, add_suspects
 from .ship.evaluate import Commands, add_evaluate
@@ -86,7 +86,7 @@ def _add_check(commands: Commands) -> None:
         "check",
         help="check data files before any training",
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
-        "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
+        "The first file is the training split, unless the names print_lines otherwise (train, val, dev, test).",
     )
     check.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
     add_file_options(check)
@@ -162,6 +162,9 @@ def _add_serve(commands: Commands) -> None:
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
     serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
     add_limits(serve)
+    serve.add_argument(
+        "--cors", action="append", default=[], metavar="ORIGIN", help="pages that may ask, e.g. https://shop.example"
+    )
     serve.add_argument("--log-texts", action="store_true", help="write the texts that are asked about to the log")
     serve.set_defaults(run=_serve)
 
@@ -170,20 +173,20 @@ def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    say(write_report(run_folder))
-    say(write_card(run_folder))
+    print_lines(write_report(run_folder))
+    print_lines(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    say(compare_runs(folders, by=by))
+    print_lines(compare_runs(folders, by=by))
 
 
 def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    say(export_run(run_folder, out, int8, max_drop, overwrite))
+    print_lines(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:
@@ -194,24 +197,26 @@ def _predict(**options: Any) -> None:
             raise SystemExit(status)
 
 
-def _serve(bundle: str, host: str, port: int, threads: int | None, log_texts: bool, **bounds: Any) -> None:
+def _serve(
+    bundle: str, host: str, port: int, threads: int | None, cors: list[str], log_texts: bool, **bounds: Any
+) -> None:
     from .ship.http.server import serve
 
-    serve(bundle, host, port, threads, log_texts, Limits(**bounds))
+    serve(bundle, host, port, threads, log_texts, Limits(**bounds), cors)
 
 
 def _check(files: list[str], **options: Any) -> None:
     from .data.report import check_files
 
     with as_options():
-        say(check_files(files, **given_options(options)))
+        print_lines(check_files(files, **given_options(options)))
 
 
 def _convert(files: list[str], out: str, overwrite: bool, **options: Any) -> None:
     from .data.convert import convert
 
     with as_options():
-        say(convert(files, out, overwrite, **given_options(options)))
+        print_lines(convert(files, out, overwrite, **given_options(options)))
 
 
 if __name__ == "__main__":

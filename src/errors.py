@@ -22,7 +22,7 @@ def shown(text: object) -> str:
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
-def say(*lines: object) -> None:
+def print_lines(*lines: object) -> None:
     """Print lines to standard output, in the one way that every program prints what files may hold."""
     print(*(coloured(shown(line)) for line in lines), sep="\n", flush=True)
 

@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -80,10 +80,12 @@ class Reply:
 
 
 @contextlib.contextmanager
-def running(predictor: Any, log_texts: bool = False, local: bool = False, **bounds: Any) -> Iterator[Running]:
+def running(
+    predictor: Any, log_texts: bool = False, local: bool = False, origins: Sequence[str] = (), **bounds: Any
+) -> Iterator[Running]:
     limits = Limits(**bounds)
     service = Service(predictor, limits, threads=2)
-    server = uvicorn.Server(configuration(create_app(service, log_texts, local), limits))
+    server = uvicorn.Server(configuration(create_app(service, log_texts, local, origins), limits))
     with bind("127.0.0.1", 0) as listener:
         thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
         thread.start()

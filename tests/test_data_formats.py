@@ -15,7 +15,7 @@ import pytest
 from src.data.corpus import read_corpus
 from src.data.files import FORMATS
 from src.data.formats import OPENERS
-from src.data.options import READING
+from src.data.options import OF_TEXTS
 from src.data.report import check_files
 from src.data.reviews import read_reviews
 from src.errors import Faults, UserError
@@ -39,7 +39,7 @@ def refused_by_predict(path: Path) -> list[str]:
     """Whole files before the model is loaded; rows as lines in the errors file."""
     faults = Faults()
     with ExitStack() as opened, as_options():
-        rows, column, _ = open_source(str(path), None, dict.fromkeys(READING), opened, faults)
+        rows, column, _ = open_source(str(path), None, dict.fromkeys(OF_TEXTS), opened, faults)
         try:
             faults.raise_if_any()
         except UserError as error:

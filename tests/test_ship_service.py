@@ -13,7 +13,8 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from src.answers.predictor import Predictor
-from src.ship.http.limits import Limits
+from src.errors import UserError
+from src.ship.http.limits import Limits, check_origins
 from src.ship.http.page import demo_page
 from src.ship.predictor import load_bundle
 from tests.serving import JSON, Held, Running, running
@@ -363,3 +364,34 @@ def memory(_: Running) -> int:
     """Bytes that this process, which holds the service, has in memory."""
     with open("/proc/self/statm", encoding="ascii") as file:
         return int(file.read().split()[1]) * 4096
+
+
+# --- pages of other sites ---
+
+SHOP = "https://shop.example"
+ASKING = {"Origin": SHOP, "Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "content-type"}
+
+
+def test_pages_of_an_allowed_origin_may_ask_and_read_refusals_too(predictor) -> None:
+    with running(predictor, local=True, origins=[SHOP]) as service:
+        before = service.ask("OPTIONS", "/predict", headers=ASKING)
+        assert before.status == 204 and before.headers["Access-Control-Allow-Origin"] == SHOP
+        assert "POST" in before.headers["Access-Control-Allow-Methods"]
+        for body, status in ((json.dumps({"text": TEXT}).encode(), 200), (b"{", 400)):
+            reply = service.ask("POST", "/predict", body, {**JSON, "Origin": SHOP})
+            assert (reply.status, reply.headers["Access-Control-Allow-Origin"]) == (status, SHOP)
+        other = service.ask("OPTIONS", "/predict", headers=ASKING | {"Origin": "https://else.example"})
+        assert other.status == 405 and "Access-Control-Allow-Origin" not in other.headers
+        assert other.headers["Vary"] == "Origin"
+
+
+def test_no_page_of_another_site_may_ask_unless_told(service) -> None:
+    reply = service.ask("OPTIONS", "/predict", headers=ASKING)
+    assert reply.status == 405 and "Access-Control-Allow-Origin" not in reply.headers
+
+
+@pytest.mark.parametrize("origin", ["shop.example", "https://shop.example/", "https://", "null", "https://a b"])
+def test_what_is_no_origin_is_refused(origin) -> None:
+    check_origins(["*", SHOP, "http://localhost:3000", "http://[::1]:80"])
+    with pytest.raises(UserError, match=re.escape(f"--cors {origin}: expected a scheme and a host")):
+        check_origins([SHOP, origin])

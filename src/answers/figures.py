@@ -18,6 +18,7 @@ DETECTION = ("pair_f1", "aspect_f1_micro", "aspect_f1_macro")
 SENTIMENT = ("sentiment_f1", "sentiment_f1_per_aspect", "sentiment_accuracy")
 FIGURES = {"absa": DETECTION + SENTIMENT, "sentiment": SENTIMENT}
 """Names of the figures that each task gives; logged as ``val/NAME`` and ``test/NAME``."""
+LOSS = "val/loss"  # what ``monitor`` may name instead of a figure: less is better
 
 REASON = "neither gold nor prediction has it"  # why a macro figure leaves something out
 REASONS = {"sentiment_f1_per_aspect": "gold has no sentiment there"}  # of the figures with another reason
@@ -188,3 +189,8 @@ def ratio(part: Any, whole: Any, nothing: float = 0.0) -> Any:
     """part / whole, float64, elementwise over arrays that broadcast; ``nothing`` where whole is 0."""
     part, whole = np.asarray(part, float), np.asarray(whole, float)
     return np.divide(part, whole, out=np.full(np.broadcast_shapes(part.shape, whole.shape), nothing), where=whole != 0)
+
+
+def judged_by(task: str, monitor: str) -> str:
+    """The figure that judges a run with this ``monitor``: that one, or the task's first where a loss is monitored."""
+    return FIGURES[task][0] if monitor == LOSS else monitor.removeprefix("val/")

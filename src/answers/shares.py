@@ -61,7 +61,7 @@ def corrected(counts: np.ndarray, table: np.ndarray, rounds: int = ROUNDS) -> np
     total = counts.sum(-1, keepdims=True)
     gold = table.sum(-1) + 0.5
     before = gold / gold.sum(-1, keepdims=True)
-    chances, shares = rates(table), before
+    chances, shares = rates(table), np.asarray(before)
     seen = np.where(total > 0, counts / np.maximum(total, 1), np.matmul(before[..., None, :], chances)[..., 0, :])
     for _ in range(rounds):
         expected = np.matmul(shares[..., None, :], chances)[..., 0, :]

@@ -101,14 +101,11 @@ class _Finder:
     def _one_column(self, label: str, wanted: str | None, faults: Faults) -> Layout | None:
         aspects = [name for name in self.names if name != label and self._says_sentiments(name)]
         if wanted is None and self.label is None and aspects:
-            one = f"the column {quoted(aspects[0])} holds sentiments"
-            columns = f"the columns {listed(aspects)} hold sentiments" if len(aspects) > 1 else one
+            held = f"s {listed(aspects)} hold" if len(aspects) > 1 else f" {quoted(aspects[0])} holds"
             ignoring = set_list("ignore_columns", [*self.given.ignore_columns, label])
             taking = set_to("label_column", label)
-            said = (
-                f"{columns}, and there is the column {quoted(label)}; {ignoring} reads the first, {taking} the second"
-            )
-            faults.add(self.source.name, said)
+            said = f"the column{held} sentiments, and there is the column {quoted(label)}"
+            faults.add(self.source.name, f"{said}; {ignoring} reads the first, {taking} the second")
             return None
         forms = [form for row in self.head if (form := cells.form(row.get(label)))]
         empty = all(cells.is_empty(row.get(label)) for row in self.head)
@@ -218,7 +215,7 @@ class _Finder:
             return [(a, flags.said(a, row, beside[a]) if a in beside else cell) for a, cell in pairs(row)]
 
         def exported(row: Mapping[str, Any]) -> list[tuple[str, object]]:
-            return [(aspect, label_studio.choices(cell)) for aspect, cell in pairs(row)]
+            return [(aspect, label_studio.chosen(cell)) for aspect, cell in pairs(row)]
 
         reading = {"flags": flagged, "label-studio": exported}.get(name, pairs)
         many = f"aspects in the columns {listed(aspects)}" if len(aspects) > 1 else f"the aspect {quoted(aspects[0])}"

@@ -14,7 +14,7 @@ from .reviews import FILE, Reviews
 from .texts import Texts
 
 
-def joined(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews, tuple[str, ...]]:
+def one_split(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews, tuple[str, ...]]:
     """The reviews of several files as one split, one file after the other, and the aspects of all of them in order.
 
     Its hash is made of the hashes of the files. The reviews of a file that lacks an aspect do not mention it.

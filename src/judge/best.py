@@ -1,13 +1,14 @@
 """After the last epoch: tune the best checkpoint's thresholds and temperatures, write its predictions and figures."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
 import lightning.pytorch as L
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import evaluate, figures, left_out, per_aspect, per_review, tally, total
+from ..answers.figures import LOSS, evaluate, figures, judged_by, left_out, per_aspect, per_review, tally, total
 from ..answers.predictions import Predictions, write_predictions
 from ..answers.thresholds import best_single, choose_thresholds
 from ..datamodule import AspectDataModule
@@ -37,20 +38,22 @@ def judge_best(
 
     Detection thresholds (unless the setting ``thresholds`` is a number) and temperatures are chosen on validation,
     before test is looked at; the checkpoint keeps them. The run keeps a hash of every training text.
-    ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best. Raises
-    UserError if there is no best checkpoint.
+    ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best; where
+    the loss is monitored, the lowest that training saw. Raises UserError if there is no best checkpoint.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
     labels, task = data.labels, settings["task"]["name"]
+    figure = judged_by(task, monitor)
     write_keys(run.training_texts, data.splits.train.texts)
     keys = read_keys(run.training_texts.read_bytes()) if run.training_texts.is_file() else None
     predictions = predict(trainer, module, data, "val", run.best)
     thresholds = choose_thresholds(settings["thresholds"], predictions, labels)
     calibration = fit_calibration(predictions, labels)
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
+    reached = float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[figure])
     judged: Judged = {
-        "best": float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[monitor]),
+        "best": _lowest_loss(trainer) if monitor == LOSS else reached,
         "figures": {},
         "figures_untuned": {},
         "left_out": {},
@@ -60,7 +63,7 @@ def judge_best(
         "calibration": calibration.to_dict(),
         "trained_on": {},
     }
-    constant = _constant(predictions, data, task, monitor)
+    constant = _constant(predictions, data, task, figure)
     for split in ("val", "test"):
         if data.reviews(split) is None:
             continue
@@ -82,17 +85,22 @@ def judge_best(
     for split, found in judged["trained_on"].items():
         said = leak_sentence(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
         log.log(logging.WARNING if found["reviews"] else logging.INFO, said)
-    if judged["best"] < constant + HARDLY:
-        log.warning(nothing_learned(f"val/{monitor}", judged["best"], constant))
+    if reached < constant + HARDLY:
+        log.warning(nothing_learned(f"val/{figure}", reached, constant))
     return judged
 
 
-def _constant(predictions: Predictions, data: AspectDataModule, task: str, monitor: str) -> float:
-    """The highest value of the monitored figure among the constant answers."""
+def _lowest_loss(trainer: L.Trainer) -> float:
+    scores = [c.best_model_score for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) == LOSS]
+    return math.nan if not scores or scores[0] is None else float(scores[0])
+
+
+def _constant(predictions: Predictions, data: AspectDataModule, task: str, figure: str) -> float:
+    """The highest value of the figure among the constant answers."""
     gold = predictions.mentioned, predictions.sentiment
     answers = constant_answers(predictions, data.class_counts).values()
     counts = [total(tally(a.detected, a.sentiment, *gold, predictions.classes)) for a in answers]
-    return max(float(figures(c, data.labels, task)[monitor]) for c in counts)
+    return max(float(figures(c, data.labels, task)[figure]) for c in counts)
 
 
 def predict(

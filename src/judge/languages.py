@@ -1,6 +1,6 @@
 """The report's texts in both languages: English stands where it is used, ``templates/vi.toml`` has the Vietnamese.
 
-A text that has no Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
+A text without Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
 """
 
 import re
@@ -14,8 +14,8 @@ from markupsafe import Markup, escape
 from .html import TEMPLATES, printable
 
 SWAPPED = str.maketrans(".,", ",.")  # 1,096.5 -> 1.096,5
-SHOWN = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
-HOLE = re.compile(r"\{(\w+)\}")
+SAID_VALUES = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
+GAP_IN_TEXT = re.compile(r"\{(\w+)\}")
 
 
 class Said(NamedTuple):
@@ -26,7 +26,7 @@ class Said(NamedTuple):
 
     def __html__(self) -> Markup:
         if self.vi is None:
-            return Markup('<span lang="en">{}</span>').format(self.en)
+            return Markup('<span class="untold" lang="en">{}</span>').format(self.en)
         if self.vi == self.en:
             return self.en
         return Markup('<span class="en">{}</span><span class="vi">{}</span>').format(*self)
@@ -46,7 +46,7 @@ class Said(NamedTuple):
 
 
 def say(text: str, /, **values: object) -> Said:
-    """A text of ours, which may hold markup and ``{holes}``; the values are escaped, numbers written as a language does.
+    """A text of ours, which may hold markup and ``{holes}``; values are escaped, numbers written as a language does.
 
     An int gets separators, a float three digits after the point; a :class:`Said` comes in the same language.
     """
@@ -75,8 +75,8 @@ def vietnamese() -> Mapping[str, str]:
 def _patterns() -> list[tuple[re.Pattern[str], str]]:
     found = []
     for text in vietnamese():
-        if HOLE.search(text) and "<" not in text:
-            parts = HOLE.split(text)
+        if GAP_IN_TEXT.search(text) and "<" not in text:
+            parts = GAP_IN_TEXT.split(text)
             whole = "".join(f"(?P<{part}>.+)" if i % 2 else re.escape(part) for i, part in enumerate(parts))
             if sum(map(len, parts[::2])) > 12:  # a text that is nearly all holes fits everything
                 found.append((re.compile(whole, re.S), text))
@@ -84,10 +84,13 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 
 def _inner(value: str) -> object:
-    """What stands in a hole: a number, a list of known words, or a name."""
+    """What stands in a hole: a number, a known word, a name, or an English message, marked as such."""
     if value.replace(",", "").isdigit():
         return int(value.replace(",", ""))
-    return say(value) if value in vietnamese() else value
+    if value in vietnamese():
+        return say(value)
+    message = Markup('<i lang="en">{}</i>').format(printable(value))
+    return Said(escape(printable(value)), message) if value.count(" ") > 3 else value
 
 
 def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Markup:
@@ -105,4 +108,4 @@ def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Mar
 def script_texts() -> dict[str, str]:
     """The Vietnamese of what the page's script says by ``t("...")``, and of the answers and kinds that it shows."""
     keys = re.findall(r'\bt\("([^"]+)"', (TEMPLATES / "report.js").read_text(encoding="utf-8"))
-    return {key: vietnamese()[key] for key in [*keys, *SHOWN] if key in vietnamese()}
+    return {key: vietnamese()[key] for key in [*keys, *SAID_VALUES] if key in vietnamese()}

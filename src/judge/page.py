@@ -10,6 +10,7 @@ import numpy as np
 
 from ..answers.calibration import softmax
 from ..answers.explanation import shades
+from ..answers.figures import LOSS
 from ..answers.predictions import Predictions
 from ..data.findings import TOLD
 from ..labels import IGNORE, Labels
@@ -69,7 +70,8 @@ def learning(folder: Path, summary: Summary, task: str) -> dict[str, Any] | None
     names = ("pair_f1", "aspect_f1_macro", "sentiment_f1") if task == "absa" else ("sentiment_f1", "sentiment_accuracy")
     figures = {name: series[f"val/{name}"] for name in names if f"val/{name}" in series}
     watched = series.get(summary.get("monitor", ""), {})
-    best = max(sorted(watched), key=watched.__getitem__) if watched else None
+    extreme = min if summary.get("monitor") == LOSS else max
+    best = extreme(sorted(watched), key=watched.__getitem__) if watched else None
     if best is not None and not math.isclose(watched[best], summary.get("best", math.nan), abs_tol=0.01):
         best = None  # the best epoch was trained in another folder, whose curves are not here
     return {"losses": losses, "figures": figures, "best": best, **found} if losses or figures else None

@@ -11,7 +11,7 @@ from .mistakes import INVENTED, MISSED, WRONG, Mistake
 from .page import headline
 from .words import SPLITS
 
-FEW = 30  # mentions of an aspect below which its figures are mostly chance
+FEW_REVIEWS = 30  # mentions of an aspect below which its figures are mostly chance
 TINY = 100  # reviews below which no figure tells much
 GOOD, POOR = 0.7, 0.5  # share of the labelled opinions found with the right sentiment
 
@@ -29,7 +29,7 @@ def _score(e: Evaluation) -> str:
 def _ranked(e: Evaluation) -> list[dict[str, Any]]:
     """The aspects that can be judged, the best first; those with few mentions only where there are no others."""
     rows = [row for row in e["per_aspect"][MODEL] if row[_score(e)] is not None and row["mentioned"]]
-    enough = [row for row in rows if row["mentioned"] >= FEW]
+    enough = [row for row in rows if row["mentioned"] >= FEW_REVIEWS]
     return sorted(enough or rows, key=lambda row: (-row[_score(e)], row["aspect"]))
 
 
@@ -53,16 +53,19 @@ def _well(e: Evaluation, mistakes: Sequence[Mistake]) -> Said:
     values |= {"aspect": ranked[0]["aspect"], "score": float(ranked[0][_score(e)])}
     if share >= GOOD:
         return say(
-            "It does well: {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).",
+            "It does well: {right} of {gold} labelled opinions are found with the right sentiment "
+            "({percent} %), best on {aspect} (F1 {score}).",
             **values,
         )
     if share >= POOR:
         return say(
-            "It does fairly: {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).",
+            "It does fairly: {right} of {gold} labelled opinions are found with the right sentiment "
+            "({percent} %), best on {aspect} (F1 {score}).",
             **values,
         )
     return say(
-        "It does little well yet: only {right} of {gold} labelled opinions are found with the right sentiment ({percent} %), best on {aspect} (F1 {score}).",
+        "It does little well yet: only {right} of {gold} labelled opinions are found with the right "
+        "sentiment ({percent} %), best on {aspect} (F1 {score}).",
         **values,
     )
 
@@ -75,7 +78,8 @@ def _badly(e: Evaluation, mistakes: Sequence[Mistake]) -> Said:
         told = say("It does badly where it gives another sentiment than the label ({wrong} times)", **n)
     else:
         told = say(
-            "It does badly where it misses opinions ({missed}), gives them another sentiment ({wrong}) or invents them ({invented})",
+            "It does badly where it misses opinions ({missed}), gives them another sentiment "
+            "({wrong}) or invents them ({invented})",
             **n,
         )
     if len(ranked) < 2:
@@ -104,7 +108,8 @@ def _compared(row: dict[str, Any]) -> Said:
         )
     if other < row["value"]:
         return say(
-            "Compared with the best simple method ({rival}) it is not clearly better: {figure} {value} against {other}, which is within its interval.",
+            "Compared with the best simple method ({rival}) it is not clearly better: {figure} "
+            "{value} against {other}, which is within its interval.",
             **values,
         )
     return say(
@@ -122,11 +127,13 @@ def _on_how_much(e: Evaluation, row: dict[str, Any]) -> Said:
     }
     if e["reviews"] < TINY:
         return say(
-            "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions, which is too few to rely on: the true figure may be anywhere from {low} to {high}.",
+            "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions, "
+            "which is too few to rely on: the true figure may be anywhere from {low} to {high}.",
             **values,
         )
     return say(
-        "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions; on other reviews of this kind expect {low} to {high}.",
+        "This rests on {reviews} reviews of the {split} split with {pairs} labelled opinions; on "
+        "other reviews of this kind expect {low} to {high}.",
         **values,
     )
 
@@ -142,7 +149,8 @@ def _next(e: Evaluation, summary: Summary, row: dict[str, Any], best: int | None
         return say("Next: label more reviews to judge by, {n} at least.", n=TINY)
     if encoder and (not encoder.get("pretrained", True) or encoder.get("name") == "mini"):
         return say(
-            "Next: train the large pre-trained encoder (<code>model=visobert</code>); this one is small or began from nothing."
+            "Next: train the large pre-trained encoder (<code>model=visobert</code>); this one is "
+            "small or began from nothing."
         )
     if rival is not None and rival >= row["value"]:
         return say(
@@ -155,7 +163,8 @@ def _next(e: Evaluation, summary: Summary, row: dict[str, Any], best: int | None
     if ranked:
         weakest = ranked[-1]["aspect"]
         return say(
-            "Next: read the errors on {aspect} below, mend wrong labels, and label more reviews that speak of it (training has {n}).",
+            "Next: read the errors on {aspect} below, mend wrong labels, and label more reviews that "
+            "speak of it (training has {n}).",
             aspect=weakest,
             n=int(trained.get(weakest, 0)),
         )

@@ -3,7 +3,7 @@
 from typing import Any
 
 from ..data.options import add_file_options, given_options
-from ..errors import say
+from ..errors import print_lines
 from ..spelling import as_options
 from .evaluate import Commands
 
@@ -46,11 +46,11 @@ def _suspects(files: list[str], out: str, **options: Any) -> None:
 
     given = given_options(options)
     with as_options():
-        say(find_suspects(files, out, **options, **given))
+        print_lines(find_suspects(files, out, **options, **given))
 
 
 def _summary(**options: Any) -> None:
     from .shares import summarise
 
     with as_options():
-        say(summarise(options.pop("answers"), **options))
+        print_lines(summarise(options.pop("answers"), **options))

@@ -5,7 +5,7 @@ from typing import Any
 
 from ..data.files import is_there
 from ..data.options import OF_A_RUN, OPTIONS, add_file_options, given_options
-from ..errors import Faults, UserError, say
+from ..errors import Faults, UserError, print_lines
 from ..spelling import as_options
 
 Commands = Any  # what argparse returns for sub-commands is no public type
@@ -40,12 +40,12 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
         from .judged import evaluate_bundle
 
         with as_options():
-            say(evaluate_bundle(run_folder, file, protocol, **given))
+            print_lines(evaluate_bundle(run_folder, file, protocol, **given))
         return
     if file is None:
         from ..judge.evaluation import evaluate_run
 
-        say(evaluate_run(run_folder, protocol=protocol))
+        print_lines(evaluate_run(run_folder, protocol=protocol))
         return
     from ..runs.run import Run
 
@@ -56,4 +56,4 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns
 
     with as_options():
         predictions, findings = predict_labelled(run, file, **given)
-    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
+    print_lines("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))

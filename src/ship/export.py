@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..answers.figures import evaluate, figures
+from ..answers.figures import evaluate, figures, judged_by
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
 from ..answers.shares import validation_table
@@ -28,7 +28,7 @@ from .graph import quantise, to_onnx
 from .judged import READ_BY
 from .predictor import load_bundle, over_onnx
 
-TEXTS = 64  # number of texts on which bundle and checkpoint must agree
+COMPARED = 64  # number of texts on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # largest difference of a logit
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
@@ -72,7 +72,9 @@ def export_run(
             quantise(folder / ONNX)
             info["precision"] = "int8"
             predictor = over_onnx(info, tokenizer, (folder / ONNX).read_bytes())
-            info["figures"]["int8"] = change(predictor, measured, summary["monitor"].split("/")[-1], max_drop)
+            info["figures"]["int8"] = change(
+                predictor, measured, judged_by(summary["task"], summary["monitor"]), max_drop
+            )
         (folder / CARD).write_text(card(run, info), encoding="utf-8")
         write_info(folder, info)
         load_bundle(folder)  # a last check: it can be read back
@@ -109,9 +111,9 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
 
 
 def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """:data:`TEXTS` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
+    """:data:`COMPARED` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
     by_length = sorted(set(texts), key=lambda text: (len(tokenizer.encode(text)), text))
-    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, TEXTS - 1)]
+    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, COMPARED - 1)]
     words = (word for text in by_length for word in text.split())
     one = next((word for word in words if len(tokenizer.encode(word)) == 3), by_length[0])  # <s> word </s>
     return [one, *chosen]

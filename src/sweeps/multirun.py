@@ -18,7 +18,7 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError, refuse, say, shown, tell
+from ..errors import UserError, print_lines, refuse, shown, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
@@ -82,7 +82,7 @@ class Sweep(Callback):
         """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
-            say(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
+            print_lines(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
         except OSError as error:
             if not is_full(error):
                 raise

@@ -59,7 +59,7 @@ def build_trainer(settings: dict[str, Any], run: Run, more: Sequence[L.Callback]
     given = {key: value for key, value in settings["trainer"].items() if key != "save_every_minutes"}
     precision = resolve_precision(given["precision"], given["accelerator"])
     callbacks = [instantiate(callback) for callback in given["callbacks"] if callback is not None]
-    callbacks += [EpochLine(settings["monitor"]), *more, StopSafely(run.last), *progress_bar()]
+    callbacks += [EpochLine(settings["monitor"], settings["mode"]), *more, StopSafely(run.last), *progress_bar()]
     trainer: L.Trainer = instantiate(
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,

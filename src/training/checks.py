@@ -27,8 +27,8 @@ from .ranges import RANGES, SIZE_KEYS, range_faults
 from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
-SETTING_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
-TOP_KEYS = (*SETTING_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
+CONFIG_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
+TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes

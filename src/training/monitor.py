@@ -2,10 +2,8 @@
 
 from typing import Any
 
-from ..answers.figures import FIGURES
+from ..answers.figures import FIGURES, LOSS
 from ..errors import did_you_mean
-
-LOSS = "val/loss"  # less is better; all others are figures, of which more is
 
 
 def monitor_faults(config: dict[str, Any]) -> list[str]:

@@ -12,7 +12,7 @@ import torch
 from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
-from ..answers.figures import told_left_out
+from ..answers.figures import LOSS, told_left_out
 from ..datamodule import AspectDataModule
 from ..errors import listed
 from ..labels import Labels
@@ -62,11 +62,12 @@ def start_up(
     aspects = data.labels.aspects
     sizes = {name: data.reviews(name) for name in ("train", "val", "test")}
     accelerator = type(trainer.accelerator).__name__.removesuffix("Accelerator")
+    different = " (losses of different gamma or alpha do not compare)" if settings["monitor"] == LOSS else ""
     cut = cut_line(data, positions(module.classifier.encoder.config))
     return facts(
         {
             "Encoder": f"{encoder.name}, {encoder.weights}",
-            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}",
+            "Task": f"{settings['task']['name']}, monitor {settings['monitor']}{different}",
             "Reviews": ", ".join(f"{name} {len(reviews):,}" for name, reviews in sizes.items() if reviews is not None),
             **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",

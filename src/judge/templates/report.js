@@ -90,7 +90,7 @@
       if (text.scrollHeight > text.clientHeight + 1) text.tabIndex = 0;
     }
     more.hidden = shown >= found.length;
-    count.textContent = found.length
+    count.textContent = found.length === 1 ? t("1 error") : found.length
       ? t("{n} errors, {shown} shown", { n: number(found.length), shown: number(shown) })
       : t("No error fits these filters.");
     return first;

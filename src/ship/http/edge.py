@@ -5,11 +5,13 @@ import logging
 import re
 import time
 import traceback
+from collections.abc import Sequence
 from contextlib import nullcontext
 from typing import Any
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from . import connections
@@ -28,6 +30,14 @@ LOCALHOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
 TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
+PREFLIGHT = Response(
+    status_code=204,
+    headers={
+        "Access-Control-Allow-Methods": "GET, POST",
+        "Access-Control-Allow-Headers": "Content-Type",
+        "Access-Control-Max-Age": "600",
+    },
+)
 GONE = 499  # nginx's status for a client that left before the answer
 
 log = logging.getLogger("absa.serve")
@@ -37,11 +47,15 @@ class Edge:
     """ASGI middleware. Answers every :class:`Refusal` raised within it; ``log_texts`` logs ``scope["state"]["texts"]``.
 
     ``local`` refuses requests whose Host is not this machine: another site can let its own name resolve to this machine
-    (DNS rebinding), and a browser would then treat its pages as the service's own.
+    (DNS rebinding), and a browser would then treat its pages as the service's own. Pages of ``origins`` (``*``: of any)
+    may read the answers, refusals included (https://fetch.spec.whatwg.org/#http-cors-protocol).
     """
 
-    def __init__(self, app: ASGIApp, meters: Meters, log_texts: bool, local: bool = False) -> None:
+    def __init__(
+        self, app: ASGIApp, meters: Meters, log_texts: bool, local: bool = False, origins: Sequence[str] = ()
+    ) -> None:
         self._app, self._meters, self._log_texts, self._local = app, meters, log_texts, local
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -49,6 +63,9 @@ class Edge:
             return
         began, status = time.perf_counter(), 0
         scope.setdefault("state", {})
+        asked = Headers(scope=scope)
+        origin = asked.get("origin", "")
+        may_read = bool(origin) and not self._origins.isdisjoint(("*", origin))
 
         async def sent(message: Message) -> None:
             nonlocal status
@@ -57,13 +74,18 @@ class Edge:
                 headers = MutableHeaders(scope=message)
                 for name, value in HEADERS.items():
                     headers.setdefault(name, value)
+                if self._origins:
+                    headers.add_vary_header("Origin")
+                if may_read:
+                    headers["Access-Control-Allow-Origin"] = origin
             await send(message)
 
         connection = connections.current()
         try:
             with connection.asked() if connection else nullcontext():
-                self._check(Headers(scope=scope), busy=connection is not None and connection.busy)
-                await self._app(scope, receive, sent)
+                self._check(asked, busy=connection is not None and connection.busy)
+                preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in asked
+                await (PREFLIGHT if may_read and preflight else self._app)(scope, receive, sent)
         except Refusal as refusal:
             self._meters.rejected(refusal.code)
             await refusal.response()(scope, receive, sent)

@@ -2,9 +2,13 @@
 
 import argparse
 import math
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from ...errors import UserError
+
+ORIGIN = re.compile(r"https?://(?:[a-z0-9.-]+|\[[0-9a-f:.]+\])(?::\d{1,5})?")  # as browsers write it: lower case
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,13 @@ class Limits:
         if bad:
             faults = [f"--{name.replace('_', '-')} {value}: expected a number above 0" for name, value in bad.items()]
             raise UserError(faults)
+
+
+def check_origins(origins: Sequence[str]) -> None:
+    """Raises UserError for what no browser sends as the origin of a page: a scheme, a host and perhaps a port."""
+    if bad := [origin for origin in origins if origin != "*" and not ORIGIN.fullmatch(origin)]:
+        expected = "expected a scheme and a host, such as https://shop.example, without a path, or *"
+        raise UserError([f"--cors {origin}: {expected}" for origin in bad])
 
 
 def add_limits(serve: argparse.ArgumentParser) -> None:

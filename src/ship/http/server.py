@@ -6,7 +6,7 @@ import logging
 import signal
 import socket
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -17,19 +17,29 @@ from ...errors import UserError
 from ...runs.machine import cores, stop_signals
 from ..predictor import load_bundle
 from .connections import guarded
-from .limits import Limits
+from .limits import Limits, check_origins
 from .service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
 HEAD_BYTES = 16_384  # most bytes of a request's first line and headers
 
 
-def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_texts: bool, limits: Limits) -> None:
+def serve(
+    bundle: str | Path,
+    host: str,
+    port: int,
+    threads: int | None,
+    log_texts: bool,
+    limits: Limits,
+    origins: Sequence[str] = (),
+) -> None:
     """Serve until SIGTERM or Ctrl-C, answer the requests that were accepted, and return.
 
-    Raises UserError if a limit is not above 0, the address cannot be listened on, or ``bundle`` cannot be loaded.
+    Raises UserError if a limit is not above 0, one of the ``origins`` is none, the address cannot be listened on, or
+    ``bundle`` cannot be loaded.
     """
     limits.check()
+    check_origins(origins)
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: expected 1 or more")
     with bind(host, port) as listener:  # first: loading the model takes longer
@@ -37,7 +47,7 @@ def serve(bundle: str | Path, host: str, port: int, threads: int | None, log_tex
         predictor.predict([EXAMPLE])  # the first call is slow, as it allocates memory
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits, threads or cores())
-        config = configuration(create_app(service, log_texts, local=_loopback(listener)), limits)
+        config = configuration(create_app(service, log_texts, _loopback(listener), origins), limits)
         shown = f"[{host}]" if ":" in host else host
         url = f"http://{shown}:{listener.getsockname()[1]}"
         if not _loopback(listener):

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...answers.predictor import Predictor
-from ...answers.windows import join, told
+from ...answers.windows import join, with_windows
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -71,7 +71,7 @@ class Service:
         parts, first, cut = await self._windows(request, began, texts)
 
         def finish(logits: list[Logits]) -> list[dict[str, Any]]:
-            return told(decided(*join(first, *_stacked(logits))), first, cut)
+            return with_windows(decided(*join(first, *_stacked(logits))), first, cut)
 
         answers = await self._result(request, began, parts, self._logits, finish)
         return Json({"answers": answers, "milliseconds": _since(began)})
@@ -83,10 +83,10 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
-        told = await self._result(
+        with_windows = await self._result(
             request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits))
         )
-        return Json({**told, "milliseconds": _since(began)})
+        return Json({**with_windows, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
         """Aspects, sentiments, the model, and the limits of a request."""
@@ -195,8 +195,11 @@ class Service:
                 self.queue.drop(job)
 
 
-def create_app(service: Service, log_texts: bool = False, local: bool = False) -> FastAPI:
-    """The service as an ASGI application. ``local`` refuses requests whose Host is not this machine."""
+def create_app(service: Service, log_texts: bool = False, local: bool = False, origins: Sequence[str] = ()) -> FastAPI:
+    """The service as an ASGI application.
+
+    ``local`` refuses requests whose Host is not this machine. Pages from the ``origins`` may read its answers.
+    """
     app = FastAPI(
         title="Aspects and sentiments of Vietnamese reviews",
         version=VERSION,
@@ -208,7 +211,7 @@ def create_app(service: Service, log_texts: bool = False, local: bool = False) -
         exception_handlers={RequestValidationError: _invalid, HTTPException: _http},
     )
     app.add_middleware(BodyReader, limits=service.limits)
-    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local)
+    app.add_middleware(Edge, meters=service.meters, log_texts=log_texts, local=local, origins=origins)
     post: dict[str, Any] = {"methods": ["POST"], "tags": ["model"]}
     refused = models.refusals(*models.MEANINGS)
     app.add_api_route("/predict", service.predict, **post, responses={200: {"model": models.Answers}, **refused})
