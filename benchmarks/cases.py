@@ -3,7 +3,7 @@
     python benchmarks/cases.py ../shared/cases
 
 Every file is read as ``absa check`` reads it, with the options that it asks for and, where it has to be refused
-without them, also without. ``ok`` or ``differs`` stands at the end of each line; the exit status is 1 if anything differs.
+without them, also without. ``ok`` or ``differs`` stands at the end of a line; the exit status is 1 if anything differs.
 """
 
 import argparse
