@@ -22,7 +22,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
-from src.errors import UserError, refuse, say
+from src.errors import UserError, print_lines, refuse
 from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
 from src.spelling import command, override
@@ -60,10 +60,11 @@ def main() -> None:
 
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
+    from src.sweeps.multirun import leaderboard
     from src.sweeps.space import configured_space, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
-    from src.sweeps.trials import check, work
+    from src.sweeps.trials import check, defaults, work
     from src.training.targets import target_faults
 
     own, fixed, space = split(words)
@@ -88,15 +89,17 @@ def search(words: list[str]) -> int:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
-    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"])
-    say(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
+    first = defaults(fixed, space, folder)
+    found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)
+    print_lines(f"Searching {', '.join(space)} in {folder}\nTo go on, or to help in another process: {command_again()}")
     work(found, run_training)
     page, again, best = write_page(found), best_command(found), found.best
     if again is None or best is None:
         print("No trial is complete.", file=sys.stderr)
         return 1
     compare = command("absa", ["compare", str(folder)])
-    say(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
+    print_lines(f"\n{leaderboard(folder)}")
+    print_lines(f"\nBest: {figure} {best.value:.4f}, trial {best.number}\n  {again}\n{page}\n{compare}")
     return 0
 
 

@@ -81,7 +81,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.training.loss import alpha_of
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
-    from src.training.summary import configured_epochs, not_visobert, start_up, summary
+    from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
     if again and (earlier := take_up(run, settings)) is not None:
@@ -124,12 +124,11 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     if not leave():
         return math.nan  # the first process judges, alone
 
-    judged = judge_best(settings["task"]["name"], data, module, trainer, run, settings["monitor"])
+    judged = judge_best(settings, data, module, trainer, run, settings["monitor"])
     best = judged["best"]
-    facts: EncoderFacts = {**encoder.facts, "why": why}
-    run.write_summary(
-        summary(settings, data, module, trainer, judged, alpha, facts, seconds, tokens=tokens, overrides=overrides)
-    )
+    facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
+    told = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
+    run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = (
         f" (threshold {judged['thresholds']['global']:.3g})"

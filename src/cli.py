@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from .data.files import FORMATS, named_format
-from .data.options import FILE_KINDS, LISTS, OF_A_RUN, OPTIONS, add_file_options, given_options
-from .errors import UserError, refuse, say, shown
+from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
+from .errors import UserError, print_lines, refuse, shown
 from .runs.machine import end_at_once, write_any_letter
+from .ship.commands import add_summary, add_suspects
+from .ship.evaluate import Commands, add_evaluate
 from .ship.http.limits import Limits, add_limits
 from .ship.predict.options import add_predict
 from .spelling import as_options, one_by_one
@@ -40,18 +42,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_check(commands)
     _add_convert(commands)
-    _add_evaluate(commands)
+    add_evaluate(commands)
     _add_report(commands)
     _add_compare(commands)
     _add_export(commands)
     add_predict(commands).set_defaults(run=_predict)
     _add_serve(commands)
+    add_suspects(commands)
+    add_summary(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] in (["check"], ["convert"], ["evaluate"]):
+    if words[:1] in (["check"], ["convert"], ["evaluate"], ["suspects"]):
         words = one_by_one(words, LISTS, lambda word: named_format(word)[0] in FORMATS)
     found, more = parser.parse_known_args(words)
     options = vars(found)
-    if options.pop("command") in ("check", "convert"):  # argparse takes only the files before the first option
+    if options.pop("command") in (
+        "check",
+        "convert",
+        "suspects",
+    ):  # argparse takes only the files before the first option
         options["files"] += [word for word in more if not word.startswith("-")]
         more = [word for word in more if word.startswith("-")]
     if more:
@@ -73,19 +81,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _add_check(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_check(commands: Commands) -> None:
     check = commands.add_parser(
         "check",
         help="check data files before any training",
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
-        "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
+        "The first file is the training split, unless the names print_lines otherwise (train, val, dev, test).",
     )
     check.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
     add_file_options(check)
     check.set_defaults(run=_check)
 
 
-def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_convert(commands: Commands) -> None:
     convert = commands.add_parser(
         "convert",
         help="write files of any layout as one table of this project",
@@ -97,21 +105,7 @@ def _add_convert(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add_file_options(convert)
 
 
-def _add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    evaluate = commands.add_parser(
-        "evaluate",
-        help="figures of a run, with intervals and baselines",
-        description="Judge a run on its test split, or on any labelled file: figures with bootstrap intervals, beside "
-        "trivial answers and tf-idf with logistic regression; per aspect; calibration.",
-    )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
-    evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
-    evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
-    add_file_options(evaluate, *(name for name in OPTIONS if name not in OF_A_RUN))
-    evaluate.set_defaults(run=_evaluate)
-
-
-def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_report(commands: Commands) -> None:
     report = commands.add_parser(
         "report",
         help="RUN/report.html and the model card RUN/README.md",
@@ -122,19 +116,19 @@ def _add_report(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     report.set_defaults(run=_report)
 
 
-def _add_compare(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_compare(commands: Commands) -> None:
     compare = commands.add_parser(
         "compare",
-        help="put runs side by side, best first",
-        description="Compare runs on one test set: figures, mean and deviation over seeds, paired bootstrap of the "
-        "difference, what differs in their settings, which reviews changed. A multirun folder is a set of runs.",
+        help="put runs side by side, best on validation first",
+        description="Compare runs on one test set: figures, mean and deviation over seeds, differences with intervals "
+        "over reviews and seeds, which reviews changed. A multirun folder is a set of runs.",
     )
     compare.add_argument("folders", nargs="+", metavar="RUN", help="folders of runs, or of a multirun")
-    compare.add_argument("--by", help="group the runs that differ in this setting only, e.g. seed")
+    compare.add_argument("--by", help="average the runs that differ in this setting or group only, e.g. seed, loss")
     compare.set_defaults(run=_compare)
 
 
-def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_export(commands: Commands) -> None:
     export = commands.add_parser(
         "export",
         help="write a bundle: the model as it leaves training, without torch",
@@ -143,6 +137,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     )
     export.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
     export.add_argument("-o", "--out", required=True, metavar="BUNDLE", help="the folder to write")
+    export.add_argument("--overwrite", action="store_true", help="replace the bundle of another run in BUNDLE")
     export.add_argument("--int8", action="store_true", help="int8 weights: a quarter of the size, often faster")
     export.add_argument(
         "--max-drop",
@@ -154,7 +149,7 @@ def _add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]")
     export.set_defaults(run=_export)
 
 
-def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_serve(commands: Commands) -> None:
     serve = commands.add_parser(
         "serve",
         help="answer over HTTP, with a page to try it",
@@ -174,42 +169,24 @@ def _add_serve(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     serve.set_defaults(run=_serve)
 
 
-def _evaluate(run_folder: str, file: str | None, protocol: str | None, **columns: Any) -> None:
-    given = given_options(columns)
-    if file is None and given:
-        raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
-    if file is None:
-        from .judge.evaluation import evaluate_run
-
-        say(evaluate_run(run_folder, protocol=protocol))
-        return
-    from .judge.evaluation import evaluate_predictions
-    from .judge.inference import predict_labelled
-    from .runs.run import Run
-
-    with as_options():
-        predictions, findings = predict_labelled(run := Run(run_folder), file, **given)
-    say("\n\n".join(["\n".join(findings), evaluate_predictions(run, predictions, file, protocol)]))
-
-
 def _report(run_folder: str) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    say(write_report(run_folder))
-    say(write_card(run_folder))
+    print_lines(write_report(run_folder))
+    print_lines(write_card(run_folder))
 
 
 def _compare(folders: list[str], by: str | None) -> None:
     from .judge.compare import compare_runs
 
-    say(compare_runs(folders, by=by))
+    print_lines(compare_runs(folders, by=by))
 
 
-def _export(run_folder: str, out: str, int8: bool, max_drop: float) -> None:
+def _export(run_folder: str, out: str, int8: bool, max_drop: float, overwrite: bool) -> None:
     from .ship.export import export_run
 
-    say(export_run(run_folder, out, int8, max_drop))
+    print_lines(export_run(run_folder, out, int8, max_drop, overwrite))
 
 
 def _predict(**options: Any) -> None:
@@ -232,14 +209,14 @@ def _check(files: list[str], **options: Any) -> None:
     from .data.report import check_files
 
     with as_options():
-        say(check_files(files, **given_options(options)))
+        print_lines(check_files(files, **given_options(options)))
 
 
 def _convert(files: list[str], out: str, overwrite: bool, **options: Any) -> None:
     from .data.convert import convert
 
     with as_options():
-        say(convert(files, out, overwrite, **given_options(options)))
+        print_lines(convert(files, out, overwrite, **given_options(options)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import difflib
 import json
 import logging
+import os
 import re
 import sys
 from collections.abc import Sequence
@@ -21,9 +22,9 @@ def shown(text: object) -> str:
     return CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), str(text))
 
 
-def say(*lines: object) -> None:
+def print_lines(*lines: object) -> None:
     """Print lines to standard output, in the one way that every program prints what files may hold."""
-    print(*map(shown, lines), sep="\n", flush=True)
+    print(*(coloured(shown(line)) for line in lines), sep="\n", flush=True)
 
 
 class Shown(logging.Formatter):
@@ -31,6 +32,13 @@ class Shown(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return shown(super().format(record))
+
+
+class Coloured(Shown):
+    """Log lines for the screen: warnings in colour, too; ``conf/config.yaml`` names it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return coloured(super().format(record))
 
 
 class UserError(Exception):
@@ -50,6 +58,16 @@ class UserError(Exception):
 
 class NoRoom(UserError):
     """The disk is full or cannot be written. A sweep stops there, because its next run would most likely fail too."""
+
+
+def coloured(text: str) -> str:
+    """``text``, its lines that begin with WARNING in yellow where standard output shows colours.
+
+    That is a terminal; NO_COLOR turns it off (https://no-color.org). The old console of Windows would print the codes.
+    """
+    watched = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    shows = "WT_SESSION" in os.environ if os.name == "nt" else os.environ.get("TERM", "dumb") != "dumb"
+    return re.sub(r"^WARNING.*$", "\x1b[33m\\g<0>\x1b[0m", text, flags=re.M) if watched and shows else text
 
 
 def tell(error: object) -> None:

@@ -7,7 +7,7 @@ import pytest
 
 from src.answers.calibration import softmax
 from src.answers.predictor import Predictor
-from src.answers.windows import join, told
+from src.answers.windows import join, with_windows
 from src.labels import Labels
 from src.tokens.tokenizer import from_json, train_tokenizer
 
@@ -112,7 +112,7 @@ def test_extreme_logits_do_no_harm() -> None:
 
 def test_answers_say_how_they_were_read() -> None:
     answers = [{"aspects": {}}, {"aspects": {}}]
-    assert told(answers, np.array([0, 1, 4]), np.array([0, 7])) == [
+    assert with_windows(answers, np.array([0, 1, 4]), np.array([0, 7])) == [
         {"aspects": {}},
         {"aspects": {}, "windows": 3, "cut": 7},
     ]

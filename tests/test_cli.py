@@ -1,5 +1,6 @@
 """The absa command: reports, exit statuses, and no waiting."""
 
+import io
 import re
 import subprocess
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from src.cli import main
+from src.errors import coloured
 from tests.conftest import ROOT
 from tests.test_datamodule import ROWS, write
 
@@ -78,3 +80,36 @@ def test_a_command_is_needed(capsys) -> None:
         main([])
     assert end.value.code == 2
     assert "COMMAND" in capsys.readouterr().err
+
+
+def test_a_missing_file_is_told_before_anything_is_loaded(tmp_path) -> None:
+    """torch takes seconds to import; here it cannot be."""
+    (tmp_path / "labelled.csv").write_text("text,A\n", encoding="utf-8")
+    code = (
+        "import sys; sys.modules.update(dict.fromkeys(['torch', 'lightning', 'numpy'])); from src.cli import main; "
+        f"main(['evaluate', {str(tmp_path / 'run')!r}, {str(tmp_path / 'labeled.csv')!r}])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.startswith("error: ") and 'did you mean "labelled.csv"' in done.stderr
+
+
+def test_warnings_are_coloured_on_a_terminal_alone(monkeypatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("WT_SESSION", "1")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    told = "a WARNING\nWARNING: b\nc"
+    monkeypatch.setattr("sys.stdout", Terminal())
+    shown = coloured(told)
+    monkeypatch.setenv("NO_COLOR", "1")
+    plain = coloured(told)
+    monkeypatch.delenv("NO_COLOR")
+    monkeypatch.setattr("sys.stdout", io.StringIO())
+    piped = coloured(told)
+    monkeypatch.undo()
+    assert shown == "a WARNING\n\x1b[33mWARNING: b\x1b[0m\nc"
+    assert plain == piped == told

@@ -14,8 +14,11 @@ from omegaconf import OmegaConf, open_dict
 import search
 import train
 from src import cli
+from src.data.options import OPTIONS
 from src.pretraining.checks import check_pretraining
 from src.runs.overrides import as_typed
+from src.ship import commands as of_files
+from src.ship import evaluate
 from src.training.checks import check_config
 from tests.conftest import ROOT
 from tests.many import call
@@ -25,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 PAGES += [ROOT / "assets" / "mini" / "README.md", ROOT / "data" / "sample" / "README.md"]
 PROGRAM = r"(?:\w+=\S+ )?(?:python|absa|make|pip|pytest) .*|cat .* \| absa .*"
 MADE_UP = "train.csv val.csv validation.csv test.csv all.csv Train.csv train_balanced.csv last.ckpt a.csv b.jsonl.gz"
-MADE_UP += " my_reviews.txt texts.txt.gz corpus.txt.gz"
+MADE_UP += " my_reviews.txt texts.txt.gz corpus.txt.gz old.csv new.xlsx"
 FIRST_BYTES = 8_000  # of the README: what a newcomer reads to its end
 
 
@@ -69,6 +72,7 @@ def with_files(words: list[str], folder: Path) -> list[str]:
     words = [re.sub(r"=(path/to/[\w-]+|DIR|FOLDER)$", f"={folder}", w) for w in words]
     words = [re.sub(r"=outputs/\S+/(\w+\.ckpt)$", rf"={folder}/\1", w) for w in words]
     words = [re.sub(r"=outputs/DATE/TIME/encoder$", f"={folder}", w) for w in words]
+    words = [re.sub(r"=\[(\w+\.csv),(\w+\.xlsx)\]$", rf"=[{folder}/\1,{folder}/\2]", w) for w in words]
     return [re.sub(r"=([\w.]+\.(?:csv|txt|gz))$", rf"={folder}/\1", w) for w in words]
 
 
@@ -138,7 +142,8 @@ def test_every_absa_command_is_valid(command, monkeypatch) -> None:
     if words == ["--help"]:
         return
     done = []
-    monkeypatch.setattr(cli, f"_{words[0]}", lambda **options: done.append(options))
+    owner = next(module for module in (cli, of_files, evaluate) if hasattr(module, f"_{words[0]}"))
+    monkeypatch.setattr(owner, f"_{words[0]}", lambda **options: done.append(options))
     cli.main(words)
     assert len(done) == 1
 
@@ -199,8 +204,9 @@ def test_settings_and_options_that_are_named_exist(page, maker) -> None:
     named = {m[1] for w in spans if (m := re.fullmatch(rf"((?:{groups})[./][\w./]+)(?:=.*)?", w))}
     files = {n for n in named if n.endswith((".py", ".yaml", ".md", ".onnx", "/")) or (ROOT / n).exists()}
     assert {n for n in named - files if n not in known and "NAME" not in n} == set()
-    sources = [ROOT / "src" / "cli.py", *(ROOT / "benchmarks").glob("*.py"), ROOT / "docs" / "original.md"]
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py"), ROOT / "docs" / "original.md"]
     options = set(re.findall(r"--[a-z][\w-]+", "".join(map(text_of, sources))))
+    options |= {"--" + name.replace("_", "-") for name in OPTIONS}
     options |= {"--help", "--cfg", "--local-dir", "--stop-timeout", "--backend-store-uri"}  # of other programs
     assert {w for w in spans if re.fullmatch(r"--[a-z][\w-]+", w)} <= options
 

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import unicodedata
 
 import numpy as np
 import pytest
@@ -12,8 +13,11 @@ from src.answers.calibration import fit_calibration
 from src.answers.figures import FIGURES, evaluate, figures
 from src.answers.predictions import Predictions, read_predictions
 from src.answers.thresholds import tune_thresholds
+from src.data.findings import text_keys
 from src.errors import UserError
+from src.judge import leaks
 from src.judge.evaluation import evaluate_predictions, evaluate_run, evaluation
+from src.judge.leaks import UNKNOWN, write_keys
 from src.judge.protocols import PROTOCOLS, VISFD, protocol_figures, protocol_left_out, protocol_named
 from src.labels import IGNORE, SENTIMENTS, Labels
 from src.runs.run import Run
@@ -167,7 +171,8 @@ def test_an_aspect_with_neither_gold_nor_prediction_is_named(folder) -> None:
     p.sentiment[p.sentiment == 2], p.sentiment_logits[..., 2] = 1, -9
     judged = evaluation(Run(folder), p, draws=10)
     named = {"aspect_f1_macro": ["Price"], "sentiment_f1": ["neutral"], "sentiment_f1_per_aspect": ["Price"]}
-    assert judged["all"]["left_out"] == judged["mixed"]["left_out"] == named
+    assert judged["all"]["left_out"] == named
+    assert judged["mixed"]["left_out"] == named | {"aspect_f1_macro": ["Price", "OTHERS"]}
     assert "neutral_f1" not in judged["all"]["figures"]["model"]
     assert judged["per_aspect"]["model"][2]["f1"] is judged["per_aspect"]["model"][2]["pair_f1"] is None
     text = evaluate_predictions(Run(folder), p, "test")
@@ -292,3 +297,43 @@ def test_protocols_are_printed_beside_published_figures(tmp_path) -> None:
 def test_judging_needs_no_torch() -> None:
     code = "import sys, src.judge.evaluation, src.judge.compare; print([m for m in ('torch', 'hydra') if m in sys.modules])"
     assert subprocess.check_output([sys.executable, "-c", code], cwd=ROOT, text=True).strip() == "[]"
+
+
+# --- texts that were trained on --------------------------------------------------------------------------------------
+
+
+def test_a_leak_is_told_with_the_figures_without_it(tmp_path) -> None:
+    run, p = Run(make_run(tmp_path / "run")), predicted("test")
+    write_keys(run.training_texts, [*p.texts[:40], "  khác\nhẳn "])
+    got = evaluation(run, p)
+    assert (got["trained_on"], got["unseen"]["reviews"]) == (40, 80)
+    left = [rows[40:] for rows in (p.mentioned, p.sentiment, p.sentiment_logits, p.mentioned_logits)]
+    alone = evaluation(run, Predictions(p.ids[40:], p.texts[40:], *left))
+    assert alone["trained_on"] == 0 and alone["unseen"]["reviews"] == 0
+    assert got["unseen"]["figures"]["model"] == alone["all"]["figures"]["model"]
+    text = evaluate_run(run.folder)
+    assert "WARNING: 40 of these 120 texts were trained on (33.3 %)" in text and "80 reviews that were not" in text
+    write_keys(run.training_texts, p.texts)
+    assert "120 of these 120 texts were trained on (100.0 %)" in evaluate_run(run.folder)
+    write_keys(run.training_texts, ["x"])
+    assert "None of these 120 texts was trained on." in evaluate_run(run.folder)
+
+
+def test_texts_are_equal_whatever_their_blanks_and_composition(tmp_path) -> None:
+    run, p = Run(make_run(tmp_path / "run")), predicted("test")
+    write_keys(
+        run.training_texts, [unicodedata.normalize("NFD", p.texts[0]).replace(" ", "\u00a0 "), p.texts[1].upper()]
+    )
+    assert evaluation(run, p)["trained_on"] == 1, "case counts"
+
+
+def test_an_older_run_is_hashed_again_or_says_that_it_cannot_be(tmp_path) -> None:
+    run = Run(make_run(tmp_path / "run"))
+    again = int(np.isin(text_keys(predicted("test").texts), text_keys(predicted("train").texts)).sum())
+    assert evaluation(run, predicted("test"))["trained_on"] == again
+    (tmp_path / "data" / "train.csv").unlink()
+    leaks._again.clear()  # another process
+    got = evaluation(run, predicted("test"))
+    assert got["trained_on"] is None and any(note.startswith(UNKNOWN) for note in got["notes"])
+    run.training_texts.write_bytes(b"no array")
+    assert any("training_texts.npy cannot be read" in note for note in evaluation(run, predicted("test"))["notes"])

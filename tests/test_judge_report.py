@@ -5,6 +5,7 @@ import html
 import json
 import re
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -19,11 +20,13 @@ from sklearn.metrics import (
 
 from src.answers.calibration import Calibration
 from src.answers.explanation import shades
-from src.answers.predictions import Predictions, read_predictions, sigmoid
-from src.errors import UserError
-from src.judge import page
-from src.judge.html import pieces, printable
+from src.answers.predictions import Predictions, read_predictions, sigmoid, write_predictions
+from src.data.findings import TOLD
+from src.errors import NoRoom, UserError
+from src.judge import page, words
+from src.judge.html import TEMPLATES, pieces, printable
 from src.judge.inference import load_run
+from src.judge.languages import vietnamese
 from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
@@ -43,12 +46,23 @@ def reported(trained, tmp_path_factory) -> tuple[Run, str]:
 
 def figure_cells(text: str) -> dict[str, list[float | None]]:
     """figure -> the numbers of its row in the first table: model, low, high, the other answers."""
+    text = in_language(text, "en")
     table = text[text.index("All reviews (") :].split("</table>")[0]
     rows = re.findall(r'<tr data-figure="(\w+)">(.*?)</tr>', table, re.S)
     cells = {name: re.findall(r'<data value="([^"]+)">([^<]+)</data>', row) for name, row in rows}
     for numbers in cells.values():
         assert all(f"{float(exact):.{len(shown.split('.')[1])}f}" == shown for exact, shown in numbers)
     return {name: [float(exact) for exact, _ in numbers] for name, numbers in cells.items()}
+
+
+def in_language(text: str, language: str) -> str:
+    """The page without what the style hides in a language, and without its scripts and style."""
+    other = {"en": "vi", "vi": "en"}[language]
+    text = re.sub(r"<(script|style).*?</\1>", "", text, flags=re.S)
+    text = re.sub(rf'<span class="{other}">(?:(?!</?span).|<span class=\w\d>.*?</span>)*</span>', "", text, flags=re.S)
+    return re.sub(
+        r'<span class="(?:en|vi)">((?:(?!</?span).|<span class=\w\d>.*?</span>)*)</span>', r"\1", text, flags=re.S
+    )
 
 
 def error_block(text: str) -> dict:
@@ -91,8 +105,9 @@ def test_the_figures_are_those_of_scikit_learn(reported) -> None:
     hot = [(x[..., None] == np.arange(3)) for x in (p.sentiment, p.sentiment_said())]
     pairs = hot[0].reshape(len(found), -1), (hot[1] & found[..., None]).reshape(len(found), -1)
     assert cells["pair_f1"] == pytest.approx(f1_score(*pairs, average="micro", zero_division=0))
+    text = in_language(text, "en")
     matrix = text[text.index("All aspects") :].split("</table>")[0]
-    shown = [int(n.replace(",", "")) for n in re.findall(r'<td class="s\d+">([\d,]+)<', matrix)]
+    shown = [int(n) for n in re.findall(r'<td class="s\d+"><data value="(\d+)"', matrix)]
     assert shown == confusion_matrix(gold, said, labels=[0, 1, 2]).ravel().tolist()
     for a, aspect in enumerate(labels.aspects):
         caption = text[text.index(f"<figcaption><strong>{aspect}</strong>") :]
@@ -277,6 +292,102 @@ def test_the_words_have_the_colours_that_the_service_gives_them(reported) -> Non
 def test_it_is_written_whole(tmp_path, monkeypatch) -> None:
     folder = make_run(tmp_path / "run")
     monkeypatch.setattr("src.runs.machine.replace", lambda *_: (_ for _ in ()).throw(OSError("full")))
-    with pytest.raises(OSError, match="full"):
+    with pytest.raises(NoRoom, match=r"report.html: cannot be written \(full\)"):
         write_report(folder)
     assert not list(folder.glob(".*tmp")) and not (folder / "report.html").exists()
+
+
+def report_of(tmp_path, quality: float = 1.5, **change) -> tuple[str, str]:
+    """The report of a made-up run, in English and in Vietnamese."""
+    folder = make_run(tmp_path / "run", quality)
+    (tmp_path / "data" / "train.csv").unlink()  # no tf-idf: seconds
+    if change:
+        change_summary(folder, **change)
+    text = write_report(folder).read_text(encoding="utf-8")
+    return in_language(text, "en"), in_language(text, "vi")
+
+
+def verdict(text: str) -> list[str]:
+    part = re.search(r'<ul class="verdict".*?</ul>', text, re.S).group(0)
+    return [html.unescape(re.sub("<.*?>", "", one)) for one in re.findall(r"<li>(.*?)</li>", part, re.S)]
+
+
+def test_every_text_has_both_languages() -> None:
+    known, holes = vietnamese(), re.compile(r"\{\w+\}")
+    judge = TEMPLATES.parent
+    sources = [TEMPLATES / "report.html.j2", TEMPLATES / "report.js", *judge.glob("*.py")]
+    calls = re.compile(r'\b(?:_|say|t)\(\s*((?:"[^"]*"\s*)+)')  # a literal, or several that Python joins
+    said_in = [found for file in sources for found in calls.findall(file.read_text(encoding="utf-8"))]
+    used = {"".join(re.findall(r'"([^"]*)"', literals)) for literals in said_in}
+    used |= {*words.FIGURE_NAMES.values(), *words.FIGURE_WORDS.values(), *words.ANSWER_WORDS.values(), words.MICRO_F1}
+    used |= {*words.ANSWER_WORDS, *words.TASKS.values(), *words.SPLITS.values(), *KINDS, *SENTIMENTS, *TOLD.values()}
+    assert used - known.keys() - {"...", "{text}"} == set()
+    for english, said in known.items():
+        assert sorted(holes.findall(english)) == sorted(holes.findall(said)), english
+
+
+def test_no_english_is_left_in_the_vietnamese_report(tmp_path) -> None:
+    _, text = report_of(tmp_path)
+    body = text[text.index("<body") :]
+    attributes = re.findall(r'data-vi="([^"]*)"', body)
+    for hidden in (r"<code>.*?</code>", r"<pre>.*?</pre>", r'<i lang="en">.*?</i>', r'<p class="text".*?</p>'):
+        body = re.sub(hidden, " ", body, flags=re.S)
+    body = re.sub(r"<(\w+)[^>]*data-vi=[^>]*>[^<]*</\1>", " ", body)  # its text is in the attribute
+    body = re.sub(r'<dd>[^<]*</dd>|<span class="term">.*?</span>|lang="en">English<', " ", body)
+    left = html.unescape(" ".join([*attributes, re.sub("<[^>]*>", " ", body)]))
+    found = {w for w in re.findall(r"[^\W\d_]+", left) if COMMON.fullmatch(w)}
+    assert found == set()
+    assert 'class="untold"' not in text  # a sentence without Vietnamese
+
+
+COMMON = re.compile(  # words that no Vietnamese text and no name of this run has
+    "the|of|and|is|are|was|were|not|with|without|reviews?|aspects?|sentiment|labels?|labelled|model|errors?|figures?|"
+    "share|right|wrong|missed|invented|threshold|interval|best|others?|mentioned|positive|negative|neutral|detected|"
+    "recall|precision|confidence|epoch|loss|training|validation|before|after|all"
+)
+
+
+@pytest.mark.parametrize(
+    ("quality", "first", "third"),
+    [(6.0, "It does well", "it is better"), (0.2, "It does little well yet", "it is not better")],
+)
+def test_five_sentences_say_what_the_figures_say(tmp_path, quality, first, third) -> None:
+    english, vietnamese_text = report_of(tmp_path, quality)
+    said, cung = verdict(english), verdict(vietnamese_text)
+    assert len(said) == len(cung) == 5 and all(a != b for a, b in zip(said, cung, strict=True))
+    assert said[0].startswith(first) and third in said[2] and "120 reviews of the test split" in said[3]
+    assert said[4].startswith("Next: ") and cung[4].startswith("Tiếp theo: ")
+    value = float(re.search(r"pair_f1 ([\d.]+) against", said[2]).group(1))
+    assert value == pytest.approx(figure_cells(english)["pair_f1"][0], abs=0.0005)
+    assert f"{value:.3f}".replace(".", ",") in cung[2]
+
+
+def test_too_few_reviews_are_called_too_few(tmp_path) -> None:
+    folder = make_run(tmp_path / "run", 6.0)
+    file = folder / "predictions" / "test.jsonl"
+    file.write_text("".join(file.read_text(encoding="utf-8").splitlines(True)[:12]), encoding="utf-8")
+    (tmp_path / "data" / "train.csv").unlink()
+    said = verdict(in_language(write_report(folder).read_text(encoding="utf-8"), "en"))
+    assert "too few to rely on" in said[3] and "label more reviews to judge by" in said[4]
+
+
+def test_a_confidence_is_rounded_once(tmp_path) -> None:
+    p = predicted("test")
+    logits = np.full_like(p.mentioned_logits, 20.0) * (2 * p.mentioned - 1)
+    logits[0] = np.where(p.mentioned[0], -np.log(0.99949 / (1 - 0.99949)), logits[0])  # 99.9 %, but 0.9995
+    mistakes = find_mistakes(replace(p, mentioned_logits=logits), LABELS, Calibration(), np.full(4, 0.5))
+    listed = next(m for m in mistakes if m.row == 0)
+    row = page.suspect(listed, p, LABELS)
+    block = page.error_data([listed], p, LABELS, {})["errors"][0]
+    assert row["confidence"] == block["c"] == 0.9995
+    assert f"{100 * row['confidence']:.2f}" == "99.95"
+
+
+def test_reviews_are_named_by_what_their_file_has(tmp_path) -> None:
+    p = replace(predicted("test"), lines=list(range(2, 242, 2)))
+    mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
+    m = mistakes[0]
+    assert page.suspect(m, p, LABELS)["line"] == 2 + 2 * m.row
+    assert page.error_data(mistakes, p, LABELS, {})["reviews"][0]["line"] == 2 + 2 * m.row
+    write_predictions(tmp_path / "p.jsonl", p, LABELS)
+    assert read_predictions(tmp_path / "p.jsonl", LABELS).lines == p.lines

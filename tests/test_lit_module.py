@@ -10,7 +10,7 @@ import torch
 from src.answers.figures import FIGURES, evaluate, figures
 from src.answers.predictions import Predictions
 from src.focal import FocalLoss
-from src.labels import IGNORE
+from src.labels import IGNORE, SENTIMENTS
 from src.lit_module import AspectSentimentModule
 from src.losses import CrossEntropyLoss
 from src.model.optim import learning_rate_factor
@@ -182,7 +182,11 @@ def test_a_checkpoint_is_plain_values_and_gives_the_same_answers(tmp_path) -> No
     run.save_checkpoint(path)
     raw = torch.load(path, weights_only=True)
     assert json.loads(json.dumps(raw["hyper_parameters"]))["aspects"] == ASPECTS
-    assert raw["labels"] == {"aspects": ASPECTS, "without_sentiment": ["OTHERS"]}
+    assert raw["labels"] == {
+        "aspects": ASPECTS,
+        "without_sentiment": ["OTHERS"],
+        "sentiments": list(SENTIMENTS),
+    }
     assert not [k for k in raw["state_dict"] if k.startswith("loss")], "the loss is not part of the model"
     loaded = AspectSentimentModule.load_from_checkpoint(path, weights_only=True).eval()
     assert loaded.tokenizer_json == "{}"

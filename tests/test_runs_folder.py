@@ -135,7 +135,7 @@ def test_runs_sweeps_and_searches_do_not_share_a_folder(tmp_path, key, there) ->
     if there in folders.USES[key][1]:
         folders.make(tmp_path, key)
         return
-    with pytest.raises(UserError, match=rf"holds a \w+ \({there}\), not {folders.KINDS[key][0]}; give another {key}$"):
+    with pytest.raises(UserError, match=rf"holds a \w+ \({there}\), not {folders.USES[key][0]}; give another {key}$"):
         folders.make(tmp_path, key)
 
 

@@ -1,6 +1,7 @@
 """Export: the ONNX graph decides as torch does, or nothing is written."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -11,14 +12,15 @@ import pytest
 import torch
 
 from src.answers.figures import evaluate, figures
-from src.answers.predictions import read_predictions
+from src.answers.predictions import Predictions, read_predictions
 from src.answers.predictor import Predictor
 from src.cli import main
+from src.data.reviews import read_reviews
 from src.errors import UserError
 from src.judge.inference import load_best
 from src.runs.run import Run
 from src.ship import export
-from src.ship.bundle import read_whole
+from src.ship.bundle import INFO, read_whole, refuse_other
 from src.ship.graph import to_onnx
 from src.ship.predictor import load_bundle
 from tests.conftest import ROOT
@@ -190,3 +192,37 @@ def test_without_torch_one_line_says_what_to_install(tmp_path) -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 2
     assert done.stderr == "error: torch is not installed; pip install '.[train]'\n"
+
+
+def test_another_runs_bundle_is_replaced_when_asked_to(trained, exported, tmp_path) -> None:
+    """Refused before anything is computed; the run's own bundle, and one of before the checkpoint's hash, is no other's."""
+    info = json.loads((exported / INFO).read_text(encoding="utf-8"))
+    out = tmp_path / "bundle"
+    shutil.copytree(exported, out)
+    refuse_other(out, info)
+    for change in ({"checkpoint": "0" * 64}, {"checkpoint": None, "figures": {}}):
+        (out / INFO).write_text(
+            json.dumps({k: v for k, v in (info | change).items() if v is not None}), encoding="utf-8"
+        )
+        with pytest.raises(UserError, match=r"holds the bundle of another run; --overwrite replaces it"):
+            export.export_run(trained[0], out)
+    (out / INFO).write_text(json.dumps({k: v for k, v in info.items() if k != "checkpoint"}), encoding="utf-8")
+    refuse_other(out, info)
+    refuse_other(tmp_path / "new", info)
+
+
+def test_a_bundle_is_judged_on_a_file(exported, tmp_path, capsys) -> None:
+    """What is shipped: its figures are those of its own answers; its training texts are known to it."""
+    file = ROOT / "data" / "sample" / "train.csv"
+    main(["evaluate", str(exported), str(file)])
+    printed = capsys.readouterr().out
+    predictor = load_bundle(exported)
+    reviews, _ = read_reviews(file, aspects=predictor.labels.aspects)
+    mentioned, sentiment = predictor.logits(list(reviews.texts))
+    p = Predictions([], [], reviews.mentioned, reviews.sentiment.astype(int), sentiment, mentioned)
+    expected = figures(evaluate(p, predictor.decisions.thresholds), predictor.labels, "absa")["pair_f1"]
+    assert re.search(rf"pair_f1 +{expected:.4f} ", printed) and "Weights: fp32." in printed
+    assert f"WARNING: {len(reviews):,} of these {len(reviews):,} texts were trained on (100.0 %)" in printed
+    with pytest.raises(SystemExit) as end:
+        main(["evaluate", str(exported)])
+    assert end.value.code == 2 and "a bundle holds no test split; name a labelled file" in capsys.readouterr().err

@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 from src.answers.predictor import Predictor
+from src.ship.predict.writers import Table
 from src.ship.predictor import load_bundle
 from tests.serving import Held, running, wait_for
 from tests.test_judge_browser import ARGUMENTS
@@ -162,10 +163,21 @@ def test_mistakes_are_told(page) -> None:
     assert page.locator("#text-error").inner_text() == "The review has 10,001 characters; 10,000 are the limit."
     page.get_by_role("button", name="Tiếng Việt").click()
     assert page.locator("#text-error").inner_text().startswith("Bài có 10.001 ký tự")
+    page.fill("#text", " ")
+    page.click("#send")
+    assert page.locator("#text-error").inner_text() == "Vui lòng nhập hoặc dán một bài đánh giá."
     page.fill("#text", "tốt")
     page.click("#send")
     page.wait_for_selector("#result:not([hidden])")
     assert page.locator("#text-error").is_hidden()
+
+
+@pytest.mark.parametrize("text", ["", "a" * 10_001])
+def test_no_old_answer_stays_beside_a_message(page, predictor, text) -> None:
+    analyse(page, mentioning(predictor))
+    page.fill("#text", text)
+    page.click("#send")
+    assert page.locator("#text-error").is_visible() and page.locator("#result").is_hidden()
 
 
 def test_a_busy_service_is_told(page, service) -> None:
@@ -189,7 +201,7 @@ def test_both_languages_and_the_choice_is_kept(page, browser, service) -> None:
     assert everything == []
     assert page.get_attribute("html", "lang") == "en" and page.title() == "What a review says"
     page.get_by_role("button", name="Tiếng Việt").click()
-    assert page.get_attribute("html", "lang") == "vi" and page.title() == "Bài đánh giá nói gì"
+    assert page.get_attribute("html", "lang") == "vi" and page.title() == "Bài đánh giá nói gì?"
     assert page.locator("#send").inner_text() == "Phân tích"
     page.reload()
     assert page.get_attribute("html", "lang") == "vi"
@@ -199,6 +211,61 @@ def test_both_languages_and_the_choice_is_kept(page, browser, service) -> None:
     fresh.goto(f"http://127.0.0.1:{service.port}/")
     assert fresh.get_attribute("html", "lang") == "vi"
     context.close()
+
+
+def test_what_a_screen_reader_says_follows_the_language(page, predictor) -> None:
+    """Names and announcements too, also those that were made before the switch; none is read as Vietnamese wrongly."""
+    analyse(page, mentioning(predictor))
+    page.wait_for_selector("#words span")
+    upload(page, ROWS)
+    page.click("#start")
+    page.wait_for_selector("#summary:not([hidden])")
+    heard = """() => [...document.querySelectorAll("[aria-label], [role=status], [role=alert], [data-t], #told-head, #rate")]
+      .filter((e) => !e.closest(".languages button")).map((e) => [e.id || e.dataset.label || e.dataset.t || e.dataset.aspect,
+      e.getAttribute("aria-label") || e.textContent, e.closest("[lang]").lang])"""
+    english = page.evaluate(heard)
+    page.click("[data-language=vi]")
+    vietnamese = page.evaluate(heard)
+    assert {lang for *_, lang in english} == {"en"} and {lang for *_, lang in vietnamese} == {"vi"}
+    same = [name for (name, a, _), (_, b, _) in zip(english, vietnamese, strict=True) if a == b and a]
+    assert same == []
+    assert page.locator("#file-spoken").text_content() == "Xong: 4 bài đánh giá."
+    assert page.locator("#spoken").text_content().startswith("Tìm thấy")
+    assert page.get_attribute("#words", "lang") == "vi"  # a review is Vietnamese, whatever the page speaks
+
+
+def test_vietnamese_wordings(page, predictor) -> None:
+    page.click("[data-language=vi]")
+    analyse(page, mentioning(predictor))
+    page.wait_for_selector("#words span")
+    assert "độ tin cậy" in page.locator(".chip .word").first.inner_text()
+    assert page.locator("#told-head").inner_text().startswith("Những từ dẫn đến kết quả “")
+    assert "củng cố kết quả" in page.locator("#legend").inner_text()
+    upload(page, [["review"], *([f"pin trâu {i}"] for i in range(1200))])
+    page.click("#start")
+    page.wait_for_selector("#summary:not([hidden])")
+    page.evaluate("work.seconds = 1200 / 1096; showProgress()")
+    assert page.locator("#rate").inner_text() == "Đã xử lý 1.200/1.200 dòng (1.096 dòng/giây)"
+    assert not [said for said in page.evaluate("Object.values(WORDS.vi)") if "dịch vụ" in said.lower()]
+
+
+def test_ten_sentiments_look_different(page) -> None:
+    names = [f"kind {i}" for i in range(9)] + ["negative"]
+    told = page.evaluate(
+        """(names) => {
+          facts = { ...facts, aspects: ["Battery"], sentiments: names };
+          const aspects = Object.fromEntries(names.map((name) => [name, { sentiment: name, confidence: 0.5 }]));
+          result = { answer: { aspects }, told: null, all: 1, inside: 1, chosen: names[0], text: "a" };
+          showResult();
+          return [...document.querySelectorAll(".chip")].map((chip) => {
+            const style = getComputedStyle(chip);
+            return [chip.querySelector(".sign").textContent, style.color, style.backgroundColor, style.boxShadow];
+          });
+        }""",
+        names,
+    )
+    signs, colours, backs, shadows = map(set, zip(*told, strict=True))
+    assert len(signs) == len(colours) == len(backs) == 10 and shadows == {"none"}
 
 
 def test_the_keyboard_reaches_everything(page, predictor) -> None:
@@ -255,8 +322,11 @@ def test_a_file_comes_back_with_its_answers(page, predictor) -> None:
     page.uncheck("#safe")
     header, *rows = downloaded(page)
     aspects = predictor.labels.aspects
-    assert header == [*ROWS[0], *(f"{p}.{a}" for a in aspects for p in ("predicted", "confidence")), "predicted.note"]
+    as_predict_has_it = [name for name, _ in Table(predictor.labels, predictor.task, False, ROWS[0]).fields]
+    assert header == [*ROWS[0], *as_predict_has_it, "note"]
     assert [row[:3] for row in rows] == ROWS[1:]
+    assert [row[3] for row in rows] == ["2", "4", "5", "6", "7", "8"]  # the first review takes two lines
+    assert [row[4:6] for row in rows] == [["", ""] if row[-1] else ["1", "0"] for row in rows]
     assert [row[-1] for row in rows] == ["", "no text", "", "", "too long", ""]
     counted = dict.fromkeys(("positive", "negative", "neutral"), 0)
     for row, (_, text, _) in zip(rows, ROWS[1:], strict=True):
@@ -264,7 +334,7 @@ def test_a_file_comes_back_with_its_answers(page, predictor) -> None:
         for i, aspect in enumerate(aspects):
             said = answer.get(aspect)
             expected = [said["sentiment"], said["confidence"]] if said else ["", ""]
-            got = row[3 + 2 * i : 5 + 2 * i]
+            got = row[6 + 2 * i : 8 + 2 * i]
             assert [got[0], float(got[1]) if got[1] else ""] == expected
             if said:
                 counted[said["sentiment"]] += 1
@@ -280,7 +350,7 @@ def test_rows_longer_than_the_header_lose_nothing(page, predictor) -> None:
     page.click("#start")
     page.wait_for_selector("#summary:not([hidden])")
     header, *rows = downloaded(page)
-    assert header[:5] == ["id", "comment", "", "", f"predicted.{predictor.labels.aspects[0]}"]
+    assert header[:5] == ["id", "comment", "", "", "line"]
     assert [row[:4] for row in rows] == [["1", "tốt", "more", "still more"], ["2", "kém", "", ""]]
     assert {len(row) for row in (header, *rows)} == {len(header)}
 
@@ -295,7 +365,7 @@ def test_aspects_may_have_the_names_of_what_every_object_has(page) -> None:
           return [resultCsv(), aspectName("constructor"), aspectName("__proto__")];
         }"""
     )
-    assert told[0].split("\r\n")[1] == "a,,,positive,0.5,,,"
+    assert told[0].split("\r\n")[1] == "a,,1,0,,,positive,0.5,,,"
     assert told[1:] == ["constructor", "__proto__"]
 
 
@@ -338,6 +408,7 @@ def test_files_that_cannot_be_read_are_told(page) -> None:
 
     assert "not UTF-8" in give("review\nmáy".encode("cp1258", "replace"))
     assert "no rows" in give(b"review\n")
+    assert "This is an Excel file" in give(b"PK\x03\x04rest") and "Excel" in give(b"\xd0\xcf\x11\xe0\xa1\xb1")
     assert "line 3 is never closed" in give(b'review\n"a"\n"b\n\nc')
     page.set_input_files("#file", {"name": "a.csv", "mimeType": "text/csv", "buffer": "review\nmáy".encode("utf-16")})
     page.wait_for_selector("#chosen:not([hidden])")

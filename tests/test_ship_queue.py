@@ -154,6 +154,20 @@ def test_lists_leave_room_for_single_texts() -> None:
     serving(test, room=16)
 
 
+def test_a_request_that_goes_on_keeps_its_room_and_begins_next() -> None:
+    """A list with long texts waits for their windows first; refused after that, its wait and work would be lost."""
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        work.gate.clear()
+        work.submit(queue, ["a"] * 14)
+        await work.begun(1)
+        queue.submit(["on"] * 3, work, list, 3)
+        with pytest.raises(Full):
+            queue.submit(["more"] * 9, work, list, 3)
+
+    assert serving(test, room=16).order[:5] == ["a", *["on"] * 3, "a"]
+
+
 def test_who_gives_up_is_not_answered() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()

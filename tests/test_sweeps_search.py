@@ -12,6 +12,7 @@ from types import SimpleNamespace
 
 import optuna
 import pytest
+from hydra import initialize_config_dir
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.exceptions import StorageInternalError
 from optuna.pruners import MedianPruner, NopPruner
@@ -24,9 +25,11 @@ from src.errors import UserError
 from src.judge.compare import comparison
 from src.runs.run import Run
 from src.sweeps.pruning import Prune
-from src.sweeps.space import configured_space, overrides, split, suggest
+from src.sweeps.space import configured_space, nearest_value, overrides, split, suggest
 from src.sweeps.study import Search
-from src.sweeps.study_page import write_page
+from src.sweeps.study_page import _weighed, write_page
+from src.sweeps.trials import defaults
+from tests.conftest import ROOT
 from tests.many import call, killed, side_by_side, small_data
 
 SPACE = [
@@ -73,7 +76,8 @@ def test_values_become_the_words_that_train_takes() -> None:
     trial = study.ask()
     values = suggest(trial, space)
     assert suggest(trial, space) == values == trial.params
-    assert re.fullmatch(r"loss.gamma=[0-4]\.\d+ loss=(focal|ce) data.batch_size=\d+", " ".join(overrides(values)))
+    words = " ".join(overrides(values))
+    assert re.fullmatch(r"(loss.gamma=[0-4]\.\d+ loss=focal|loss=ce) data.batch_size=\d+", words)
 
 
 def test_the_command_line_comes_before_the_configuration() -> None:
@@ -104,6 +108,53 @@ def test_what_is_no_space_is_said(words, message) -> None:
     assert len(both.value.faults) == 2
     with pytest.raises(UserError, match=r"sweep.space: x=1 is one value"):
         configured_space({"x": "1"}, [])
+
+
+def test_a_setting_is_asked_for_only_where_it_acts() -> None:
+    """gamma does nothing under cross entropy; a trial of an older study that has one keeps it."""
+    _, _, space = split(["loss.gamma=interval(0,5)", "loss=focal,ce"])
+    study = optuna.create_study(sampler=TPESampler(seed=1))
+    for _ in range(12):
+        trial = study.ask()
+        values = suggest(trial, space)
+        assert ("loss.gamma" in values) == (values["loss"] == "focal") and values == trial.params
+        study.tell(trial, 0.0)
+    assert {t.params["loss"] for t in study.trials} == {"focal", "ce"}
+    study.enqueue_trial({"loss": "ce", "loss.gamma": 2.0})
+    old = study.ask(space)
+    assert list(suggest(old, space)) == ["loss.gamma", "loss"]
+
+
+@pytest.mark.parametrize(
+    ("space", "given", "near"),
+    [
+        ("x=interval(0,5)", 2, 2.0),
+        ("x=interval(1e-4,1e-2)", 2e-5, 1e-4),
+        ("x=range(8,33,8)", 30, 32),
+        ("x=int(interval(2,9))", 15, 9),
+        ("x=interval(0,5)", "auto", None),
+        ("x=interval(0,5)", None, None),
+        ("x=auto,null", None, "null"),
+        ("x=auto,equal", "equal", "equal"),
+        ("x=true,false", True, next(iter(split(["x=true,false"])[2].values())).choices[0]),
+        ("x=0,1,2,5", 2.0, "2"),
+        ("x=a,b", "c", None),
+    ],
+)
+def test_the_value_that_is_nearest_to_a_default(space, given, near) -> None:
+    assert nearest_value(next(iter(split([space])[2].values())), given) == near
+
+
+def test_a_default_that_is_no_number_is_the_number_that_it_stands_for(tmp_path) -> None:
+    """model.encoder_lr=auto is 5e-5 at 768 wide; without the encoder nothing is known of it."""
+    space = split(["model.encoder_lr=tag(log,interval(5e-6,1e-3))", "loss.gamma=interval(0,5)"])[2]
+    (tmp_path / "encoder").mkdir()
+    (tmp_path / "encoder" / "config.json").write_text('{"hidden_size": 384}', encoding="utf-8")
+    (tmp_path / "encoder" / "model.safetensors").touch()
+    with initialize_config_dir(str(ROOT / "conf"), job_name="train", version_base="1.3"):
+        for encoder, rate in (("encoder", {"model.encoder_lr": pytest.approx(1e-4)}), ("none", {})):
+            fixed = ["model=visobert", f"model.encoder={tmp_path / encoder}"]
+            assert defaults(fixed, space, tmp_path) == rate | {"loss.gamma": 2.0}
 
 
 # --- studies, without trainings --------------------------------------------------------------------------------------
@@ -329,7 +380,11 @@ def test_a_trial_is_an_ordinary_run(found, data) -> None:
             *overrides({k: params[k] for k in ("loss.gamma", "loss/alpha", "model.head_lr")}),
         ]
     rows = comparison([folder])["rows"]
-    assert len(rows) == 3 and set(rows[0]["settings"]) == {"loss.gamma", "loss.alpha", "model.head_lr"}
+    assert len(rows) == 3 and set(rows[0]["settings"]) == {"loss.gamma", "loss/alpha", "model.head_lr"}
+
+
+def test_the_first_trial_is_the_defaults(found) -> None:
+    assert results(found[0])[0][2] == {"loss.gamma": 2.0, "loss/alpha": "auto", "model.head_lr": pytest.approx(3e-3)}
 
 
 def test_the_best_is_told_with_the_command_that_trains_it(found, data, capfd) -> None:
@@ -341,6 +396,8 @@ def test_the_best_is_told_with_the_command_that_trains_it(found, data, capfd) ->
     assert re.search(said, printed)
     assert f"loss.gamma={best[2]['loss.gamma']} loss/alpha={best[2]['loss/alpha']}" in printed
     assert "Trial " not in printed, "there are enough"
+    assert "best validation pair_f1 first" in printed and (folder / "leaderboard.json").is_file()
+    assert comparison([folder])["rows"][0]["runs"] == [str(folder / str(best[0]))], "as the search ranks"
 
 
 def test_a_hopeless_trial_is_pruned(data, tmp_path, capfd) -> None:
@@ -457,3 +514,16 @@ def test_a_page_of_nothing_and_of_one(tmp_path) -> None:
     trial, values = search.claim()
     search.study.tell(trial, values["x"])
     assert write_page(search).read_text(encoding="utf-8").count("Plotly.newPlot(") == 1
+
+
+def test_importances_weigh_a_setting_among_the_trials_where_it_acts() -> None:
+    complete = []
+    kinds = {"loss": CategoricalDistribution(["focal", "ce"]), "loss.gamma": FloatDistribution(0, 5)}
+    for i in range(12):
+        params = {"loss": ("focal", "ce")[i % 2], "loss.gamma": i / 3}
+        complete.append(optuna.trial.create_trial(params=params, distributions=kinds, value=i / 10))
+    asked = {title: (len(study.trials), names) for study, names, title in _weighed(complete)}
+    assert asked == {
+        "What mattered, over 12 trials": (12, ["loss"]),
+        "What mattered, over 6 trials in which loss.gamma acts": (6, ["loss", "loss.gamma"]),
+    }

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import time
 import unicodedata
 from itertools import pairwise
 from pathlib import Path
@@ -136,3 +137,42 @@ def test_trained_tokenizer_is_repeatable_and_knows_no_unknown() -> None:
     assert first.decode(encoding.ids) == strange
     assert from_json(first.to_str(), 64).encode(strange).ids == encoding.ids
     assert [first.token_to_id(t) for t in ("<s>", "<pad>", "</s>", "<unk>")] == [0, 1, 2, 3]
+
+
+TRAINED = train_tokenizer([*PROBES, *"áàảãạ"], 400, 64).to_str()
+
+
+@pytest.mark.parametrize("which", ["visobert", "trained"])
+def test_ids_are_those_of_the_whole_text_however_much_of_it_is_tokenised(visobert_folder: Path, which: str) -> None:
+    """Short, long, combining, blank, and such as the normaliser makes many letters of, alone and between others."""
+    long = " ".join(PROBES)
+    texts = [
+        *PROBES,
+        *(long * n for n in (1, 9)),
+        unicodedata.normalize("NFD", long) * 9,
+        *("\ufdfa" * n for n in (1, 100, 1_000)),
+        *(f"{'㎡ ' * n}{long * 5}" for n in (1, 3, 300)),
+        *(f"{long * 5}{'ﷺ ﷻ㍿' * n}{long * 5}" for n in (1, 300)),
+        "a" + "\u0301\u0323" * 1_000,
+        " " * 3_000 + "\ufdfa " * 1_000 + long,
+        "\u200b" * 3_000 + "ﷺ" * 1_000 + long,
+        "",
+    ]
+    for length in (16, 64):
+        tokenizer = load_tokenizer(visobert_folder, length) if which == "visobert" else from_json(TRAINED, length)
+        ids, offsets = encode(tokenizer, texts, compact=False)
+        for i, (a, b) in enumerate(pairwise(offsets)):
+            assert ids[a:b].tolist() == tokenizer.encode(texts[i]).ids, i
+
+
+def test_letters_that_become_eighteen_cost_what_others_do() -> None:
+    """Tokenised whole, ten times as many of them take ten times as long; read to the end of what counts, no longer."""
+    tokenizer = from_json(TRAINED, 64)
+    seconds: dict[str, list[float]] = {"\ufdfa" * 500: [], "\ufdfa" * 20_000: [], "giá " * 5_000: []}
+    for _ in range(3):
+        for text, taken in seconds.items():
+            began = time.process_time()
+            encode(tokenizer, [text], compact=False)
+            taken.append(time.process_time() - began)
+    few, many, others = map(min, seconds.values())
+    assert many < 2 * others and many < 10 * few

@@ -126,3 +126,17 @@ def test_any_long_text_is_windowed_in_time(text) -> None:
     parts, _ = windows(TOKENIZER, text)
     assert len(parts) <= module.MOST_WINDOWS
     assert time.process_time() - began < 3
+
+
+@pytest.mark.parametrize("text", ["ﷺ" * 600, "ﷺ, máy. " * 600, "㍿ " * 900])
+def test_letters_that_become_many_are_read_no_further_than_the_windows(monkeypatch, text) -> None:
+    """The same windows as of the whole text, and nearly the same number of tokens beyond them."""
+    monkeypatch.setattr("src.tokens.beginning.CHUNK", 32)
+    begun: list[int] = []
+    plain = module._encodings
+    monkeypatch.setattr(module, "_encodings", lambda t, part: begun.append(len(part)) or plain(t, part))
+    parts, cut = windows(TOKENIZER, text)
+    assert sum(begun) < len(text) / 2 and cut
+    monkeypatch.setattr(module, "beginning", lambda tokenizer, text, letters: text)
+    whole, right = windows(TOKENIZER, text)
+    assert parts == whole and cut == pytest.approx(right, rel=0.02)

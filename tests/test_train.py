@@ -20,11 +20,12 @@ from src.answers.figures import evaluate, figures
 from src.answers.predictions import read_predictions
 from src.answers.thresholds import Thresholds, tune_thresholds
 from src.data.convert import convert
+from src.data.findings import text_keys
 from src.labels import Labels
 from src.lit_module import AspectSentimentModule
 from src.runs.run import Run
 from src.training.checkpoint import AtomicCheckpointIO
-from tests.conftest import ROOT, TINY, train
+from tests.conftest import ROOT, TINY, read_texts, train
 from tests.forking import Forked
 from tests.test_datamodule import ROWS, write
 
@@ -89,7 +90,12 @@ def test_the_summary_holds_what_the_report_will_need(trained) -> None:
     logged = [float(row["val/pair_f1"]) for row in epochs_logged(folder)]
     assert summary["best"] == pytest.approx(max(logged), abs=1e-6), "as it was monitored: at the best cut"
     assert summary["figures_untuned"]["val"]["pair_f1"] <= summary["best"]
-    assert summary["figures"]["val"]["pair_f1"] >= summary["best"], "tuned on validation"
+    assert summary["choices"]["loss"] == "focal" and summary["choices"]["model"] == "mini"
+    assert summary["encoder"]["settings"]["encoder"] == "mini" and "sha256" not in summary["encoder"], "random weights"
+    train_texts = read_texts(ROOT / "data" / "sample" / "train.csv", "data")
+    assert np.array_equal(np.load(folder / "training_texts.npy"), np.unique(text_keys(train_texts)))
+    assert {split: found["reviews"] for split, found in summary["trained_on"].items()} == {"val": 0, "test": 0}
+    assert "None of the test split's" in printed and "texts was trained on" in printed
     assert summary["epochs"] == {"asked": 2, "run": 2}
     assert summary["steps"] == 2 * 14
     assert summary["encoder"]["name"] == "mini" and summary["encoder"]["pretrained"] is False

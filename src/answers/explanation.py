@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from .decisions import Decisions
-from .windows import join, told
+from .windows import join, with_windows
 
 CALLS = 256  # texts that a long text's explanation asks the model about, beside its windows
 STRONGEST = 4  # shades for each sign of a word's weight
@@ -81,7 +81,7 @@ class Explanation:
         n = len(self._windows)
         first = np.array([0, n])
         whole = join(first, None if mentioned is None else mentioned[:n], sentiment[:n])
-        answer = told(self._decisions.answers(*whole), first, np.array([self._cut]))[0]
+        answer = with_windows(self._decisions.answers(*whole), first, np.array([self._cut]))[0]
         names = enumerate(self._decisions.labels.aspects)
         mine = {name: drops[:, i] for i, name in names if name in answer["aspects"]}
         return {

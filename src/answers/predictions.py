@@ -26,9 +26,10 @@ DECIMALS = 5  # of a logit, in the file and in every figure: both are computed f
 
 
 class Detection(TypedDict, total=False):
-    """The further key of a line for task ``absa``."""
+    """The further keys of a line: for task ``absa``, and where the line in the data file is known."""
 
     mentioned_logits: list[float]  # [A]
+    line: int  # of the data file, where the row begins
 
 
 class Line(Detection):
@@ -51,6 +52,7 @@ class Predictions:
     sentiment: np.ndarray  # int64 [N, A], gold, 0..C-1 or IGNORE
     sentiment_logits: np.ndarray  # float64 [N, A, C]
     mentioned_logits: np.ndarray | None  # float64 [N, A]; None for task "sentiment"
+    lines: Sequence[int] | None = None  # of the data file; None if they were not kept
 
     def __post_init__(self) -> None:
         self.sentiment_logits = np.round(self.sentiment_logits.astype(np.float64), DECIMALS)
@@ -88,7 +90,9 @@ def write_predictions(
     def write(file: BinaryIO) -> None:
         for i, (id_, text) in enumerate(zip(predictions.ids, predictions.texts, strict=True)):
             logits = predictions.mentioned_logits
-            detection: Detection = {} if logits is None else {"mentioned_logits": logits[i].tolist()}
+            detection: Detection = {} if predictions.lines is None else {"line": int(predictions.lines[i])}
+            if logits is not None:
+                detection["mentioned_logits"] = logits[i].tolist()
             row: Line = {
                 "id": id_,
                 "text": text,
@@ -106,6 +110,7 @@ def write_predictions(
 def read_predictions(path: Path, labels: Labels) -> Predictions:
     """Read the file back. Raises UserError, with the line, when it is not such a file or has other aspects."""
     ids, texts, mentioned, sentiment, sentiment_logits, mentioned_logits = [], [], [], [], [], []
+    places: list[int] = []
     a, place = len(labels.aspects), {name: j for j, name in enumerate(labels.aspects)}
     try:
         lines = path.read_text(encoding="utf-8").rstrip("\n").split("\n")  # not splitlines: a text may hold U+2028
@@ -126,6 +131,8 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
             if "mentioned_logits" in row:
                 mentioned_logits.append(np.array(row["mentioned_logits"], float).reshape(a))
             ids.append(str(row["id"]))
+            if "line" in row:
+                places.append(row["line"])
             texts.append(str(row["text"]))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f"{path}:{number}: not a prediction over these {a} aspects ({error})") from error
@@ -141,6 +148,7 @@ def read_predictions(path: Path, labels: Labels) -> Predictions:
         np.array(sentiment),
         np.array(sentiment_logits),
         np.array(mentioned_logits) if mentioned_logits else None,
+        places if len(places) == len(ids) else None,
     )
 
 

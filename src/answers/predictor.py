@@ -21,7 +21,7 @@ from .calibration import Calibration
 from .decisions import Decisions
 from .explanation import Explanation
 from .thresholds import Thresholds
-from .windows import join, told
+from .windows import join, with_windows
 
 # token ids and mask, int64 [B, T] -> float32 logits: ``sentiment`` [B, A, C]; for task ``absa`` ``mentioned`` [B, A]
 Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
@@ -58,7 +58,7 @@ class Predictor:
         """
         read = self._read(texts)
         answers = self.decisions.answers(*join(read.first, *self._computed(read)), all_aspects=all_aspects)
-        return told(answers, read.first, read.cut)
+        return with_windows(answers, read.first, read.cut)
 
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order.

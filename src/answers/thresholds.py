@@ -1,21 +1,22 @@
-"""Detection thresholds, tuned on validation predictions: one for all aspects, and one for each, shrunk towards it."""
+"""Detection thresholds, tuned on validation predictions: one for each aspect, drawn to 0.5 if reviews are few."""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from ..errors import did_you_mean, quoted
 from ..labels import Labels
 from ..runs.summary import Cuts
 from .figures import countable, f1
 from .predictions import Predictions, sigmoid
 
-PRIOR_POSITIVES = 10.0
-"""An aspect with this many validation mentions stands half-way between its own best cut and the global one.
-
-UIT-ViSFD's STORAGE has 14, its others 120 to 690. Of a dozen mentions, one moves F1 by some 4 points, so that the best
-cut is mostly chance; of hundreds it is not, and the weight is 0.92 and more.
-"""
+PRIOR_MENTIONS = 10.0  # mentions with which the cut on a resample stands half-way between its best and the one cut
+DOUBT_PAIRS = 300.0  # gold pairs with which a doubtful one cut stands half-way between its mean and 0.5
+DOUBT_MENTIONS = 10.0  # mentions with which a doubtful aspect's stands half-way between its mean and the one cut
+RESAMPLES = 15
+RESAMPLED = 5_000_000  # logits of all resamples, at most: seconds; of so many reviews the mean of three is no chance
+TUNED = "tuned"  # the setting `thresholds` that is no number
 RANGE = 10.0  # largest |logit| of a threshold: probabilities 0.00005 to 0.99995, which float32 still tells apart
 
 
@@ -48,41 +49,91 @@ class Thresholds:
         return cls(value, (value,) * aspects)
 
 
-def tune_thresholds(predictions: Predictions, labels: Labels, prior_positives: float = PRIOR_POSITIVES) -> Thresholds:
+def thresholds_faults(setting: Any) -> list[str]:
+    """What is wrong with the setting ``thresholds``: a line, or none."""
+    number = isinstance(setting, int | float) and not isinstance(setting, bool)
+    if setting == TUNED or (number and 0 < setting < 1):
+        return []
+    hint = did_you_mean(str(setting), (TUNED,))
+    return [f"thresholds={quoted(setting)}: expected tuned, or a probability between 0 and 1 such as 0.5{hint}"]
+
+
+def choose_thresholds(setting: str | float, predictions: Predictions, labels: Labels) -> Thresholds:
+    """The thresholds that the setting ``thresholds`` asks for: tuned on validation ``predictions``, or one number."""
+    if setting == TUNED:
+        return tune_thresholds(predictions, labels)
+    return Thresholds.constant(float(setting), len(labels.aspects))
+
+
+def best_single(predictions: Predictions, labels: Labels) -> float:
+    """The one threshold for all aspects with the highest ``pair_f1`` on these predictions; 0.5 without logits."""
+    if predictions.mentioned_logits is None:
+        return 0.5
+    right = predictions.sentiment_said() == predictions.sentiment
+    gold = predictions.mentioned, predictions.sentiment
+    return float(sigmoid(np.array(best_cut(predictions.mentioned_logits, right, *gold, labels))))
+
+
+def tune_thresholds(predictions: Predictions, labels: Labels) -> Thresholds:
     """Thresholds for the predictions of a **validation** split; 0.5 throughout for task ``sentiment``.
 
-    The global one maximises ``pair_f1`` over every cut between two logits. That of an aspect maximises its detection
-    F1, then is shrunk towards the global one, in logits, by the weight n / (n + ``prior_positives``) for n mentions.
-    It is kept only where it lowers neither the aspect's F1 nor, with the global one at all other aspects, ``pair_f1``;
-    so on this split ``pair_f1(per aspect) >= pair_f1(global) >= pair_f1(0.5)``, and ``aspect_f1_macro`` is never below
-    that of the global threshold. Of equally good cuts the one nearest to 0.5 is taken.
+    On a resample of the reviews the one cut maximises ``pair_f1`` over every cut between two logits. An aspect's cut
+    maximises its detection F1, and is drawn to the one cut by n / (n + :data:`PRIOR_MENTIONS`) for n mentions; it is
+    kept where it lowers neither the aspect's F1 nor ``pair_f1`` there. What counts is the mean over :data:`RESAMPLES`
+    resamples (bagging, Breiman 1996): the best cut of few reviews is mostly chance, and the mean of many is less so.
+    The mean of the one cut is drawn to 0, which is a probability of 0.5, by n / (n + :data:`DOUBT_PAIRS`) for n gold
+    pairs, and an aspect's distance from it by n / (n + :data:`DOUBT_MENTIONS`); or by 1 - 2 variance / mean^2 if that
+    is more, as where all resamples agree (James & Stein 1961). Measured in ``benchmarks/thresholds.md``.
     """
-    a = len(labels.aspects)
-    logits = predictions.mentioned_logits
+    a, logits = len(labels.aspects), predictions.mentioned_logits
     if logits is None:
         return Thresholds.constant(0.5, a)
     right = predictions.sentiment_said() == predictions.sentiment  # bool [N, A]; an ignored sentiment is never right
+    columns = np.concatenate([logits, predictions.mentioned, right, predictions.sentiment], 1)
+    order = np.lexsort(columns.T)  # so that the resamples do not depend on the order of the reviews
+    arrays = [x[order] for x in (logits, predictions.mentioned, right, predictions.sentiment)]
+    rng, n = np.random.default_rng(0), len(logits)
+    resamples = int(np.clip(RESAMPLED // logits.size, 3, RESAMPLES))
+    cuts = []
+    for rows in rng.integers(0, n, (resamples, n)):
+        some, mentioned, hit, sentiment = (x[rows] for x in arrays)
+        cuts.append(_cuts_on(some, mentioned, hit, sentiment, labels))
+    pairs, mentions = (arrays[3][:, labels.carries_sentiment] >= 0).sum(), predictions.mentioned.sum(0)
+    one = _held(np.array([one for one, _ in cuts]), pairs, DOUBT_PAIRS)
+    beside = _held(np.array([each - one for one, each in cuts]), mentions, DOUBT_MENTIONS)
+    return Thresholds(float(sigmoid(one)), tuple(map(float, sigmoid(one + beside))))
+
+
+def _held(values: np.ndarray, count: Any, doubt: float) -> Any:
+    """The mean over resamples, [R] or [R, A], drawn to 0 unless they agree or ``count`` is large beside ``doubt``."""
+    mean, variance = values.mean(0), values.var(0, ddof=1)
+    agreed = 1 - 2 * variance / np.where(mean == 0, 1, mean**2)
+    return mean * np.maximum(count / (count + doubt), agreed)
+
+
+def _cuts_on(
+    logits: np.ndarray, mentioned: np.ndarray, right: np.ndarray, sentiment: np.ndarray, labels: Labels
+) -> tuple[float, np.ndarray]:
+    """The one cut, and that of each aspect, float [A], as logits: see :func:`tune_thresholds`. Arrays are [N, A]."""
     carries = np.array(labels.carries_sentiment)
-    gold_pairs = int((predictions.sentiment[:, carries] >= 0).sum())
-
-    counted = countable(predictions.mentioned, predictions.sentiment)  # bool [N, A]: where gold says if a pair is right
-    global_ = best_cut(logits, right, predictions.mentioned, predictions.sentiment, labels)
-    hit, said = _Cuts(logits[counted & carries], right[counted & carries]).at(global_)
-    pair_f1 = float(f1(hit, said, gold_pairs))
-
-    chosen = np.full(a, global_)
-    for i in range(a):
-        mentions = int(predictions.mentioned[:, i].sum())
-        detection = _Cuts(logits[:, i], predictions.mentioned[:, i])
+    counted = countable(mentioned, sentiment)  # bool [N, A]: where gold says if a pair is right
+    gold_pairs = int((sentiment[:, carries] >= 0).sum())
+    together = _Cuts(logits[counted & carries], right[counted & carries])
+    one = together.best(gold_pairs)
+    pair_f1 = float(f1(*together.at(one), gold_pairs))
+    chosen = np.full(logits.shape[1], one)
+    for i in range(logits.shape[1]):
+        mentions = int(mentioned[:, i].sum())
+        detection = _Cuts(logits[:, i], mentioned[:, i])
         pairs = _Cuts(logits[counted[:, i], i], right[counted[:, i], i])
-        weight = mentions / (mentions + prior_positives)
-        cut = weight * detection.best(mentions) + (1 - weight) * global_
-        lower_f1 = detection.f1(cut, mentions) < detection.f1(global_, mentions)
+        weight = mentions / (mentions + PRIOR_MENTIONS)
+        cut = weight * detection.best(mentions) + (1 - weight) * one
+        lower_f1 = detection.f1(cut, mentions) < detection.f1(one, mentions)
         # F = 2 hit / (said + gold) does not fall if 2 more_hit >= F more_said, nor under the sum of such changes
-        more_hit, more_said = np.subtract(pairs.at(cut), pairs.at(global_))
+        more_hit, more_said = np.subtract(pairs.at(cut), pairs.at(one))
         if not lower_f1 and (not carries[i] or 2 * more_hit >= pair_f1 * more_said):
             chosen[i] = cut
-    return Thresholds(float(sigmoid(np.array(global_))), tuple(map(float, sigmoid(chosen))))
+    return one, chosen
 
 
 def best_cut(

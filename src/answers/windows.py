@@ -32,7 +32,7 @@ def join(
     return said, of_text
 
 
-def told(answers: list[dict[str, Any]], first: np.ndarray, cut: np.ndarray) -> list[dict[str, Any]]:
+def with_windows(answers: list[dict[str, Any]], first: np.ndarray, cut: np.ndarray) -> list[dict[str, Any]]:
     """``answers`` with ``windows``, where a text was read in more than one, and ``cut``, its tokens that were not read.
 
     ``first`` int64 [N + 1] and ``cut`` int64 [N] as in :class:`src.tokens.windows.Windowed`.

@@ -70,8 +70,8 @@ class _Finder:
         self.by_name = {plain_name(name): name for name in reversed(names)}
         self.id = self._called((*ID_COLUMNS, *MORE_IDS))
         known = {self.by_name[name] for name in (*ID_COLUMNS, *MORE_IDS, *IGNORED_COLUMNS) if name in self.by_name}
-        texts = [*text_candidates(source.columns), *(self.by_name[name] for name in TITLES if name in self.by_name)]
-        texts = {name for name in texts if not self._says_sentiments(name)}
+        named = [*text_candidates(source.columns), *(self.by_name[name] for name in TITLES if name in self.by_name)]
+        texts = {name for name in named if not self._says_sentiments(name)}
         self.others = frozenset({text, *ignored, *known, *(texts & set(names))})
         self.names = [name for name in names if name not in self.others]
 
@@ -101,14 +101,11 @@ class _Finder:
     def _one_column(self, label: str, wanted: str | None, faults: Faults) -> Layout | None:
         aspects = [name for name in self.names if name != label and self._says_sentiments(name)]
         if wanted is None and self.label is None and aspects:
-            one = f"the column {quoted(aspects[0])} holds sentiments"
-            columns = f"the columns {listed(aspects)} hold sentiments" if len(aspects) > 1 else one
+            held = f"s {listed(aspects)} hold" if len(aspects) > 1 else f" {quoted(aspects[0])} holds"
             ignoring = set_list("ignore_columns", [*self.given.ignore_columns, label])
             taking = set_to("label_column", label)
-            said = (
-                f"{columns}, and there is the column {quoted(label)}; {ignoring} reads the first, {taking} the second"
-            )
-            faults.add(self.source.name, said)
+            said = f"the column{held} sentiments, and there is the column {quoted(label)}"
+            faults.add(self.source.name, f"{said}; {ignoring} reads the first, {taking} the second")
             return None
         forms = [form for row in self.head if (form := cells.form(row.get(label)))]
         empty = all(cells.is_empty(row.get(label)) for row in self.head)
@@ -195,9 +192,7 @@ class _Finder:
 
     def _wide(self, name: str, faults: Faults) -> Layout | None:
         beside = flags.columns(self.names) if name == "flags" else {}
-        tool = [
-            column for column in self.names if plain_name(column) in TOOL_COLUMNS and not self._says_sentiments(column)
-        ]
+        tool = [name for name in self.names if plain_name(name) in TOOL_COLUMNS and not self._says_sentiments(name)]
         if name != "flags" and label_studio.is_table([plain_name(c).replace(" ", "_") for c in self.source.columns]):
             name = "label-studio"
         declared = {clean_name(aspect) for aspect in self.given.aspects or ()}
@@ -206,9 +201,8 @@ class _Finder:
         if tool and name != "label-studio":
             remedy = set_list("ignore_columns", [*self.given.ignore_columns, *tool])
             they = "columns look" if len(tool) > 1 else "column looks"
-            faults.add(
-                self.source.name, f"the {they} like an annotation tool's: {listed(tool)}; {remedy} leaves them out"
-            )
+            told = f"the {they} like an annotation tool's: {listed(tool)}; {remedy} leaves them out"
+            faults.add(self.source.name, told)
         aspects = [column for column in self.names if column not in others]
         if not aspects:
             faults.add(self.source.name, f"no column of aspects nor of labels among {listed(self.source.columns)}")
@@ -221,7 +215,7 @@ class _Finder:
             return [(a, flags.said(a, row, beside[a]) if a in beside else cell) for a, cell in pairs(row)]
 
         def exported(row: Mapping[str, Any]) -> list[tuple[str, object]]:
-            return [(aspect, label_studio.choices(cell)) for aspect, cell in pairs(row)]
+            return [(aspect, label_studio.chosen(cell)) for aspect, cell in pairs(row)]
 
         reading = {"flags": flagged, "label-studio": exported}.get(name, pairs)
         many = f"aspects in the columns {listed(aspects)}" if len(aspects) > 1 else f"the aspect {quoted(aspects[0])}"

@@ -111,7 +111,7 @@ def _table(reviews: Reviews, aspects: tuple[str, ...], wide: bool) -> tuple[list
 def _is_plain(aspects: tuple[str, ...]) -> bool:
     """Whether columns with these names are read as aspects, and as nothing else."""
     header = SimpleNamespace(name="", columns=["id", "text", *aspects], header=True, binary=(), layout=None, notes=[])
-    layout = layout_of(header, Columns(), [], Values(), Faults())  # type: ignore[arg-type]  # no file is read
+    layout = layout_of(header, Columns(), [], Values(), Faults())  # no file is read
     found = [name for name in header.columns if layout and name not in layout.others]
     return layout is not None and (layout.name, layout.text) == ("wide", "text") and found == list(aspects)
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from io import BufferedReader
 from pathlib import Path
+from typing import cast
 
 from ..errors import Faults, did_you_mean
 from ..runs.machine import sha256
@@ -67,7 +68,7 @@ def unknown_format(path: str) -> str:
 def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> BufferedReader | None:
     """A file's bytes, unpacked if it is ``zipped``, open as long as ``opened``; None, and a fault, if unreadable."""
     try:
-        file = opened.enter_context(Path(path).expanduser().open("rb", HEAD))
+        file = cast(BufferedReader, opened.enter_context(Path(path).expanduser().open("rb", HEAD)))
         if zipped:
             file = BufferedReader(opened.enter_context(gzip.GzipFile(fileobj=file)), HEAD)
             file.peek(1)

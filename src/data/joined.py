@@ -4,6 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from .reviews import FILE, Reviews
 from .texts import Texts
 
 
-def joined(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews, tuple[str, ...]]:
+def one_split(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews, tuple[str, ...]]:
     """The reviews of several files as one split, one file after the other, and the aspects of all of them in order.
 
     Its hash is made of the hashes of the files. The reviews of a file that lacks an aspect do not mention it.
@@ -36,17 +37,17 @@ def joined(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews, t
         told.append(f"{Path(reviews.path).name}: {len(reviews):,} reviews")
         told += [f"  {line}" for line in reviews.read_as]
         told += [f"  knows nothing of {listed(lacks)}: not mentioned in it"] * bool(lacks)
-    lines = {
+    lines: dict[str, Any] = {
         name: np.concatenate([getattr(reviews, name) + i * FILE for i, reviews in enumerate(every)])
         for name in ("lines", "without_text", "without_label", "several")
     }
     digest = hashlib.sha256("\n".join(reviews.sha256 for reviews in every).encode()).hexdigest()
     files = tuple(reviews.path for reviews in every)
-    whole = {
+    whole: dict[str, Any] = {
         "blanks": dict(blanks.most_common()),
         "sentiments": every[0].sentiments,
         "read_as": tuple(told),
         "files": files,
     }
-    kept = {"texts": texts, "names": ids, "mentioned": mentioned, "sentiment": sentiment}
+    kept: dict[str, Any] = {"texts": texts, "names": ids, "mentioned": mentioned, "sentiment": sentiment}
     return Reviews(path=", ".join(files), sha256=digest, **kept, **lines, **whole), aspects

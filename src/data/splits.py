@@ -10,7 +10,7 @@ import numpy as np
 from ..errors import Faults, UserError, did_you_mean, listed, quoted
 from ..labels import SENTIMENTS, Labels
 from .findings import Findings, compare, digests, notes_on, shared_keys, text_keys
-from .joined import joined
+from .joined import one_split
 from .reviews import Columns, Reviews, Unlabelled, leaving_out, load_reviews
 from .values import Meanings
 
@@ -105,7 +105,7 @@ def load_files(files: Mapping[str, Files], columns: Columns) -> tuple[dict[str, 
         parts = [load_reviews(each, columns, faults, values, in_part=len(paths) > 1) for each in paths]
         if not (read := [part for part in parts if part is not None]):
             continue
-        splits[name], found = joined(read)
+        splits[name], found = one_split(read)
         if i == 0 and found:
             aspects = found
             columns = columns._replace(aspects=found)

@@ -22,7 +22,7 @@ from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import Summary
 
-RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 1}  # part of the cache's key
+RECIPE = {"words": (1, 2), "characters": (2, 5), "C": 4.0, "version": 2}  # part of the cache's key
 SURE = 20.0  # -SURE is the lowest log-probability, that of a class absent from training
 
 
@@ -60,7 +60,7 @@ def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predic
     cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
     if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
         return kept
-    splits = _splits(summary, labels)
+    splits = splits_of(summary, labels)
     try:
         answer = answer_by_tfidf(splits, labels, predictions)
     except ValueError as error:  # texts without a single word in common
@@ -74,6 +74,18 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
 
     Raises ValueError if the training texts have no words in common.
     """
+    val, test = predictions_by_tfidf(splits, labels, predictions)
+    said = test.sentiment_said()
+    if predictions.mentioned_logits is None:
+        return Predicted(predictions.mentioned, said)
+    cuts = 0.5 if val is None else tune_thresholds(val, labels).array
+    return Predicted(test.detected(cuts), said)
+
+
+def predictions_by_tfidf(
+    splits: Splits, labels: Labels, predictions: Predictions
+) -> tuple[Predictions | None, Predictions]:
+    """tf-idf's predictions for ``splits.val``, None without it, and for ``predictions``; errors as answer_by_tfidf."""
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import FeatureUnion
 
@@ -96,17 +108,15 @@ def answer_by_tfidf(splits: Splits, labels: Labels, predictions: Predictions) ->
     split = len(texts["val"])
     classes, each = len(labels.sentiments), range(len(labels.aspects))
     sentiment = np.stack([_scores(x, train.sentiment[:, a], classes, others) for a in each], 1)
-    said = sentiment[split:].argmax(-1)
-    if predictions.mentioned_logits is None:
-        return Predicted(predictions.mentioned, said)
-    mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
-    logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
-    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], logits[split:])
+    logits = None
+    if predictions.mentioned_logits is not None:
+        mentioned = np.stack([_scores(x, train.mentioned[:, a].astype(int), 2, others) for a in each], 1)
+        logits = mentioned[..., 1] - mentioned[..., 0]  # of two classes: the log-odds
+    first, then = (None, None) if logits is None else (logits[:split], logits[split:])
+    test = Predictions([], [], predictions.mentioned, predictions.sentiment, sentiment[split:], then)
     if val is None:
-        return Predicted(test.detected(), said)
-    gold = val.mentioned, val.sentiment.astype(np.int64)
-    thresholds = tune_thresholds(Predictions([], [], *gold, sentiment[:split], logits[:split]), labels)
-    return Predicted(test.detected(thresholds.array), said)
+        return None, test
+    return Predictions([], [], val.mentioned, val.sentiment.astype(np.int64), sentiment[:split], first), test
 
 
 def _scores(x: Any, target: np.ndarray, classes: int, others: Any) -> np.ndarray:
@@ -131,7 +141,7 @@ def _composed(texts: Sequence[str]) -> list[str]:
 # --- the run's data, again -------------------------------------------------------------------------------------------
 
 
-def _splits(summary: Summary, labels: Labels) -> Splits:
+def splits_of(summary: Summary, labels: Labels) -> Splits:
     """The run's splits, read again. Raises UserError unless they are what the run was trained on."""
     settings = {k: v for k, v in summary["config"]["data"].items() if k in READING}
     folder = summary["config"]["data"].get("dir")

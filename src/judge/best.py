@@ -8,9 +8,9 @@ from typing import Any
 import lightning.pytorch as L
 
 from ..answers.calibration import fit_calibration
-from ..answers.figures import LOSS, evaluate, figures, judged_by, left_out, per_aspect, tally, total
+from ..answers.figures import LOSS, evaluate, figures, judged_by, left_out, per_aspect, per_review, tally, total
 from ..answers.predictions import Predictions, write_predictions
-from ..answers.thresholds import tune_thresholds
+from ..answers.thresholds import best_single, choose_thresholds
 from ..datamodule import AspectDataModule
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
@@ -20,27 +20,38 @@ from ..training.checkpoint import AtomicCheckpointIO, amend_checkpoint
 from ..training.summary import aspect_table, figures_table, nothing_learned
 from .baselines import constant_answers
 from .inference import assemble
+from .leaks import leak_sentence, read_keys, seen, without_trained, write_keys
 
 log = logging.getLogger(__name__)
 HARDLY = 0.01  # a model that is no more than this above a constant answer has learned nothing
 
 
 def judge_best(
-    task: str, data: AspectDataModule, module: AspectSentimentModule, trainer: L.Trainer, run: Run, monitor: str
+    settings: dict[str, Any],
+    data: AspectDataModule,
+    module: AspectSentimentModule,
+    trainer: L.Trainer,
+    run: Run,
+    monitor: str,
 ) -> Judged:
     """Predict validation and test with the best checkpoint; write, print and return the figures.
 
-    Detection thresholds and temperatures are chosen on validation, before test is looked at; the checkpoint keeps them.
+    Detection thresholds (unless the setting ``thresholds`` is a number) and temperatures are chosen on validation,
+    before test is looked at; the checkpoint keeps them. The run keeps a hash of every training text.
     ``best`` is the monitored figure, taken as in training: on validation, at the one threshold that is best; where
     the loss is monitored, the lowest that training saw. Raises UserError if there is no best checkpoint.
     """
     if not run.best.is_file():  # it was damaged when the run went on, and no epoch was left to make another
         raise UserError(f"{run.best}: there is none, and no epoch was left to make one; raise trainer.max_epochs")
-    labels, figure = data.labels, judged_by(task, monitor)
+    labels, task = data.labels, settings["task"]["name"]
+    figure = judged_by(task, monitor)
+    write_keys(run.training_texts, data.splits.train.texts)
+    keys = read_keys(run.training_texts.read_bytes()) if run.training_texts.is_file() else None
     predictions = predict(trainer, module, data, "val", run.best)
-    thresholds, calibration = tune_thresholds(predictions, labels), fit_calibration(predictions, labels)
+    thresholds = choose_thresholds(settings["thresholds"], predictions, labels)
+    calibration = fit_calibration(predictions, labels)
     amend_checkpoint(run.best, {"thresholds": thresholds.to_dict(), "calibration": calibration.to_dict()})
-    reached = float(figures(evaluate(predictions, thresholds.global_), labels, task)[figure])
+    reached = float(figures(evaluate(predictions, best_single(predictions, labels)), labels, task)[figure])
     judged: Judged = {
         "best": _lowest_loss(trainer) if monitor == LOSS else reached,
         "figures": {},
@@ -50,6 +61,7 @@ def judge_best(
         "confusion": {},
         "thresholds": thresholds.to_dict(),
         "calibration": calibration.to_dict(),
+        "trained_on": {},
     }
     constant = _constant(predictions, data, task, figure)
     for split in ("val", "test"):
@@ -60,13 +72,19 @@ def judge_best(
         write_predictions(run.predictions(split), predictions, labels, thresholds.array)
         for found, cut in ((judged["figures"], thresholds.array), (judged["figures_untuned"], module.threshold)):
             found[split] = {k: float(v) for k, v in figures(evaluate(predictions, cut), labels, task).items()}
-        counts = evaluate(predictions, thresholds.array)
+        each = per_review(predictions, thresholds.array)
+        counts = total(each)
         judged["left_out"][split] = left_out(counts, labels, task)
         judged["confusion"][split] = counts.confusion[labels.carries_sentiment].sum(0).tolist()
         judged["per_aspect"][split] = per_aspect(counts, labels, task)
+        if (known := seen(keys, predictions.texts)) is not None:
+            judged["trained_on"][split] = without_trained(each, known, labels, task)
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
+    for split, found in judged["trained_on"].items():
+        said = leak_sentence(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
+        log.log(logging.WARNING if found["reviews"] else logging.INFO, said)
     if reached < constant + HARDLY:
         log.warning(nothing_learned(f"val/{figure}", reached, constant))
     return judged

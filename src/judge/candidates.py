@@ -16,6 +16,8 @@ from ..runs.run import Run
 from ..runs.settings import known_settings
 from ..runs.summary import Summary
 from .evaluation import decide
+from .leaks import keys_of
+from .naming import choices_of
 
 
 @dataclass
@@ -26,9 +28,11 @@ class Candidate:
     summary: Summary
     labels: Labels
     settings: dict[str, Any]
+    choices: dict[str, str]  # group of conf/ -> the choice
     predictions: Predictions
     detected: np.ndarray  # bool [N, A]
     each: Counts  # per review
+    trained: np.ndarray | None  # keys of its training texts, where they are known
 
     @cached_property
     def right(self) -> np.ndarray:
@@ -80,10 +84,28 @@ def read_candidate(folder: Path) -> Candidate:
         summary,
         labels,
         known_settings(summary),
+        choices_of(summary, folder),
         predictions,
         predictions.detected(thresholds),
         per_review(predictions, thresholds),
+        keys_of(run, summary, labels)[0],
     )
+
+
+def validated(candidates: Sequence[Candidate], figure: str) -> tuple[list[float] | None, str | None]:
+    """The figure of each run on validation; None, and the reason, where the runs cannot be ranked by it.
+
+    It is the monitored figure as training computed it, if the runs went by ``figure``, else that of the summary.
+    """
+    summaries = [c.summary for c in candidates]
+    files = {s["data"]["splits"].get("val", {}).get("sha256") for s in summaries}
+    if len(files) > 1:
+        return None, "they were validated on different files"
+    if all(s["monitor"] == f"val/{figure}" and "best" in s for s in summaries):
+        return [s["best"] for s in summaries], None
+    values = [s["figures"].get("val", {}).get(figure) for s in summaries]
+    known = [v for v in values if v is not None]
+    return (known, None) if len(known) == len(values) else (None, f"some have no {figure} on validation")
 
 
 def refuse_other_tests(candidates: list[Candidate]) -> None:

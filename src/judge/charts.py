@@ -10,31 +10,33 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
+from .languages import Said, say
+
 Scale = Callable[[float], float]  # a value -> its place
 Ticks = Sequence[tuple[float, str]]
 WIDTH = 340
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 8, 36  # margins of a plot
 
 
-def svg(width: float, height: float, title: str, desc: str, body: Sequence[str], kind: str) -> Markup:
-    """The image around some markup; ``title`` and ``desc`` are escaped, ``body`` is not."""
+def svg(width: float, height: float, title: Said, desc: Said, body: Sequence[str], kind: str) -> Markup:
+    """The image around some markup, ``body``."""
     return Markup(
         f'<svg class="chart {kind}" viewBox="0 0 {width:g} {height:g}" width="{width:g}" height="{height:g}" '
         f'role="img">'
-        f"<title>{escape(title)}</title><desc>{escape(desc)}</desc>{''.join(body)}</svg>"
+        f"{title.element('title')}{desc.element('desc')}{''.join(body)}</svg>"
     )
 
 
-def bar(value: float, title: str) -> Markup:
+def bar(value: float, title: Said) -> Markup:
     """A figure between 0 and 1 as a bar for a table's cell."""
     body = [
         '<rect class="track" x="0" y="1" width="60" height="8" rx="2"/>',
         f'<rect class="fill" x="0" y="1" width="{px(60 * value)}" height="8" rx="2"/>',
     ]
-    return svg(60, 10, title, f"{value:.3f} of 1", body, "bar")
+    return svg(60, 10, title, say("{value} of 1", value=value), body, "bar")
 
 
-def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, float], title: str) -> Markup:
+def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, float], title: Said) -> Markup:
     """A figure with its interval on a scale from 0 to 1, and other answers' figures as numbered ticks."""
     x = scale(0, 1, 8, 292)
     low, high = interval
@@ -45,17 +47,17 @@ def interval_bar(value: float, interval: Sequence[float], others: Mapping[str, f
     for name, other in others.items():
         body.append(
             f'<line class="rival" x1="{px(x(other))}" x2="{px(x(other))}" y1="14" y2="26">'
-            f"<title>{escape(name)} {other:.3f}</title></line>"
+            f"{_named(name, other).element('title')}</line>"
         )
     body.append(
         f'<rect class="interval" x="{px(x(low))}" y="17" width="{px(max(1, x(high) - x(low)))}" height="6" rx="3"/>'
     )
     body.append(f'<circle class="dot" cx="{px(x(value))}" cy="20" r="5"/>')
-    told = "; ".join(f"{name} {other:.3f}" for name, other in others.items())
-    return svg(300, 46, title, f"{value:.3f}, interval {low:.3f} to {high:.3f}; {told}", body, "intervals")
+    told = say("{value}, interval {low} to {high}", value=value, low=low, high=high)
+    return svg(300, 46, title, joined([told, *(_named(*other) for other in others.items())]), body, "intervals")
 
 
-def reliability_chart(bins: Sequence[Mapping[str, float]], title: str, across: str, up: str) -> Markup:
+def reliability_chart(bins: Sequence[Mapping[str, float]], title: Said, across: Said, up: Said) -> Markup:
     """Reliability diagram: share right over confidence, one bar a bin, its number of cases below."""
     height, strip = 310, 40
     x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM - strip, TOP)
@@ -65,16 +67,19 @@ def reliability_chart(bins: Sequence[Mapping[str, float]], title: str, across: s
     floor = height - 22
     for b in bins:
         left, wide = x(b["low"]), x(b["high"]) - x(b["low"]) - 1
-        told = f"confidence {b['confidence']:.3f}, right {b['right']:.3f}, {b['n']:,} cases"
+        told = say(
+            "confidence {confidence}, right {right}, {n} cases", **{k: b[k] for k in ("confidence", "right", "n")}
+        )
         tall = max(1.0, 24 * b["n"] / most)
         body.append(
-            f'<g><title>{told}</title><rect class="fill" x="{px(left)}" y="{px(y(b["right"]))}" width="{px(wide)}" '
+            f'<g>{told.element("title")}<rect class="fill" x="{px(left)}" y="{px(y(b["right"]))}" width="{px(wide)}" '
             f'height="{px(y(0) - y(b["right"]))}"/><rect class="count" x="{px(left)}" y="{px(floor - tall)}" '
             f'width="{px(wide)}" height="{px(tall)}"/>'
             f'<circle class="dot" cx="{px(x(b["confidence"]))}" cy="{px(y(b["right"]))}" r="3"/></g>'
         )
-    told = "; ".join(f"{b['confidence']:.2f}: {b['right']:.2f} of {b['n']}" for b in bins)
-    return svg(WIDTH, height, title, f"{up} by {across}: {told}", body, "reliability")
+    points = [say("{confidence}: {right} of {n}", **{k: b[k] for k in ("confidence", "right", "n")}) for b in bins]
+    told = say("{up} by {across}: {points}", up=up, across=across, points=joined(points))
+    return svg(WIDTH, height, title, told, body, "reliability")
 
 
 def precision_recall_chart(
@@ -82,28 +87,31 @@ def precision_recall_chart(
     recall: np.ndarray,
     chosen: tuple[float, float] | None,
     half: tuple[float, float] | None,
-    title: str,
+    title: Said,
 ) -> Markup:
     """Precision over recall, float [K] each; ``chosen`` and ``half``: (precision, recall) at the threshold, at 0.5."""
     height = 230
     x, y = scale(0, 1, LEFT, WIDTH - RIGHT), scale(0, 1, height - BOTTOM, TOP)
-    body = frame(x, y, height, "recall", "precision")
+    body = frame(x, y, height, say("recall"), say("precision"))
     path = " ".join(f"{px(x(r))},{px(y(p))}" for p, r in zip(precision, recall, strict=True))
     body.append(f'<polyline class="line l0" points="{path}"/>')
-    told = []
+    told: list[Said] = []
     if half is not None:
         body.append(f'<circle class="half" cx="{px(x(half[1]))}" cy="{px(y(half[0]))}" r="4"/>')
-        told.append(f"at 0.5: precision {half[0]:.3f}, recall {half[1]:.3f}")
+        told.append(say("at 0.5: precision {precision}, recall {recall}", precision=half[0], recall=half[1]))
     if chosen is not None:
         body.append(f'<circle class="dot" cx="{px(x(chosen[1]))}" cy="{px(y(chosen[0]))}" r="5"/>')
-        told.append(f"at the chosen threshold: precision {chosen[0]:.3f}, recall {chosen[1]:.3f}")
-    return svg(WIDTH, height, title, "; ".join(told) or "precision over recall", body, "curve")
+        at = say(
+            "at the chosen threshold: precision {precision}, recall {recall}", precision=chosen[0], recall=chosen[1]
+        )
+        told.append(at)
+    return svg(WIDTH, height, title, joined(told or [say("precision over recall")]), body, "curve")
 
 
 def lines(
     series: Mapping[str, Mapping[int, float]],
-    title: str,
-    up: str,
+    title: Said,
+    up: Said,
     best: int | None,
     resumed: Sequence[int] = (),
     unit: bool = True,
@@ -117,7 +125,7 @@ def lines(
     x, y = scale(first, last, LEFT, WIDTH - RIGHT), scale(0, top, height - BOTTOM, TOP)
     every = max(1, math.ceil((last - first) / 8))
     ticks = [(float(e), str(e)) for e in range(first, epochs[-1] + 1, every)]
-    body = frame(x, y, height, "epoch", up, ticks, [(top * i / 4, f"{top * i / 4:.3g}") for i in range(5)])
+    body = frame(x, y, height, say("epoch"), up, ticks, [(top * i / 4, f"{top * i / 4:.3g}") for i in range(5)])
     for epoch in resumed:
         body.append(
             f'<line class="resumed" x1="{px(x(epoch))}" x2="{px(x(epoch))}" y1="{TOP}" y2="{height - BOTTOM}"/>'
@@ -131,12 +139,20 @@ def lines(
         body.append(f'<polyline class="line l{i}" points="{path}"/>')
         if len(points) <= 30:
             body += [f'<circle class="point l{i}" cx="{px(a)}" cy="{px(b)}" r="2.5"/>' for a, b in points]
-        told.append(f"{name}: {', '.join(f'{v:.3f}' for _, v in sorted(values.items())[:60])}")
-    return svg(WIDTH, height, title, "; ".join(told), body, "lines")
+        few = " ".join(f"{v:.3f}" for _, v in sorted(values.items())[:60])
+        told.append(say("{name}: {values}", name=say(name), values=few))
+    return svg(WIDTH, height, title, joined(told), body, "lines")
 
 
 def frame(
-    x: Scale, y: Scale, height: float, across: str, up: str, x_ticks: Ticks = (), y_ticks: Ticks = (), below: float = 0
+    x: Scale,
+    y: Scale,
+    height: float,
+    across: Said,
+    up: Said,
+    x_ticks: Ticks = (),
+    y_ticks: Ticks = (),
+    below: float = 0,
 ) -> list[str]:
     """Grid, ticks and the names of both axes."""
     quarters = [(q, f"{q:g}") for q in (0, 0.25, 0.5, 0.75, 1)]
@@ -151,13 +167,25 @@ def frame(
     body.append(f'<line class="axis" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{px(bottom)}" y2="{px(bottom)}"/>')
     body.append(words_at((LEFT + WIDTH - RIGHT) / 2, height + below - 4, across, "middle"))
     middle = (TOP + bottom) / 2
-    body.append(f'<text transform="translate(10 {px(middle)}) rotate(-90)" text-anchor="middle">{escape(up)}</text>')
+    turned = f'transform="translate(10 {px(middle)}) rotate(-90)" text-anchor="middle"'
+    body.append(f"<text {turned} {up.both}>{up.en}</text>")
     return body
 
 
-def words_at(x: float, y: float, words: str, anchor: str) -> str:
-    """Some words at a point; ``anchor``: start, middle or end."""
-    return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}">{escape(words)}</text>'
+def words_at(x: float, y: float, words: str | Said, anchor: str) -> str:
+    """Some words at a point, or a number; ``anchor``: start, middle or end."""
+    both, text = (words.both, words.en) if isinstance(words, Said) else ("", escape(words))
+    return f'<text x="{px(x)}" y="{px(y)}" text-anchor="{anchor}" {both}>{text}</text>'
+
+
+def joined(parts: Sequence[Said]) -> Said:
+    """Some texts with semicolons between them."""
+    between = Markup("; ")
+    return Said(between.join(p.en for p in parts), between.join(p.en if p.vi is None else p.vi for p in parts))
+
+
+def _named(name: str, value: float) -> Said:
+    return say("{name}: {value}", name=say(name), value=value)
 
 
 def scale(low: float, high: float, start: float, end: float) -> Scale:

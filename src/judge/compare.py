@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 
 from ..answers.figures import FIGURES, Counts, figures, left_out, told_left_out, total
+from ..data.findings import text_keys
 from ..errors import UserError, did_you_mean, quoted
 from ..labels import IGNORE, Labels
-from ..runs.settings import differing
-from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests
+from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests, validated
 from .contracts import Compared, Comparison, Difference
 from .evaluation import SEED
-from .intervals import DRAWS, bootstrap, interval, p_value
+from .intervals import DRAWS, bootstrap, difference, holm
+from .leaks import UNKNOWN, without_trained
+from .naming import belongs, differing_as_typed, row_name, settle_encoders, typed_keys
 from .text import comparison_text
 
 SHOWN = 10  # reviews printed of each kind of change
@@ -32,12 +34,13 @@ def compare_runs(folders: Sequence[str | Path], by: str | None = None) -> str:
 
 
 def comparison(folders: Sequence[str | Path], by: str | None = None, draws: int = DRAWS) -> Comparison:
-    """Compare runs on their common test set; those that differ in nothing but setting ``by`` (``seed``) make one row.
+    """Compare runs on their common test set; those that differ in nothing but ``by`` (``seed``) make one row.
 
-    Each folder is a run, or holds runs at any depth. A difference is that of two rows' means; its interval and p-value
-    come from a paired bootstrap over reviews, so they measure the chance of the test set, not of the seed. p-values
-    are not corrected for the number of rows. Raises UserError for folders without runs, other test sets or aspects, and
-    an unknown ``by``.
+    Each folder is a run, or holds runs at any depth. ``by`` is a setting or a group (``loss``). Rows are in the order
+    of validation, so that test has no say in which comes first. A difference is that of two rows' means on test; its
+    interval and p-value cover reviews and seeds (:func:`src.judge.intervals.difference`), and ``p_holm`` is corrected
+    for the number of rows. Raises UserError for folders without runs, other test sets or aspects, and an unknown
+    ``by``.
     """
     return _compare(folders, by, draws)[0]
 
@@ -48,47 +51,63 @@ def _compare(
     found, unfinished = find_runs(folders)
     candidates = [read_candidate(folder) for folder in found]
     refuse_other_tests(candidates)
+    settle_encoders([c.settings for c in candidates])
     labels = candidates[0].labels
     task = "absa" if all(c.predictions.mentioned_logits is not None for c in candidates) else "sentiment"
     ranking = FIGURES[task][0]
 
     groups = _groups(candidates, by)
+    typed = set().union(*(typed_keys(c.summary) for c in candidates))
+    differs = differing_as_typed([c.settings for c in candidates], [c.choices for c in candidates], typed)
     sums = [total(c.each) for c in candidates]
     singles = [figures(counts, labels, task) for counts in sums]
     drawn = [figures(counts, labels, task) for counts in bootstrap([c.each for c in candidates], draws, SEED)]
-    order = sorted(groups, key=lambda members: (-_mean(singles, members, ranking), str(candidates[members[0]].folder)))
+    validation, reason = validated(candidates, ranking)
+    rank = validation or [float(s[ranking]) for s in singles]
+    order = sorted(
+        groups, key=lambda members: (-np.mean([rank[i] for i in members]), str(candidates[members[0]].folder))
+    )
+    notes = [f"Not finished, left out: {', '.join(map(str, unfinished))}"] if unfinished else []
+    if reason and len(order) > 1:
+        notes.append(f"Ranked by test, as {reason}: the first row is flattered.")
+    trained, untold = _trained(candidates)
+    notes += untold
+    kept = [without_trained(c.each, trained, labels, task)["figures"] for c in candidates]
 
     names = _names([c.folder for c in candidates])
-    differs = differing([c.settings for c in candidates])
-    best = order[0]
+    first = order[0]
     rows: list[Compared] = []
     for members in order:
+        settings = {k: v[members[0]] for k, v in differs.items() if by is None or not belongs(k, by)}
         row: Compared = {
-            "name": ", ".join(names[i] for i in members),
+            "name": row_name(settings) or ", ".join(names[i] for i in members),
             "runs": [str(candidates[i].folder) for i in members],
-            "settings": {k: v[members[0]] for k, v in differs.items() if by is None or not _is(k, by)},
-            "figures": {k: float(_mean(singles, members, k)) for k in FIGURES[task]},
+            "settings": settings,
+            "validation": float(np.mean([validation[i] for i in members])) if validation else None,
+            "figures": {k: _mean(singles, members, k) for k in FIGURES[task]},
+            "unseen": {k: _mean(kept, members, k) for k in kept[0]},
             "sd": {k: _deviation([float(singles[i][k]) for i in members]) for k in FIGURES[task]},
             "difference": None,
             "changes": None,
         }
-        if members is not best:
-            row["difference"] = {k: _difference(singles, drawn, members, best, k) for k in FIGURES[task]}
-            there, here = _mostly_right(candidates, best), _mostly_right(candidates, members)
+        if members is not first:
+            row["difference"] = {k: _difference(singles, drawn, members, first, k) for k in FIGURES[task]}
+            there, here = _mostly_right(candidates, first), _mostly_right(candidates, members)
             lost, gained = np.flatnonzero(there & ~here), np.flatnonzero(here & ~there)
             row["changes"] = {"lost": lost.tolist(), "gained": gained.tolist()}
         rows.append(row)
+    _correct(rows)
     result: Comparison = {
-        "reviews": len(candidates[0].predictions.texts),
+        "reviews": len(trained),
+        "trained_on": int(trained.sum()),
         "task": task,
         "figure": ranking,
+        "ranked_by": "validation" if validation else "test",
         "rows": rows,
         "differs": differs,
         "folders": [str(c.folder) for c in candidates],
-        "notes": _notes(names, sums, labels, task),
+        "notes": _notes(names, sums, labels, task) + notes,
     }
-    if unfinished:
-        result["notes"].append(f"Not finished, left out: {', '.join(map(str, unfinished))}")
     return result, candidates
 
 
@@ -104,30 +123,34 @@ def _notes(names: list[str], sums: list[Counts], labels: Labels, task: str) -> l
 def _groups(candidates: list[Candidate], by: str | None) -> list[list[int]]:
     """For each row the positions of its runs: runs that differ in nothing but ``by``, or one run if that is None.
 
-    Raises UserError if no run has the setting ``by``.
+    Raises UserError if no run has the setting or group ``by``.
     """
     if by is None:
         return [[i] for i in range(len(candidates))]
-    known = sorted({key for c in candidates for key in c.settings})
-    if not any(_is(key, by) for key in known):
-        raise UserError(f"--by {quoted(by)} is no setting of these runs{did_you_mean(by, tuple(known))}")
+    known = sorted({key for c in candidates for key in (*c.settings, *c.choices)})
+    if not any(belongs(key, by) for key in known):
+        raise UserError(f"--by {quoted(by)} is no setting or group of these runs{did_you_mean(by, tuple(known))}")
     groups: dict[str, list[int]] = {}
     for i, c in enumerate(candidates):
-        rest = {k: v for k, v in c.settings.items() if not _is(k, by)}
-        groups.setdefault(json.dumps(rest, sort_keys=True), []).append(i)
+        rest = {k: v for k, v in c.settings.items() if not belongs(k, by)}
+        groups.setdefault(json.dumps(rest, sort_keys=True, default=str), []).append(i)
     return list(groups.values())
+
+
+def _trained(candidates: list[Candidate]) -> tuple[np.ndarray, list[str]]:
+    """bool [N]: the reviews whose text any of the runs was trained on; a note if that is not known of some."""
+    keys = text_keys(candidates[0].predictions.texts)
+    known = [c.trained for c in candidates if c.trained is not None]
+    note = f"{UNKNOWN}{len(candidates) - len(known):,} of the runs kept no hashes of their training texts."
+    trained: np.ndarray = np.any([np.isin(keys, of) for of in known] or [np.zeros(len(keys), bool)], axis=0)
+    return trained, [note] * (len(known) < len(candidates))
 
 
 # --- rows ------------------------------------------------------------------------------------------------------------
 
 
-def _is(key: str, setting: str) -> bool:
-    """Whether ``key`` is ``setting`` or a copy of it in a group, as ``data.seed`` is of ``seed``."""
-    return key == setting or key.endswith("." + setting)
-
-
-def _mean(values: list[dict[str, Any]], members: list[int], figure: str) -> Any:
-    return np.mean([values[i][figure] for i in members], axis=0)
+def _mean(values: Sequence[Mapping[str, Any]], members: list[int], figure: str) -> float:
+    return float(np.mean([values[i][figure] for i in members]))
 
 
 def _deviation(values: list[float]) -> float | None:
@@ -135,12 +158,20 @@ def _deviation(values: list[float]) -> float | None:
 
 
 def _difference(
-    singles: list[dict[str, Any]], drawn: list[dict[str, Any]], members: list[int], best: list[int], figure: str
+    singles: list[dict[str, Any]], drawn: list[dict[str, Any]], members: list[int], first: list[int], figure: str
 ) -> Difference:
-    value = float(_mean(singles, members, figure) - _mean(singles, best, figure))
-    draws = _mean(drawn, members, figure) - _mean(drawn, best, figure)
-    low, high = interval(draws)
-    return {"value": value, "low": low, "high": high, "p": p_value(value, draws)}
+    ours, theirs = (np.array([float(singles[i][figure]) for i in rows]) for rows in (members, first))
+    draws = (np.array([drawn[i][figure] for i in rows]) for rows in (members, first))
+    low, high, p = difference(ours, theirs, *draws)
+    return {"value": float(ours.mean() - theirs.mean()), "low": low, "high": high, "p": p, "p_holm": p}
+
+
+def _correct(rows: list[Compared]) -> None:
+    """Set ``p_holm`` of every difference."""
+    others = [row["difference"] for row in rows if row["difference"] is not None]
+    for figure in others[0] if others else ():
+        for row, p in zip(others, holm([row[figure]["p"] for row in others]), strict=True):
+            row[figure]["p_holm"] = p
 
 
 def _mostly_right(candidates: list[Candidate], members: list[int]) -> np.ndarray:

@@ -61,6 +61,8 @@ class Evaluation(TypedDict):
     answers: list[str]  # in the order of the tables: "model", "model at 0.5", then the baselines
     all: Section  # every review
     mixed: Section  # the reviews that mix sentiments
+    unseen: Section  # the reviews whose texts were not trained on; empty where all are such
+    trained_on: int | None  # reviews whose texts were trained on; None if that is not known
     per_aspect: dict[str, list[dict[str, Any]]]  # answer -> rows of src.answers.figures.per_aspect, with "confusion"
     confusion: Confusion  # of the model over all gold pairs, gold aspects given
     thresholds: Cuts  # on uncalibrated probabilities
@@ -71,16 +73,17 @@ class Evaluation(TypedDict):
 
 
 class Difference(TypedDict):
-    """One figure's difference, its interval and its p-value."""
+    """One figure's difference, its interval and its p-value, over reviews and, where they are known, seeds."""
 
     value: float
     low: float
     high: float
     p: float
+    p_holm: float  # corrected for the number of rows
 
 
 class Changes(TypedDict):
-    """Indices of reviews: ``lost`` are right in the best row of a comparison and wrong here, ``gained`` the reverse."""
+    """Indices of reviews: ``lost`` are right in the first row and wrong here, ``gained`` the reverse."""
 
     lost: list[int]
     gained: list[int]
@@ -89,22 +92,26 @@ class Changes(TypedDict):
 class Compared(TypedDict):
     """A row of a comparison: a run, or several that differ in one setting."""
 
-    name: str
+    name: str  # the settings that tell it from the others, as one types them; else its folders
     runs: list[str]  # folders
     settings: dict[str, Any]  # what differs between the rows
-    figures: dict[str, float]  # means over the runs
+    validation: float | None  # the ranking figure on validation, mean over the runs
+    figures: dict[str, float]  # on test, means over the runs
+    unseen: dict[str, float]  # the same without the texts that a run was trained on; empty where there are none
     sd: dict[str, float | None]  # sample standard deviation over the runs; None of one run
-    difference: dict[str, Difference] | None  # this row minus the best; None for the best
+    difference: dict[str, Difference] | None  # this row minus the first; None for the first
     changes: Changes | None
 
 
 class Comparison(TypedDict):
-    """Runs beside each other on one test set, best row first."""
+    """Runs beside each other on one test set, in the order of validation, the best row first."""
 
     reviews: int
+    trained_on: int  # reviews of them whose text a run was trained on
     task: str
     figure: str  # the one that ranks: pair_f1, or sentiment_f1 where a run has task sentiment
+    ranked_by: str  # validation, or test
     rows: list[Compared]
-    differs: dict[str, list[Any]]  # setting -> value of each run, in the order of "folders"
+    differs: dict[str, list[Any]]  # setting or group -> value of each run, in the order of "folders"
     folders: list[str]
     notes: list[str]

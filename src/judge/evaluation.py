@@ -16,7 +16,8 @@ from ..runs.run import Run
 from ..runs.summary import Summary
 from .baselines import Predicted, constant_answers, tfidf_answer
 from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section
-from .intervals import DRAWS, LEVEL, bootstrap, interval
+from .intervals import DRAWS, LEVEL, aspect_intervals, bootstrap, interval
+from .leaks import keys_of, seen
 from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_left_out, protocol_named
 from .text import evaluation_text
 
@@ -62,23 +63,48 @@ def evaluate_predictions(run: Run, predictions: Predictions, split: str, protoco
 def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: int = DRAWS) -> Evaluation:
     """Judge predictions of a run's model. Raises UserError where they hold no labels to judge by."""
     summary, labels = run.read_summary(), run.labels
-    if not predictions.mentioned.any():
-        raise UserError(f"{run.folder}: {split} holds no labels, so there is nothing to judge by")
-    task = "sentiment" if predictions.mentioned_logits is None else "absa"
     decisions = decide(run, summary, labels)
-    notes = list(decisions.notes)
+    keys, unknown = keys_of(run, summary, labels)
+    notes = [*decisions.notes, *([unknown] if unknown else [])]
     if split == "val":
         notes.append("Validation chose the checkpoint, thresholds and temperatures: these figures flatter the model.")
 
+    def tfidf() -> Predicted:
+        return tfidf_answer(run, summary, labels, predictions)
+
+    counts = np.array(summary["class_counts"])
+    return judged(Judgement(str(run.folder), labels, decisions, counts, tfidf, keys, notes), predictions, split, draws)
+
+
+class Judgement(NamedTuple):
+    """Whose predictions are judged, and by what."""
+
+    name: str
+    labels: Labels
+    decisions: Tuned
+    class_counts: np.ndarray | None  # int64 [A, C] of training
+    tfidf: Callable[[], Predicted] | None
+    training_texts: np.ndarray | None  # keys, uint64 [K]
+    notes: list[str]
+
+
+def judged(by: Judgement, predictions: Predictions, split: str, draws: int = DRAWS) -> Evaluation:
+    """Judge predictions, of a run or of a bundle. Raises UserError where they hold no labels to judge by."""
+    labels, decisions, notes = by.labels, by.decisions, list(by.notes)
+    if not predictions.mentioned.any():
+        raise UserError(f"{by.name}: {split} holds no labels, so there is nothing to judge by")
+    task = "sentiment" if predictions.mentioned_logits is None else "absa"
     said = predictions.sentiment_said()
     answers = {MODEL: Predicted(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
         answers[AT_HALF] = Predicted(predictions.detected(0.5), said)
-    try:
-        answers[TFIDF] = tfidf_answer(run, summary, labels, predictions)
-    except UserError as error:
-        notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
-    answers |= constant_answers(predictions, np.array(summary["class_counts"]))
+    if by.tfidf is not None:
+        try:
+            answers[TFIDF] = by.tfidf()
+        except UserError as error:
+            notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
+    if by.class_counts is not None:
+        answers |= constant_answers(predictions, by.class_counts)
 
     each = {
         name: tally(*answer, predictions.mentioned, predictions.sentiment, predictions.classes)
@@ -86,20 +112,21 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
     }
     sums = {name: total(counts) for name, counts in each.items()}
     draw = bootstrap([each[MODEL]], draws, SEED)[0]
-    mixed = _mixed(predictions, labels)
-    few = {name: _take(counts, mixed) for name, counts in each.items()}
-    few_draw = bootstrap([few[MODEL]], draws, SEED)[0] if mixed.any() else None
+    known = seen(by.training_texts, predictions.texts)
+    nothing = np.zeros(len(predictions.texts), bool)
 
-    def section(sums: dict[str, Counts], draw: Counts | None, reviews: int) -> Section:
-        neutral = _neutral(sums[MODEL], labels)
-        named = left_out(sums[MODEL], labels, task)
-        measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), sums, draw, named)
-        return {"reviews": reviews, **measured}
+    def section(rows: np.ndarray) -> Section:
+        few = {name: _take(counts, rows) for name, counts in each.items()}
+        drawn = draw if rows.all() else bootstrap([few[MODEL]], draws, SEED)[0] if rows.any() else None
+        some = {name: total(counts) for name, counts in few.items()}
+        neutral, named = _neutral(some[MODEL], labels), left_out(some[MODEL], labels, task)
+        measured = _judged(lambda counts: section_figures(counts, labels, task, neutral), some, drawn, named)
+        return {"reviews": int(rows.sum()), **measured}
 
     model = sums[MODEL]
     carries = np.array(labels.carries_sentiment)
     return {
-        "run": str(run.folder),
+        "run": by.name,
         "task": task,
         "split": split,
         "reviews": len(predictions.texts),
@@ -109,9 +136,11 @@ def evaluation(run: Run, predictions: Predictions, split: str = "test", draws: i
         "without_sentiment": list(labels.without_sentiment),
         "sentiments": list(labels.sentiments),
         "answers": list(answers),
-        "all": section(sums, draw, len(predictions.texts)),
-        "mixed": section({name: total(counts) for name, counts in few.items()}, few_draw, int(mixed.sum())),
-        "per_aspect": _aspect_rows(sums, labels, task, decisions.thresholds),
+        "all": section(~nothing),
+        "mixed": section(_mixed(predictions, labels)),
+        "unseen": section(~known if known is not None and known.any() else nothing),
+        "trained_on": None if known is None else int(known.sum()),
+        "per_aspect": _aspect_rows(sums, draw, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
         "thresholds": decisions.thresholds.to_dict(),
         "calibration": {
@@ -193,9 +222,12 @@ def _protocols(sums: dict[str, Counts], draw: Counts, labels: Labels) -> dict[st
 
 
 def _aspect_rows(
-    sums: dict[str, Counts], labels: Labels, task: str, thresholds: Thresholds
+    sums: dict[str, Counts], draw: Counts, labels: Labels, task: str, thresholds: Thresholds
 ) -> dict[str, list[dict[str, Any]]]:
+    """A row per aspect for every answer; those of the model have ``intervals``, from its bootstrap counts ``draw``."""
     rows = {name: per_aspect(counts, labels, task) for name, counts in sums.items() if name not in SILENT}
+    for row, found in zip(rows[MODEL], aspect_intervals(draw, labels, task), strict=True):
+        row["intervals"] = found
     for name in rows:
         for a, row in enumerate(rows[name]):
             row["confusion"] = sums[name].confusion[a].tolist()

@@ -63,7 +63,9 @@ def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: R
     }
     sentiment = reviews.sentiment.astype(np.int64)
     mentioned, said = join(first, logits.get("mentioned"), logits["sentiment"])
-    return Predictions(reviews.ids, reviews.texts, reviews.mentioned, sentiment, said, mentioned)
+    return Predictions(
+        reviews.ids, reviews.texts, reviews.mentioned, sentiment, said, mentioned, reviews.lines.tolist()
+    )
 
 
 def load_best(run: Run) -> AspectSentimentModule:

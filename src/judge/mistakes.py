@@ -88,17 +88,20 @@ def taking_turns(mistakes: Sequence[Mistake]) -> list[int]:
 def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels) -> int:
     """Write the suspected label errors as CSV for a spreadsheet, the least likely label first; return their number.
 
-    The column ``verdict`` is left empty for whoever reviews the labels.
+    ``id`` and ``line`` are those of the data file. The column ``verdict`` is left empty for whoever reviews the labels.
     """
     suspects = ranked_suspects(mistakes)
     table = io.StringIO()
     writer = csv.writer(table, quoting=csv.QUOTE_ALL, lineterminator="\r\n")
-    writer.writerow(["id", "aspect", "kind", "label", "model", "confidence", "label_confidence", "verdict", "text"])
+    writer.writerow(
+        ["id", "line", "aspect", "kind", "label", "model", "confidence", "label_confidence", "verdict", "text"]
+    )
     for m in suspects:
         aspect, text = labels.aspects[m.aspect], predictions.texts[m.row]
-        cells = [predictions.ids[m.row], aspect, m.kind, m.gold, m.said]
+        line = "" if predictions.lines is None else predictions.lines[m.row]
+        cells = [aspect, m.kind, m.gold, m.said]
         numbers = [f"{m.confidence:.4f}", f"{m.gold_confidence:.4f}", ""]
-        writer.writerow([*map(harmless, cells), *numbers, harmless(text)])
+        writer.writerow([harmless(predictions.ids[m.row]), line, *map(harmless, cells), *numbers, harmless(text)])
     write_whole(path, "\ufeff" + table.getvalue())  # without a byte order mark spreadsheets assume the local encoding
     return len(suspects)
 

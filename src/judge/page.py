@@ -95,7 +95,7 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
     for m in mistakes:
         if m.row not in seen:
             seen.add(m.row)
-            room -= len(json_block(_review(predictions.ids[m.row], predictions.texts[m.row])).encode()) + 50
+            room -= len(json_block(_review(predictions, m.row)).encode()) + 50
         room -= 120 + 3 * len(predictions.texts[m.row][:SHOWN_LETTERS].split())
         if room < 0:
             break
@@ -116,10 +116,10 @@ def error_data(
     for i, m in enumerate(mistakes):
         if m.row not in place:
             place[m.row] = len(reviews)
-            reviews.append(_review(predictions.ids[m.row], predictions.texts[m.row]))
+            reviews.append(_review(predictions, m.row))
         review = reviews[place[m.row]]
         error: dict[str, Any] = {"r": place[m.row], "a": m.aspect, "k": KINDS.index(m.kind), "g": m.gold, "s": m.said}
-        error |= {"c": round(m.confidence, 4)} | ({"q": 1} if m.suspect else {})
+        error |= {"c": shown_confidence(m)} | ({"q": 1} if m.suspect else {})
         if i in weights:
             error["x"] = shades(weights[i])[: len(review["w"])]
         errors.append(error)
@@ -130,16 +130,26 @@ def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, A
     """A row of the list of suspected label errors."""
     text = predictions.texts[m.row]
     return m._asdict() | {
+        "confidence": shown_confidence(m),
         "id": predictions.ids[m.row],
+        "line": None if predictions.lines is None else predictions.lines[m.row],
         "aspect": labels.aspects[m.aspect],
         "text": text if len(text) <= SUSPECT_LETTERS else text[:SUSPECT_LETTERS] + " …",
     }
 
 
-def _review(name: str, text: str) -> dict[str, Any]:
+def shown_confidence(m: Mistake) -> float:
+    """The confidence as it is shown wherever it stands: rounded once, to four digits, as in the CSV."""
+    return round(m.confidence, 4)
+
+
+def _review(predictions: Predictions, row: int) -> dict[str, Any]:
+    text = predictions.texts[row]
     shown = text[:SHOWN_LETTERS]
-    cut = len(text) - len(shown)
-    return {"id": printable(name), "w": [printable(word) for word in pieces(shown)], **({"cut": cut} if cut else {})}
+    more = {"cut": len(text) - len(shown)} if len(text) > len(shown) else {}
+    if predictions.lines is not None:
+        more["line"] = predictions.lines[row]
+    return {"id": printable(predictions.ids[row]), "w": [printable(word) for word in pieces(shown)], **more}
 
 
 def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

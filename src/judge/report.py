@@ -11,14 +11,17 @@ from markupsafe import Markup
 from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
 from ..errors import UserError
+from ..labels import SENTIMENTS
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
 from .evaluation import decide, evaluation, shown_split
 from .html import TEMPLATES, json_block, policy_hash, printable, templates
+from .languages import say, script_texts, told
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 from .places import without_places
+from .verdict import five_sentences
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
@@ -49,12 +52,17 @@ def write_report(folder: str | Path) -> Path:
         judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
     cut = without_places(summary, str(run.folder.resolve()))
-    told = cut(summary)  # the report is sent to others
+    public = cut(summary)  # the report is sent to others
+    learned = page.learning(run.folder, summary, judged["task"])
     context = {
         "run": run.folder.resolve().name,
-        "summary": told,
+        "summary": public,
         "e": judged | {"notes": cut(judged["notes"])},
-        "split": words.SPLITS[split],
+        "split": say(words.SPLITS[split]),
+        "data_file": Path(public["data"].get("splits", {}).get(split, {}).get("path", "")).name or split,
+        "level": say("{percent} % interval", percent=f"{100 * judged['bootstrap']['level']:g}"),
+        "known_sentiments": {*SENTIMENTS, "mentioned", "not mentioned"},
+        "sentences": five_sentences(judged, public, mistakes, learned["best"] if learned else None),
         "words": words,
         "charts": charts,
         "told_left_out": told_left_out,
@@ -62,8 +70,8 @@ def write_report(folder: str | Path) -> Path:
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
-        "learning": page.learning(run.folder, summary, judged["task"]),
-        "findings": page.findings(told),
+        "learning": learned,
+        "findings": page.findings(public),
         "settings": cut(known_settings(summary)),
         "mistakes": mistakes,
         "sentiment_totals": np.sum(summary["class_counts"], axis=0).tolist(),
@@ -74,7 +82,7 @@ def write_report(folder: str | Path) -> Path:
         "suspects_number": len(suspects),
         "suspects_file": SUSPECTS_FILE,
         "sentiments": labels.sentiments,
-        "data": json_block(page.error_data(shown, predictions, labels, weights)),
+        "data": json_block(page.error_data(shown, predictions, labels, weights) | {"texts": script_texts()}),
     }
     path = run.folder / "report.html"
     with told_as(path, "give the command again"):
@@ -87,6 +95,7 @@ def render(context: dict[str, object]) -> str:
     """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
     environment = templates(autoescape=True)
     environment.filters["printable"] = printable
+    environment.globals |= {"_": say, "told": told}
     own: dict[str, object] = {}
     for name, file in (("style", "report.css"), ("script", "report.js")):
         text = (TEMPLATES / file).read_text(encoding="utf-8")

@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 
 from ..answers.figures import told_left_out
-from ..spelling import cell, table
-from .contracts import Comparison, Evaluation, Measured, Section
+from ..spelling import cell, table, visible
+from .contracts import Compared, Comparison, Evaluation, Measured, Section
+from .leaks import leak_sentence
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),
@@ -19,8 +20,11 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
     mixed = e["mixed"]["reviews"]
     parts = [
         f"{e['run']}, {e['split']}: {e['reviews']:,} reviews{_silent(e)}, {e['pairs']:,} pairs; task {e['task']}",
+        leak_line(e["trained_on"], e["reviews"]),
         _section(e, e["all"], "All reviews"),
     ]
+    if e["trained_on"] and e["unseen"]["reviews"]:
+        parts.append(_section(e, e["unseen"], f"The {e['unseen']['reviews']:,} reviews that were not trained on"))
     if mixed:
         parts.append(
             _section(e, e["mixed"], f"The {mixed:,} reviews that mix sentiments ({100 * mixed / e['reviews']:.1f} %)")
@@ -109,36 +113,79 @@ def _calibration(e: Evaluation) -> str:
 
 
 def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tuple[str, Sequence[str]]] = ()) -> str:
-    """The leaderboard of a comparison (its layout: :mod:`src.judge.contracts`), what differs, and changed reviews."""
-    c = comparison
-    others = BESIDE[c["task"]]
+    """The leaderboard of a comparison (its layout: :mod:`src.judge.contracts`), what its rows are, changed reviews."""
+    c, figure = comparison, comparison["figure"]
+    others, many = BESIDE[c["task"]], len(c["rows"]) > 1
     pooled = any(len(row["runs"]) > 1 for row in c["rows"])
-    head = ["", "run", *(["runs"] if pooled else []), c["figure"], *(["sd"] if pooled else [])]
-    rows = [[*head, "minus best", "95 % interval", "p", "lost", "gained", *others]]
+    leaks = any(row["unseen"] for row in c["rows"])
+    head = ["", "", *(["runs"] if pooled else []), f"val {figure}", f"test {figure}", *(["sd"] if pooled else [])]
+    head += ["test, not trained on"] * leaks
+    rows = [[*head, "minus first", "95 % interval", "p", "lost", "gained", *others]]
     for place, row in enumerate(c["rows"], 1):
-        cells = [str(place), row["name"]]
-        cells += [str(len(row["runs"]))] * pooled + [cell(row["figures"][c["figure"]], 4)]
-        cells += [cell(row["sd"][c["figure"]], 4)] * pooled
+        cells = [str(place), row["name"], *([str(len(row["runs"]))] if pooled else []), cell(row["validation"], 4)]
+        cells += [cell(row["figures"][figure], 4), *([cell(row["sd"][figure], 4)] if pooled else [])]
+        cells += [cell(row["unseen"].get(figure), 4)] * leaks
         if row["difference"] is None or row["changes"] is None:
             cells += [""] * 5
         else:
-            d = row["difference"][c["figure"]]
-            cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p']:.3f}"]
+            d = row["difference"][figure]
+            cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p_holm']:.3f}"]
             cells += [f"{len(rows_of):,}" for rows_of in (row["changes"]["lost"], row["changes"]["gained"])]
         rows.append(cells + [cell(row["figures"][name], 4) for name in others])
-    of = f", mean over {by}" if by else ""
-    parts = [
-        f"{len(c['folders'])} runs on {c['reviews']:,} test reviews, best {c['figure']} first{of}\n{table(rows, 2)}"
-    ]
-    if keys := list(c["rows"][0]["settings"]):
-        lines = [[str(place), *(str(row["settings"][key]) for key in keys)] for place, row in enumerate(c["rows"], 1)]
-        parts.append(f"What differs in their configurations\n{table([['', *keys], *lines], len(keys) + 1)}")
-    elif len(c["rows"]) > 1:
+    of = f", means over {by}" if by else ""
+    first = f", best {c['ranked_by']} {figure} first" if many else ""
+    parts = [leak_line(c["trained_on"], c["reviews"])] if c["trained_on"] else []
+    parts += [f"{len(c['folders'])} runs on {c['reviews']:,} test reviews{first}{of}\n{table(rows, 2)}"]
+    if many:
+        parts.append("\n".join(["Rows", *(_row_line(place, row) for place, row in enumerate(c["rows"], 1))]))
+    if not c["differs"] and len(c["folders"]) > 1:
         parts.append("Their configurations do not differ.")
-    if len(c["rows"]) > 1:
-        parts.append(
-            "p: two-sided, paired bootstrap over reviews, not corrected for the number of rows.\n"
-            "lost, gained: reviews that the best row has wholly right and this one not, and the other way round."
-        )
+    if many:
+        parts.append(_how(c))
+    if len(c["rows"]) == 2:
+        parts.append(_in_a_line(c))
     parts += ["\n".join([title, *lines]) for title, lines in changes]
     return "\n\n".join([*parts, *c["notes"]])
+
+
+def _row_line(place: int, row: Compared) -> str:
+    folders = ", ".join(row["runs"][:8]) + f" and {len(row['runs']) - 8} more" * (len(row["runs"]) > 8)
+    return f"{place}  {visible(row['name'])}\n   {visible(folders)}"
+
+
+def _how(c: Comparison) -> str:
+    """What is for choosing, what p covers, what the counts are."""
+    choose = "val is for choosing: rows are in its order. test is for reporting, and says nothing of which to choose.\n"
+    single = sum(len(row["runs"]) == 1 for row in c["rows"])
+    covers = "p: two-sided, over reviews and seeds (readers and cases of Obuchowski & Rockette 1995)"
+    if single == len(c["rows"]):
+        covers = (
+            "p: two-sided, over reviews alone (paired bootstrap). With one run each the seed's part is UNKNOWN: two "
+            "seeds of one\n   setting can differ as much. Train seed=1,2,3 of each and compare --by seed"
+        )
+    elif single:
+        covers += ", the seeds' part of a single run taken from the other row's; where both are single it is unknown"
+    number = f", corrected for {len(c['rows']) - 1} rows (Holm)" if len(c["rows"]) > 2 else ""
+    return (
+        f"{choose if c['ranked_by'] == 'validation' else ''}{covers}{number}.\n"
+        "lost, gained: reviews that the first row has wholly right and this one not, and the other way round."
+    )
+
+
+def _in_a_line(c: Comparison) -> str:
+    """The difference of two rows in one sentence."""
+    one, other = c["rows"]
+    figure = c["figure"]
+    d = (other["difference"] or {})[figure]
+    runs = [len(row["runs"]) for row in (one, other)]
+    seeds = f"{runs[0]} and {runs[1]} runs" if max(runs) > 1 else "one run each, the seed's part unknown"
+    return visible(
+        f"test {figure}: {one['name']} {one['figures'][figure]:.4f}, {other['name']} {other['figures'][figure]:.4f}; "
+        f"difference {-100 * d['value']:+.2f} points (95 % {-100 * d['high']:+.2f} to {-100 * d['low']:+.2f}, "
+        f"p {d['p']:.3f}; {seeds}, {c['reviews']:,} paired reviews)"
+    )
+
+
+def leak_line(count: int | None, reviews: int) -> str:
+    """How many of the judged texts were trained on: a warning where there are any."""
+    return "Trained on: not known, see below." if count is None else leak_sentence(count, reviews)

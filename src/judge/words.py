@@ -5,6 +5,8 @@ from typing import Any
 
 from ..runs.summary import Summary
 from ..spelling import command as command_line
+from .contracts import Evaluation
+from .leaks import leak_sentence
 
 FIGURE_NAMES = {
     "pair_f1": "Aspects with their sentiments",
@@ -25,8 +27,12 @@ FIGURE_WORDS = {
     "sentiment_accuracy": "The share of mentioned aspects with the right sentiment, the aspects being given.",
     "neutral_f1": "F1 of neutral alone, the aspects being given.",
 }
+MICRO_F1 = (
+    "F1 is the harmonic mean of precision (the share of the given answers that are right) and recall (the share of the "
+    "labelled ones that are found). Micro: all aspects are counted together, so frequent ones weigh more."
+)
 ANSWER_WORDS = {
-    "model": "the model, with detection thresholds tuned on validation",
+    "model": "the model, at its detection thresholds: tuned on validation where that pays, else 0.5",
     "model at 0.5": "the same model, where every detection threshold is 0.5",
     "tf-idf": "tf-idf of words and characters with logistic regression, trained on the same training split",
     "all absent": "says that nothing is mentioned",
@@ -46,6 +52,11 @@ def other_encoder(summary: Summary) -> str | None:
         f"The encoder {began}, so these figures say nothing about pre-trained ViSoBERT. "
         "To train that one: model=visobert."
     )
+
+
+def leak_warning(e: Evaluation) -> str | None:
+    """The warning sentence that judged texts were trained on, else None."""
+    return leak_sentence(e["trained_on"], e["reviews"]).removeprefix("WARNING: ") if e["trained_on"] else None
 
 
 def training_command(summary: Summary) -> str:

@@ -18,7 +18,7 @@ from transformers.modeling_layers import GradientCheckpointingLayer
 from ..errors import UserError
 from ..runs.summary import EncoderFacts
 from ..tokens.tokenizer import PAD_ID, load_tokenizer, train_tokenizer
-from .hub import locate
+from .hub import locate, weights_hash
 from .sizes import bytes_of, check_numbers
 from .torch_files import check_weights
 
@@ -38,6 +38,7 @@ class Encoder:
     name: str
     weights: str  # a sentence part: "pre-trained, from FOLDER" or "random: ..."
     pretrained: bool
+    sha256: str | None = None  # of pre-trained weights
 
     @property
     def config(self) -> dict[str, Any]:
@@ -48,7 +49,10 @@ class Encoder:
     @property
     def facts(self) -> EncoderFacts:
         """Which encoder this is, for the summary of a run."""
-        return {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
+        known: EncoderFacts = {"name": self.name, "weights": self.weights, "pretrained": self.pretrained}
+        if self.sha256 is not None:
+            known["sha256"] = self.sha256
+        return known
 
     @property
     def packs(self) -> bool:
@@ -152,7 +156,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
     words = (
         "pre-trained on Vietnamese reviews, in this repository" if encoder == "mini" else f"pre-trained, from {folder}"
     )
-    return Encoder(module.train(), tokenizer, encoder, words, pretrained=True)
+    return Encoder(module.train(), tokenizer, encoder, words, pretrained=True, sha256=weights_hash(folder))
 
 
 def from_config(config: dict[str, Any], pooling: str) -> PreTrainedModel:

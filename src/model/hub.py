@@ -1,5 +1,6 @@
 """Where an encoder's files are: in a folder, in the local cache, or on the model hub - decided within seconds."""
 
+import hashlib
 import http.client
 import re
 import threading
@@ -8,6 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from ..errors import UserError
+from ..runs.machine import sha256
 from ..tokens.tokenizer import SENTENCEPIECE
 
 VISOBERT = "uitnlp/visobert"
@@ -54,6 +56,12 @@ def locate(encoder: str, weights: bool = True) -> Path:
             "  - without it: model=mini trains a small encoder that needs no download"
         )
     return _download(encoder)
+
+
+def weights_hash(folder: Path) -> str:
+    """The SHA-256 over those of the files of weights in ``folder``, as 64 hexadecimal digits. Raises OSError."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
 
 
 def cached(encoder: str, weights: bool = True) -> Path | None:

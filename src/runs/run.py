@@ -41,6 +41,11 @@ class Run:
     def last(self) -> Path:
         return self.folder / "checkpoints" / "last.ckpt"
 
+    @property
+    def training_texts(self) -> Path:
+        """A hash of every training text: :mod:`src.judge.leaks`."""
+        return self.folder / "training_texts.npy"
+
     def predictions(self, split: str) -> Path:
         """The predictions file of ``split``. Raises UserError if the file is not the one that the run wrote."""
         path = self.folder / "predictions" / f"{split}.jsonl"

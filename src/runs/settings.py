@@ -44,7 +44,18 @@ def known_settings(summary: Mapping[str, Any]) -> dict[str, Any]:
     folder = str(config.get("trainer", {}).get("default_root_dir") or "")
     settings = {key: _without(value, folder) for key, value in _flat(config).items() if not _harmless(key)}
     splits = summary["data"]["splits"]
-    return settings | {f"{name} file": splits[name]["sha256"][:12] for name in ("train", "val") if name in splits}
+    files = {f"{name} file": splits[name]["sha256"][:12] for name in ("train", "val") if name in splits}
+    return {"thresholds": "tuned"} | settings | _of_encoder(summary.get("encoder", {})) | files
+
+
+def _of_encoder(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Which encoder, under the settings that name it, and a hash of its weights if they were pre-trained."""
+    given = dict(facts.get("settings") or {"encoder": facts.get("name"), "pretrained": facts.get("pretrained")})
+    given.pop("compile", None)  # changes no model
+    if given.get("pretrained"):
+        given.pop("size", None)  # is what it is
+    known = {f"model.{key}": value for key, value in _flat(given).items() if value is not None}
+    return known | ({"encoder content": facts["sha256"]} if facts.get("sha256") else {})
 
 
 def shared(config: Mapping[str, Any]) -> dict[str, Any]:

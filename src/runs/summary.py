@@ -21,6 +21,8 @@ class EncoderFacts(TypedDict):
     weights: str  # where they came from, in words
     pretrained: bool
     why: NotRequired[str]
+    settings: NotRequired[dict[str, Any]]  # of the group model, as given: encoder, pretrained, size, ...
+    sha256: NotRequired[str]  # of pre-trained weights, whatever file they came from
 
 
 class SplitFacts(TypedDict):
@@ -57,6 +59,13 @@ class Temperatures(TypedDict):
 Cuts = TypedDict("Cuts", {"global": float, "per_aspect": list[float]})  # detection thresholds
 
 
+class TrainedOn(TypedDict):
+    """How many reviews of a split have a text that was trained on, and the figures without them (none if all are)."""
+
+    reviews: int
+    figures: dict[str, float]
+
+
 class Judged(TypedDict):
     """What judging the best checkpoint gives. ``best`` is the monitored figure as training computed it."""
 
@@ -68,6 +77,7 @@ class Judged(TypedDict):
     confusion: dict[str, Confusion]  # split -> over all gold pairs
     thresholds: Cuts
     calibration: Temperatures
+    trained_on: dict[str, TrainedOn]  # split -> its reviews whose texts are training texts
 
 
 class Summary(TypedDict):
@@ -100,6 +110,8 @@ class Summary(TypedDict):
     tokens_per_second: NotRequired[float]
     device: NotRequired[str]
     overrides: NotRequired[list[str]]
+    choices: NotRequired[dict[str, str]]  # group of conf/ -> the choice
+    trained_on: NotRequired[dict[str, TrainedOn]]
     environment: NotRequired[Environment]
 
 

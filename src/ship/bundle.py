@@ -1,7 +1,8 @@
 """Read, check and write a bundle: the folder in which a trained model is handed on. It is written whole or not at all.
 
-It holds ``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), and ``bundle.json``, which says what the
-logits mean and holds the SHA-256 of the three other files and of itself. No file holds code or pickled objects.
+It holds ``model.onnx``, ``tokenizer.json``, ``README.md`` (the model card), ``training_texts.npy`` and ``bundle.json``,
+which says what the logits mean and holds the SHA-256 of the other files and of itself. No file holds code or pickled
+objects.
 """
 
 import hashlib
@@ -27,8 +28,9 @@ from ..spelling import command
 
 FORMAT = 1
 INFO, ONNX, TOKENIZER, CARD = "bundle.json", "model.onnx", "tokenizer.json", "README.md"
+SEEN = "training_texts.npy"  # hashes of the training texts: src.judge.leaks; older bundles have none
 FILES = (ONNX, TOKENIZER, CARD)
-MOST_BYTES = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, ONNX: 2**31}  # of ONNX at most 2 GiB
+MOST_BYTES = {INFO: 2**24, TOKENIZER: 2**28, CARD: 2**24, SEEN: 2**28, ONNX: 2**31}  # of ONNX at most 2 GiB
 LONGEST = 2**15  # tokens of a text; attention takes memory with its square
 PRECISIONS = ("fp32", "int8")
 OTHER_HASH = "is not the file that was exported (its SHA-256 differs)"
@@ -76,12 +78,29 @@ def declared_labels(info: dict[str, Any]) -> Labels:
     return named_labels(names)
 
 
+def refuse_other(out: Path, info: dict[str, Any]) -> None:
+    """Raise UserError where ``out`` holds the bundle of another run than that which ``info`` describes."""
+    path = out / INFO
+    if not path.is_file():
+        return
+    try:
+        there: Any = json.loads(_read(path))
+        keys = ("checkpoint",) if "checkpoint" in there else ("monitor", "val", "test")  # as older bundles have them
+        one, other = (x if keys[0] in x else x["figures"] for x in (there, info))
+        same = all(one.get(key) == other.get(key) for key in keys)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        same = False
+    if not same:
+        raise UserError(f"{out}: holds the bundle of another run; --overwrite replaces it, another -o stands beside it")
+
+
 def write_info(folder: Path, info: dict[str, Any]) -> None:
     """Write ``bundle.json`` over the files that already lie in ``folder``, with their hashes and its own.
 
     Raises UserError if a figure is NaN or infinite: JSON has no such numbers.
     """
-    whole = info | {"format": FORMAT, "files": {name: sha256(folder / name) for name in FILES}}
+    names = (*FILES, SEEN) if (folder / SEEN).exists() else FILES
+    whole = info | {"format": FORMAT, "files": {name: sha256(folder / name) for name in names}}
     try:
         text = _rendered(whole | {"sha256": _own_hash(whole)})
     except ValueError as error:
@@ -128,7 +147,7 @@ def _check_replaceable(out: Path) -> None:
         raise UserError(f"{out}: cannot be read ({error.strerror})") from error
     if names and INFO not in names:
         raise UserError(f"{out}: is there already and is no bundle; give a folder that is not there yet")
-    if foreign := sorted(names - {INFO, *FILES}):
+    if foreign := sorted(names - {INFO, SEEN, *FILES}):
         told = ", ".join(foreign[:5]) + (f" and {len(foreign) - 5} more" if len(foreign) > 5 else "")
         raise UserError(f"{out}: holds more than a bundle, and replacing it would delete {told}; move that elsewhere")
 
@@ -211,7 +230,7 @@ def _contents(folder: Path, hashes: object) -> tuple[dict[str, bytes], list[str]
     """The bytes of the files by name, and a fault for each that is missing or was changed since the export."""
     hashes = hashes if isinstance(hashes, dict) else {}
     contents, faults = {}, []
-    for name in FILES:
+    for name in (*FILES, SEEN) if SEEN in hashes else FILES:
         try:
             contents[name] = _read(folder / name)
         except UserError as error:

@@ -12,41 +12,57 @@ from tokenizers import Tokenizer
 from ..answers.figures import evaluate, figures, judged_by
 from ..answers.predictions import Predictions, read_predictions
 from ..answers.predictor import Predictor
+from ..answers.shares import validation_table
 from ..errors import UserError
 from ..judge.inference import load_best, over_torch, tokenizer_of
+from ..judge.leaks import keys_of
 from ..judge.places import without_places
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
+from ..runs.machine import sha256
 from ..runs.run import Run, environment
 from ..runs.summary import Summary
-from .bundle import CARD, ONNX, TOKENIZER, write_info, written_whole
+from .bundle import CARD, ONNX, SEEN, TOKENIZER, refuse_other, write_info, written_whole
 from .graph import quantise, to_onnx
+from .judged import READ_BY
 from .predictor import load_bundle, over_onnx
 
-TEXTS = 64  # number of texts on which bundle and checkpoint must agree
+COMPARED = 64  # number of texts on which bundle and checkpoint must agree
 TOLERANCE = 1e-4  # largest difference of a logit
 ONNX_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
-def export_run(run_folder: str | Path, out: str | Path, int8: bool = False, max_drop: float = 0.5) -> Path:
+def export_run(
+    run_folder: str | Path, out: str | Path, int8: bool = False, max_drop: float = 0.5, overwrite: bool = False
+) -> Path:
     """Write the bundle ``out``, whole or not at all, and return its path.
 
     ``int8`` quantises the weights and measures the figures on the validation split again. Raises UserError if the
     monitored figure then falls by more than ``max_drop`` points (hundredths), if the run is not finished, if ``out``
-    exists and is no bundle, and if ONNX and torch disagree.
+    exists and is no bundle, or without ``overwrite`` that of another run, and if ONNX and torch disagree.
     """
     if not 0 <= max_drop < math.inf:
         raise UserError(f"--max-drop {max_drop}: expected a number of points, 0 or more")
     run, out = Run(run_folder), Path(out)
     summary, labels = run.read_summary(), run.labels
+    checkpoint = sha256(run.best) if run.best.is_file() else None
+    if not overwrite:
+        refuse_other(out, {"checkpoint": checkpoint, "figures": {"monitor": summary["monitor"], **summary["figures"]}})
     measured = read_predictions(run.predictions("val"), labels) if int8 else None  # first: exporting takes a minute
+    keys, _ = keys_of(run, summary, labels)
     module = load_best(run)
     tokenizer = tokenizer_of(run, module, summary["config"]["data"]["max_length"])
     texts = sample(tokenizer, _texts(run, labels))
-    info = describe(summary, module)
+    info = describe(summary, module) | {"checkpoint": checkpoint}
+    if module.task == "absa" and run.predictions("val").exists():
+        thresholds = np.array(summary["thresholds"]["per_aspect"])
+        found = read_predictions(run.predictions("val"), labels)
+        info["validation"] = validation_table(found, labels, thresholds).tolist()  # absa summary corrects shares by it
     with written_whole(out) as folder:
         (folder / TOKENIZER).write_text(tokenizer.to_str(), encoding="utf-8")
+        if keys is not None:
+            np.save(folder / SEEN, keys, allow_pickle=False)
         expected = references(module, tokenizer, texts, info["pad_id"])
         to_onnx(module, folder / ONNX)
         info["agreement"] = agreement(
@@ -76,6 +92,8 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
         "thresholds": summary["thresholds"],
         "calibration": summary["calibration"],
         "max_length": summary["config"]["data"]["max_length"],
+        "reading": {key: summary["config"]["data"][key] for key in READ_BY if key in summary["config"]["data"]},
+        "class_counts": summary["class_counts"],
         "pad_id": pad_id_of(config),
         "normalisation": "NFC",
         "precision": "fp32",
@@ -93,9 +111,9 @@ def describe(summary: Summary, module: AspectSentimentModule) -> dict[str, Any]:
 
 
 def sample(tokenizer: Tokenizer, texts: Sequence[str]) -> list[str]:
-    """:data:`TEXTS` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
+    """:data:`COMPARED` texts: a single word of one token, then texts from the shortest to the longest in tokens."""
     by_length = sorted(set(texts), key=lambda text: (len(tokenizer.encode(text)), text))
-    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, TEXTS - 1)]
+    chosen = [by_length[round(i)] for i in np.linspace(0, len(by_length) - 1, COMPARED - 1)]
     words = (word for text in by_length for word in text.split())
     one = next((word for word in words if len(tokenizer.encode(word)) == 3), by_length[0])  # <s> word </s>
     return [one, *chosen]

@@ -18,12 +18,13 @@ from hydra.experimental.callback import Callback
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from ..errors import UserError, refuse, say, shown, tell
+from ..errors import UserError, print_lines, refuse, shown, tell
 from ..runs.folder import claim, release
 from ..runs.machine import Lock, Taken, cores, is_full, write_whole
 from ..runs.run import Run
 
 log = logging.getLogger(__name__)
+ROWS_SHOWN = 20  # rows of the leaderboard that are printed
 WORST = 0.0  # the figure of a failed job: a sweeper needs a finite one, and no figure is lower
 LAUNCHERS = {  # what a launcher's name begins with: its module, and the extra of pyproject.toml that brings it
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
@@ -81,7 +82,7 @@ class Sweep(Callback):
         """
         sweep, status = Path(config.hydra.sweep.dir), 0
         try:
-            say(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
+            print_lines(f"\n{leaderboard(sweep)}\n\nAll of it: {sweep}")
         except OSError as error:
             if not is_full(error):
                 raise
@@ -105,6 +106,7 @@ def leaderboard(sweep: Path) -> str:
     """
     from ..judge.candidates import find_runs
     from ..judge.compare import comparison
+    from ..judge.contracts import Comparison
     from ..judge.text import comparison_text
 
     try:
@@ -113,10 +115,12 @@ def leaderboard(sweep: Path) -> str:
         result = comparison([sweep], by)
     except UserError as error:
         return f"There is no leaderboard: {error}"
-    text = comparison_text(result, by)
-    write_whole(sweep / "leaderboard.md", f"# {sweep.resolve().name}\n\n```\n{text}\n```\n")
+    whole = comparison_text(result, by)
+    write_whole(sweep / "leaderboard.md", f"# {sweep.resolve().name}\n\n```\n{whole}\n```\n")
     write_whole(sweep / "leaderboard.json", json.dumps(result, ensure_ascii=False, indent=2) + "\n")
-    return text
+    more = len(result["rows"]) - ROWS_SHOWN
+    shown: Comparison = {**result, "rows": result["rows"][:ROWS_SHOWN]}
+    return comparison_text(shown, by) + f"\n\n{more:,} more rows: {sweep / 'leaderboard.md'}" if more > 0 else whole
 
 
 def take_share(sweep: Path, workers: int) -> None:

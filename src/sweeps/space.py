@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import yaml
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
@@ -17,8 +18,10 @@ from optuna.distributions import (
 
 from ..errors import UserError
 from ..runs.overrides import explained
+from ..spelling import value as spelled
 
 Space = dict[str, BaseDistribution]
+WITHOUT = {"loss.gamma": ("loss", ("ce",))}  # setting: beside which choices of which other one it has no effect
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str], Space]:
@@ -90,16 +93,46 @@ def distribution(override: Override) -> BaseDistribution:
 
 
 def suggest(trial: Trial, space: Space) -> dict[str, Any]:
-    """Ask Optuna for a trial's values; a resumed trial keeps the values that it has."""
+    """Ask Optuna for a trial's values; a resumed trial keeps the values that it has.
+
+    A setting of :data:`WITHOUT` is asked for only where it acts, so that the sampler learns of it there alone.
+    """
     values: dict[str, Any] = {}
-    for key, d in space.items():
+    for key, d in sorted(space.items(), key=lambda item: item[0] in WITHOUT):  # last what depends on others
+        if key not in trial.params and not acts(key, values):
+            continue
         if isinstance(d, FloatDistribution):
             values[key] = trial.suggest_float(key, d.low, d.high, log=d.log)
         elif isinstance(d, IntDistribution):
             values[key] = trial.suggest_int(key, d.low, d.high, step=d.step, log=d.log)
         elif isinstance(d, CategoricalDistribution):
             values[key] = trial.suggest_categorical(key, d.choices)
-    return values
+    return {key: values[key] for key in space if key in values}
+
+
+def acts(key: str, values: Mapping[str, Any]) -> bool:
+    """Whether a setting has an effect beside the other ``values`` of a trial."""
+    return key not in WITHOUT or values.get(WITHOUT[key][0]) not in WITHOUT[key][1]
+
+
+def nearest_value(d: BaseDistribution, given: Any) -> Any:
+    """The value of a distribution that is nearest to ``given``; None if no value of it is near."""
+    if isinstance(d, CategoricalDistribution):
+        return next((c for c in d.choices if str(c) == spelled(given) or _plain(str(c)) == given), None)
+    if isinstance(given, bool) or not isinstance(given, int | float):
+        return None
+    assert isinstance(d, FloatDistribution | IntDistribution)
+    held = min(max(given, d.low), d.high)
+    return (
+        d.low + round((held - d.low) / (d.step or 1)) * (d.step or 1) if isinstance(d, IntDistribution) else float(held)
+    )
+
+
+def _plain(choice: str) -> Any:
+    try:
+        return yaml.safe_load(choice)
+    except yaml.YAMLError:
+        return choice
 
 
 def overrides(values: Mapping[str, Any]) -> list[str]:

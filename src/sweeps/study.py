@@ -41,10 +41,12 @@ class Search:
         pruner: BasePruner,
         trials: int,
         seed: int,
+        defaults: Mapping[str, Any] | None = None,
     ) -> None:
         """Begin a study in ``folder``, or take up the study that is there.
 
-        ``trials`` is the number of trials over all processes; ``figure`` names the monitored figure, higher is better.
+        ``trials`` is the number of trials over all processes; ``figure`` names the monitored figure, higher is better;
+        ``defaults`` are the first trial's values, as far as they are known.
         Raises UserError if the study in the folder has another space or other fixed settings.
         """
         self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
@@ -54,7 +56,7 @@ class Search:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         with self._alone():
             if not self.file.exists():
-                self._begin()
+                self._begin(defaults or {})
             storage = RDBStorage(f"sqlite:///{self.file}", engine_kwargs={"connect_args": {"timeout": 60}})
             self.study = optuna.load_study(study_name="search", storage=storage, pruner=pruner)
             self._check_same()
@@ -78,9 +80,10 @@ class Search:
                     self.study.sampler = self._sampler(seed=self.seed + left.number)
                     trial = optuna.Trial(self.study, left._trial_id)
                     return trial, suggest(trial, self.space)
-            if len(known) >= self.trials:
+            begun = sum(trial.state != TrialState.WAITING for trial in known)
+            if begun >= self.trials:
                 return None
-            self.study.sampler = self._sampler(seed=self.seed + len(known))
+            self.study.sampler = self._sampler(seed=self.seed + begun)
             trial = self.study.ask()
             self._hold(trial.number)
             return trial, suggest(trial, self.space)
@@ -114,7 +117,7 @@ class Search:
         finally:
             lock.free()
 
-    def _begin(self) -> None:
+    def _begin(self, defaults: Mapping[str, Any]) -> None:
         """Create the file under another name, then rename it: a kill must not leave half of Optuna's tables in it."""
         new = self.file.with_name("study.db.new")
         new.unlink(missing_ok=True)
@@ -122,6 +125,8 @@ class Search:
         study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
         study.set_user_attr("space", noted(self.space))
         study.set_user_attr("fixed", sorted(self.fixed))
+        if defaults:
+            study.enqueue_trial(dict(defaults))
         storage.remove_session()
         storage.engine.dispose()
         replace(new, self.file)

@@ -1,5 +1,6 @@
 """Run the trials of a study. Each is an ordinary run in a folder of its own, named by the trial's number."""
 
+import json
 import logging
 import shutil
 from collections.abc import Callable, Sequence
@@ -21,13 +22,15 @@ from optuna.trial import TrialState
 
 from ..answers.figures import LOSS
 from ..errors import NoRoom, UserError
+from ..model.hub import choose, locate
+from ..model.optim import encoder_rate
 from ..runs.folder import alone_in
 from ..runs.machine import is_full
 from ..runs.overrides import explained
 from ..training.checks import check_config
 from .multirun import give_back_memory
 from .pruning import Prune
-from .space import Space, overrides
+from .space import Space, acts, nearest_value, overrides
 from .study import Search
 from .study_page import write_page
 
@@ -124,6 +127,32 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
     if faults:
         raise UserError(list(faults))
     return figures.pop()
+
+
+def defaults(fixed: Sequence[str], space: Space, folder: Path) -> dict[str, Any]:
+    """What the settings of the space are without a search, or the nearest value that the space has; others left out."""
+    config = composed_config(fixed, folder)
+    if config.model.encoder == "auto":
+        words = [word for word in fixed if not word.lstrip("+").startswith("model=")]
+        config = composed_config([*words, f"model={choose()[0]}"], folder)
+    choices = config.hydra.runtime.choices
+    found: dict[str, Any] = {}
+    for key, d in space.items():
+        given = choices.get(key) if key in choices else OmegaConf.select(config, key.lstrip("+"))
+        if key == "model.encoder_lr" and given == "auto":
+            given = _rate(config.model.encoder)
+        if (value := nearest_value(d, given)) is not None:
+            found[key] = value
+    return {key: value for key, value in found.items() if acts(key, found)}
+
+
+def _rate(encoder: str) -> float | None:
+    """What ``model.encoder_lr=auto`` stands for; None if the encoder is out of reach, which its training will say."""
+    try:
+        width: int = json.loads((locate(encoder, weights=False) / "config.json").read_bytes())["hidden_size"]
+        return encoder_rate("auto", width)
+    except (UserError, OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def _ends(d: BaseDistribution) -> list[Any]:

@@ -16,6 +16,7 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from ..data.nfc import composed
+from .beginning import beginning
 from .tokenizer import encode
 
 MOST_WINDOWS = 64  # windows of one review, some 16,000 tokens; what follows is not read, and the answer says so
@@ -70,8 +71,20 @@ def windows(tokenizer: Tokenizer, text: str) -> tuple[list[str], int]:
 
 
 def window_spans(tokenizer: Tokenizer, text: str) -> tuple[list[tuple[int, int]], int]:
-    """Where the windows of ``text``, which is in NFC, begin and end, and the number of tokens after the last one."""
-    encodings, total, room = _encodings(tokenizer, text)
+    """Where the windows of ``text``, which is in NFC, begin and end, and the number of tokens after the last one.
+
+    Of a text whose letters become many when they are normalised, no more is tokenised than the windows may hold; the
+    number is then an estimate, as if what follows were like what was read.
+    """
+    letters = (MOST_WINDOWS + 1) * _limit(tokenizer)
+    while True:
+        part = beginning(tokenizer, text, letters)
+        encodings, total, room = _encodings(tokenizer, part)
+        enough = (MOST_WINDOWS + 1) * room
+        if len(part) == len(text) or total > enough:
+            break
+        letters += letters * enough // max(1, total)
+    total = total * len(text) // max(1, len(part))
     if total <= room:
         return [(0, len(text))], 0
     ends: list[int] = []  # of the tokens, in characters

@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 
+from ..answers.thresholds import TUNED, thresholds_faults
 from ..data.files import in_folder
 from ..datamodule import meaning_faults
 from ..errors import UserError
@@ -26,7 +27,8 @@ from .ranges import RANGES, SIZE_KEYS, range_faults
 from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
-TOP_KEYS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger", "seed", "monitor", "mode", "ckpt_path")
+CONFIG_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
+TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
@@ -50,7 +52,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     sentiments, unclear = meaning_faults(config["data"])
     faults += unclear + loss_faults(config["loss"], sentiments)
-    faults += monitor_faults(config)
+    faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(

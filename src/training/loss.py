@@ -84,3 +84,9 @@ def description(loss: nn.Module, settings: Mapping[str, Any]) -> str:
     asked = settings.get("alpha")
     told = f", alpha {asked}" if isinstance(asked, str) and takes_alpha(settings) else ""
     return f"{type(loss).__name__}({' '.join(own.split())}){told}"
+
+
+def loss_facts(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
+    """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
+    asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
+    return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}

@@ -11,9 +11,11 @@ import lightning.pytorch as L
 from lightning.pytorch.callbacks import Callback, TQDMProgressBar
 
 from ..errors import UserError
+from ..spelling import override, pasted
 from .callbacks import better
 
 log = logging.getLogger(__name__)
+EPOCHS = "trainer.max_epochs"  # the setting
 
 
 class EpochLine(Callback):
@@ -49,6 +51,10 @@ class EpochLine(Callback):
             self._best = now
             parts.append("best so far")
         log.info("  ".join(parts))
+        if parts[-1] == "best so far" and trainer.max_epochs == trainer.current_epoch + 1 > 1:
+            log.info(
+                f"The last epoch was the best: more may do better, {pasted([override(EPOCHS, 2 * trainer.max_epochs)])}"
+            )
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self._best}

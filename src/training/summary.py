@@ -9,18 +9,22 @@ import hydra
 import lightning.pytorch as L
 import numpy as np
 import torch
+from hydra.core.hydra_config import HydraConfig
 from torch import nn
 
 from ..answers.figures import LOSS, told_left_out
 from ..datamodule import AspectDataModule
+from ..errors import listed
 from ..labels import Labels
 from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import DataFacts, EncoderFacts, Judged, LabelNames, Summary
+from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
-from .loss import Alpha, description, takes_alpha, with_alpha
+from .loss import Alpha, description, loss_facts
+
+HARDLY_LEARNED = 10  # mentions in training, below which an aspect costs more than it gives
 
 
 def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
@@ -68,6 +72,7 @@ def start_up(
             **({"Cut": cut} if cut else {}),
             "Aspects": f"{len(aspects)}: {', '.join(aspects)}",
             "Pairs": pairs_line(data.class_counts, data.labels),
+            **({"Few": few} if (few := few_line(data.mention_counts, aspects)) else {}),
             "Loss": description(cast(nn.Module, module.loss), settings["loss"]),
             "Parameters": f"{parameter_count(module):,}",
             "Rates": f"encoder {module.encoder_rate:g}, head {module.hparams['head_lr']:g}",
@@ -75,6 +80,20 @@ def start_up(
             "Device": f"{_devices(accelerator, trainer)}, precision {trainer.precision}",
             "Run": str(folder),
         }
+    )
+
+
+def few_line(mention_counts: np.ndarray, aspects: Sequence[str]) -> str:
+    """The aspects with fewer than :data:`HARDLY_LEARNED` mentions in training, and what to do; empty if none is so.
+
+    ``mention_counts`` int64 [A].
+    """
+    few = [f"{name} {n}" for name, n in zip(aspects, mention_counts.tolist(), strict=True) if n < HARDLY_LEARNED]
+    if not few:
+        return ""
+    return (
+        f"under {HARDLY_LEARNED} mentions in training: {listed(few)}. An aspect so rare is hardly learned, and\n"
+        "costs in every macro figure: label more reviews of it, or leave it out (data.ignore_columns, in a wide table)"
     )
 
 
@@ -145,6 +164,7 @@ def summary(
     *,
     tokens: int,
     overrides: list[str],
+    choices: dict[str, str],
 ) -> Summary:
     """The content of ``summary.json``: the figures, and all that is needed to understand and to repeat the run.
 
@@ -157,7 +177,7 @@ def summary(
         "monitor": settings["monitor"],
         "threshold": module.threshold,
         "parameters": parameter_count(module),
-        "loss": _loss(settings["loss"], cast(nn.Module, module.loss), alpha),
+        "loss": loss_facts(settings["loss"], cast(nn.Module, module.loss), alpha),
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
         "data": cast(DataFacts, data.findings.to_dict()),
@@ -165,6 +185,7 @@ def summary(
         "encoder": encoder,
         "seconds": seconds,
         "overrides": overrides,
+        "choices": choices,
         "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
         "steps": trainer.global_step,
         "processes": trainer.world_size,
@@ -173,6 +194,14 @@ def summary(
         "config": settings,
         "environment": environment(),
     }
+
+
+def choices(source: dict[str, Any]) -> dict[str, str]:
+    """The choice of each group of ``conf/``; for ``model=auto`` the model that was taken, ``source`` its encoder."""
+    chosen = {group: str(c) for group, c in HydraConfig.get().runtime.choices.items() if c and "hydra/" not in group}
+    if chosen.get("model") == "auto":
+        chosen["model"] = "mini" if source["encoder"] == "mini" else "visobert"
+    return chosen
 
 
 def facts(lines: Mapping[str, str]) -> str:
@@ -200,19 +229,27 @@ def aspect_table(rows: Sequence[Mapping[str, Any]], task: str) -> str:
 
 
 def figures_table(judged: Judged, threshold: float, task: str) -> str:
-    """A row a figure, a column a split, for ``absa`` also at ``threshold``; then what a macro mean leaves out."""
-    columns = dict(judged["figures"])
+    """A row a figure, a column a split; for ``absa`` also at ``threshold``, and without the texts trained on.
+
+    Below it how detection is cut, and what a macro mean leaves out.
+    """
+    columns: dict[str, Mapping[str, float]] = dict(judged["figures"])
     if task == "absa":
         columns |= {f"{split} at {threshold:g}": values for split, values in judged["figures_untuned"].items()}
-    names = list(next(iter(columns.values())))
+    columns |= {
+        f"{s}, not trained on": found["figures"] for s, found in judged["trained_on"].items() if found["figures"]
+    }
+    names = list(next(iter(judged["figures"].values())))
     rows = [["", *columns], *([name, *(cell(values[name], 4) for values in columns.values())] for name in names)]
-    notes = ["Detection thresholds were tuned on val."] if task == "absa" else []
+    notes = [cuts_line(judged["thresholds"])] if task == "absa" else []
     for split, named in judged["left_out"].items():
         notes += told_left_out(named, f" on {split}")
     return "\n".join([table(rows), *notes])
 
 
-def _loss(settings: dict[str, Any], loss: nn.Module, alpha: Alpha) -> dict[str, Any]:
-    """The loss for ``summary.json``: its settings, alpha in numbers and as configured, and its own description."""
-    asked = {"alpha_setting": settings.get("alpha")} if takes_alpha(settings) else {}
-    return {**with_alpha(settings, alpha), **asked, "description": description(loss, settings)}
+def cuts_line(cuts: Cuts) -> str:
+    """How detection is cut, in words."""
+    each = set(cuts["per_aspect"])
+    if each == {0.5}:
+        return "Detection thresholds: 0.5, as set or as tuning on val would not pay."
+    return f"Detection thresholds were tuned on val: {'one for each aspect' if len(each) > 1 else f'{each.pop():.3g}'}."

@@ -80,6 +80,6 @@ def _said(result: Mapping[str, Any], value: Mapping[str, Any]) -> list[list[Any]
     return []
 
 
-def choices(cell: object) -> object:
+def chosen(cell: object) -> object:
     """A cell of JSON_MIN: several choices of one control are ``{"choices": [...]}``."""
     return cell["choices"] if isinstance(cell, dict) and set(cell) == {"choices"} else cell

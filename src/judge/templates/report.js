@@ -1,11 +1,41 @@
 "use strict";
 (() => {
   const PAGE = 25;
-  const block = document.getElementById("error-data");
-  if (!block) return;
-  const data = JSON.parse(block.textContent);
+  const data = JSON.parse(document.getElementById("error-data").textContent);
   const $ = (id) => document.getElementById(id);
+
+  // Both languages are in the page: elements that the style hides, attributes, and a dictionary for this script.
+  const root = document.documentElement;
+  const swapped = (text) => text.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
+  const inLanguage = (text) => (root.lang === "vi" ? swapped(text) : text);
+  const number = (n, digits = 0) => inLanguage(n.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
+  const t = (text, values = {}) => {
+    const said = root.lang === "vi" && Object.hasOwn(data.texts, text) ? data.texts[text] : text;
+    return said.replace(/\{(\w+)\}/g, (_, name) => values[name]);
+  };
+  const speak = (language) => {
+    root.lang = language;
+    try { localStorage.setItem("report-language", language); } catch { /* private windows */ }
+    for (const element of document.querySelectorAll("[data-vi]")) {
+      const text = element.dataset[language], { of } = element.dataset;
+      if (of) element.setAttribute(of, text); else element.textContent = text;
+    }
+    for (const element of document.querySelectorAll("data, .chart text:not([data-vi])")) {
+      if (element.dataset.n === undefined) element.dataset.n = element.textContent;
+      element.textContent = inLanguage(element.dataset.n);
+    }
+    for (const button of $("languages").children) button.setAttribute("aria-pressed", String(button.dataset.language === language));
+  };
+  let known = null;
+  try { known = localStorage.getItem("report-language"); } catch { /* private windows */ }
+  speak(known === "vi" || known === "en" ? known : navigator.language.startsWith("vi") ? "vi" : "en");
+  $("languages").hidden = false;
+  for (const button of $("languages").children) {
+    button.addEventListener("click", () => { speak(button.dataset.language); if (list) filter(); });
+  }
+
   const form = $("filters"), list = $("error-list"), count = $("error-count"), more = $("more");
+  if (!list) return;
 
   // Without marks, so that "man hinh" finds "màn hình"; where the query has marks, they count.
   const lower = (text) => text.normalize("NFC").toLowerCase();
@@ -26,13 +56,14 @@
     const review = data.reviews[error.r];
     const item = make("li", "error");
     const head = make("div", "head");
-    head.append(make("strong", "", data.aspects[error.a]), make("span", "kind k" + error.k, data.kinds[error.k]));
-    head.append(make("span", "", "label: " + error.g + " → model: " + error.s));
-    head.append(make("span", "", "confidence " + (100 * error.c).toFixed(1) + " %"));
-    const id = make("span", "soft", "review ");
+    head.append(make("strong", "", data.aspects[error.a]), make("span", "kind k" + error.k, t(data.kinds[error.k])));
+    head.append(make("span", "", t("label: {gold} → model: {said}", { gold: t(error.g), said: t(error.s) })));
+    head.append(make("span", "", t("confidence {percent} %", { percent: number(100 * error.c, 2) })));
+    const id = make("span", "soft", t("review") + " ");
     id.append(make("bdi", "", review.id));
+    if (review.line !== undefined && String(review.line) !== review.id) id.append(", " + t("line {n}", { n: review.line }));
     head.append(id);
-    if (error.q) head.append(make("span", "suspect", "suspected label error"));
+    if (error.q) head.append(make("span", "suspect", t("suspected label error")));
     const text = make("p", "text");
     text.lang = "vi";
     text.dir = "auto";
@@ -42,9 +73,9 @@
       const letters = word.trimEnd();
       text.append(make("span", (shade > 0 ? "p" : "n") + Math.abs(shade), letters), word.slice(letters.length));
     });
-    if (review.cut) text.append(make("span", "soft", " … (" + review.cut.toLocaleString("en") + " more characters)"));
+    if (review.cut) text.append(make("span", "soft", " … " + t("({n} more characters)", { n: number(review.cut) })));
     item.append(head, text);
-    if (!error.x) item.append(make("div", "soft", "Not among the errors whose words are coloured."));
+    if (!error.x) item.append(make("div", "soft", t("Not among the errors whose words are coloured.")));
     return item;
   };
 
@@ -59,9 +90,9 @@
       if (text.scrollHeight > text.clientHeight + 1) text.tabIndex = 0;
     }
     more.hidden = shown >= found.length;
-    count.textContent = found.length
-      ? found.length.toLocaleString("en") + (found.length === 1 ? " error" : " errors") + ", " + shown.toLocaleString("en") + " shown"
-      : "No error fits these filters.";
+    count.textContent = found.length === 1 ? t("1 error") : found.length
+      ? t("{n} errors, {shown} shown", { n: number(found.length), shown: number(shown) })
+      : t("No error fits these filters.");
     return first;
   };
 

@@ -81,14 +81,23 @@ class FairQueue:
         """Whether all threads are alive."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def submit(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> Job:
-        """Queue a request. Raises Full; but a list longer than the whole room is taken when nothing else waits."""
+    def submit(
+        self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any], had: int = 0
+    ) -> Job:
+        """Queue a request. Raises Full; but a list longer than the whole room is taken when nothing else waits.
+
+        ``had`` is the number of items for which a request that goes on had room before: it needs room for further ones
+        alone, and begins next, so that what it has waited for is not lost.
+        """
         job = Job(items, work, finish)
+        more = len(items) - had
         with self._news:
-            if self.full if job.single else self.waiting and self.waiting + len(items) > self._room - self._kept:
+            full = self.full if job.single else self.waiting and self.waiting + more > self._room - self._kept
+            if full and more > 0:
                 raise Full(min(60, max(1, math.ceil(self.waiting * self._pace))))
             self._waiting[job.single] += len(items)
-            self._jobs[job.single].append(job)
+            jobs = self._jobs[job.single]
+            (jobs.appendleft if had else jobs.append)(job)
             self._news.notify(len(items))
         return job
 
@@ -134,7 +143,7 @@ class FairQueue:
             return job.ended == len(job.items)
 
     def _take(self) -> tuple[Job, int] | None:
-        """The job whose turn it is and the number of its next item, once there is one; None when closed."""
+        """The job whose turn it is and the number of its next item, once there is one; None if the queue is closed."""
         with self._news:
             while not any(self._jobs.values()) and not self._closed:
                 self._news.wait()

@@ -28,3 +28,13 @@ class Json(Response):
     def __init__(self, content: object, status: int = 200, headers: Mapping[str, str] | None = None) -> None:
         body = json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode()
         super().__init__(body, status, {"Cache-Control": "no-store", **(headers or {})})
+
+
+def queue_full(seconds: int) -> Refusal:
+    """The refusal of a request for which the queue has no room; ``seconds`` until it may have."""
+    return Refusal(503, "queue_full", f"the queue is full; try again in {seconds} s", {"Retry-After": str(seconds)})
+
+
+def stopping() -> Refusal:
+    """The refusal of a request that comes while the service ends."""
+    return Refusal(503, "stopping", "the service is stopping", {"Retry-After": "5"} | CLOSE)

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from ...answers.predictor import Predictor
-from ...answers.windows import join, told
+from ...answers.windows import join, with_windows
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
@@ -25,7 +25,7 @@ from .fair_queue import FairQueue, Full
 from .limits import Limits
 from .meters import Meters
 from .page import demo_page
-from .refusals import CLOSE, Json, Refusal
+from .refusals import Json, Refusal, queue_full, stopping
 
 try:
     VERSION = version("visobert-absa")
@@ -68,12 +68,12 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         decided = partial(self.predictor.decisions.answers, all_aspects=body.all)
-        parts, first, cut = await self._windows(request, began, texts)
+        parts, first, cut, had = await self._windows(request, began, texts)
 
         def finish(logits: list[Logits]) -> list[dict[str, Any]]:
-            return told(decided(*join(first, *_stacked(logits))), first, cut)
+            return with_windows(decided(*join(first, *_stacked(logits))), first, cut)
 
-        answers = await self._result(request, began, parts, self._logits, finish)
+        answers = await self._result(request, began, parts, self._logits, finish, had)
         return Json({"answers": answers, "milliseconds": _since(began)})
 
     async def explain(
@@ -83,10 +83,10 @@ class Service:
         began = time.perf_counter()
         texts = self._texts(body, request)
         asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
-        told = await self._result(
-            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits))
+        answer = await self._result(
+            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits)), 1
         )
-        return Json({**told, "milliseconds": _since(began)})
+        return Json({**answer, "milliseconds": _since(began)})
 
     async def labels(self) -> Response:
         """Aspects, sentiments, the model, and the limits of a request."""
@@ -120,11 +120,11 @@ class Service:
     async def ready(self) -> Response:
         """A request would be taken now: the model is loaded, the queue has room, and nobody stops the service."""
         if self.stopping:
-            return _stopping().response()
+            return stopping().response()
         if not self.queue.served:
             return Refusal(503, "broken", "the queue is served no more: restart the service").response()
         if self.queue.full:
-            return _full(1).response()
+            return queue_full(1).response()
         return Json({"status": "ready", "waiting": self.queue.waiting})
 
     async def metrics(self) -> Response:
@@ -138,13 +138,13 @@ class Service:
     def _texts(self, body: models.PredictBody | models.ExplainBody, request: Request) -> list[str]:
         request.state.texts = texts = models.check_size(body, self.limits)
         if self.stopping:
-            raise _stopping()
+            raise stopping()
         return texts
 
     async def _windows(
         self, request: Request, began: float, texts: list[str]
-    ) -> tuple[list[str], np.ndarray, np.ndarray]:
-        """The windows of the texts, and ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`.
+    ) -> tuple[list[str], np.ndarray, np.ndarray, int]:
+        """The windows, ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`, and for how many was room.
 
         Each window takes its turn in the queue. A text with fewer characters than a window has tokens is one window.
         """
@@ -156,7 +156,7 @@ class Service:
             for i, (several, left) in zip(long, found, strict=True):
                 parts[i], cut[i] = several, left
         first = np.concatenate([[0], np.cumsum([len(several) for several in parts])])
-        return [part for several in parts for part in several], first, cut
+        return [part for several in parts for part in several], first, cut, len(long)
 
     def _logits(self, text: str) -> Logits:
         logits = self.predictor.logits([text])
@@ -170,6 +170,7 @@ class Service:
         items: Sequence[Any],
         work: Callable[[Any], Any],
         finish: Callable[[list[Any]], Any],
+        had: int = 0,
     ) -> Any:
         """``finish`` of the results of ``work`` on each item.
 
@@ -177,9 +178,9 @@ class Service:
         ClientDisconnect if the client leaves; items that have not begun are then dropped.
         """
         try:
-            job = self.queue.submit(items, work, finish)
+            job = self.queue.submit(items, work, finish, had)
         except Full as full:
-            raise _full(full.seconds) from None
+            raise queue_full(full.seconds) from None
         gone = asyncio.ensure_future(_gone(request))
         left = max(0.0, began + self.limits.timeout - time.perf_counter())
         try:
@@ -247,14 +248,6 @@ def _stacked(logits: list[Logits]) -> Logits:
     """Logits of single texts, joined: ``mentioned`` [N, A] (None for task ``sentiment``), ``sentiment`` [N, A, C]."""
     mentioned = [part for part, _ in logits if part is not None]
     return np.concatenate(mentioned) if mentioned else None, np.concatenate([part for _, part in logits])
-
-
-def _full(seconds: int) -> Refusal:
-    return Refusal(503, "queue_full", f"the queue is full; try again in {seconds} s", {"Retry-After": str(seconds)})
-
-
-def _stopping() -> Refusal:
-    return Refusal(503, "stopping", "the service is stopping", {"Retry-After": "5"} | CLOSE)
 
 
 def _since(began: float) -> float:

@@ -52,10 +52,11 @@ def open_source(
     long as ``opened``. The rows are None if faults were added.
     """
     separator, text_column = reading["separator"], reading["text_column"]
-    name, stream = name_of(file), sys.stdin.buffer if file == STREAM else None
+    name = name_of(file)
+    stream: Any = sys.stdin.buffer if file == STREAM else None
     if stream is None and not is_there(file, faults, pipes=True):
         return None, "", ""
-    kind = given or (sniff(stream) if stream else named_format(file)[0])  # type: ignore[arg-type]
+    kind = given or (sniff(stream) if stream else named_format(file)[0])
     if kind not in FORMATS:
         faults.add(name, f"{unknown_format(file)}; it can be given with --input-format")
     elif separator is not None and kind not in ("csv", "tsv"):

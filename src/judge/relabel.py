@@ -1,0 +1,132 @@
+"""``absa suspects``: labels of the files one trains on that look wrong, as a table to go through."""
+
+import csv
+import io
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from ..data.convert import CELL, escaped
+from ..data.files import in_folder
+from ..data.reviews import Columns, Reviews
+from ..data.sheet_rows import sheet_rows
+from ..data.splits import labels_of, load_files
+from ..errors import UserError, did_you_mean
+from ..labels import Labels
+from ..runs.machine import told_as, write_whole
+from ..runs.run import Run
+from ..spelling import table
+from .mistakes import CONFIDENT, harmless
+from .suspects import Ranked, Suspect, rank_suspects
+
+SUSPECT_COLUMNS = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
+FORMATS_OUT = (".csv", ".xlsx")
+FEWEST_REVIEWS = 50  # reviews, below which a model of the rest says nothing of a label
+PRINTED = 10  # suspects that are printed
+
+
+def find_suspects(
+    files: Sequence[str], out: str, folds: int = 5, seed: int = 0, epochs: int | None = None, **columns: Any
+) -> str:
+    """Write the suspected labels of ``files``, or of the training file of a run, to ``out``; returns what to print.
+
+    ``columns`` are fields of :class:`src.data.reviews.Columns`; for a run they are those of its training. Raises
+    UserError with all faults, before anything is trained.
+    """
+    path = Path(out)
+    if path.suffix.lower() not in FORMATS_OUT:
+        hint = did_you_mean(path.suffix.lower(), FORMATS_OUT)
+        raise UserError(f"{out}: the table is written as .csv or .xlsx, told from the name{hint}")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"{out}: there is no folder {path.parent}")
+    if path.suffix.lower() == ".xlsx":
+        import openpyxl  # type: ignore[import-untyped]  # noqa: F401  # where it is missing, this is told first
+    if folds < 2:
+        raise UserError(f"--folds {folds}: expected 2 at least")
+    if epochs is not None and epochs < 1:
+        raise UserError(f"--epochs {epochs}: expected 1 at least")
+    if not files:
+        raise UserError("name a labelled file, or the folder of a run")
+    reviews, labels = read_labelled(files, **columns)
+    if len(reviews) < max(FEWEST_REVIEWS, folds):
+        raise UserError(f"{reviews.path}: {len(reviews):,} reviews; {max(FEWEST_REVIEWS, folds)} are needed at least")
+
+    from .crossed import cross_predict
+
+    ranked = rank_suspects(cross_predict(reviews, labels, folds, seed, epochs), labels)
+    places = [reviews.file_and_line(int(line)) for line in reviews.lines]
+    rows = _rows(places)
+    cells = [_cells(s, reviews, labels, *places[s.review], rows[s.review]) for s in ranked.suspects]
+    with told_as(path, "give the command again"):
+        write_suspect_rows(path, cells)
+    return "\n".join([*suspects_told(ranked, cells, int(reviews.mentioned.sum())), str(path)])
+
+
+def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels]:
+    """The reviews of labelled files, or of the training files of one run, and their labels."""
+    if len(files) == 1 and Path(files[0]).is_dir():
+        run = Run(files[0])
+        data = run.read_summary()["config"]["data"]
+        known = {name: data[name] for name in Columns._fields if name in data} | columns
+        known |= {"aspects": run.labels.aspects, "sentiments": run.labels.sentiments}
+        splits, _ = load_files({"train": in_folder(data["train"], data.get("dir"))}, Columns(**known))
+        return splits["train"], run.labels
+    splits, aspects = load_files({"train": list(files)}, Columns(**columns))
+    return splits["train"], labels_of(aspects, splits["train"])
+
+
+def _rows(places: Sequence[tuple[str, int]]) -> list[int]:
+    """The row in which a spreadsheet shows each review, which is at a line of a file."""
+    rows = np.zeros(len(places), np.int64)
+    for file in dict.fromkeys(file for file, _ in places):
+        at = [i for i, place in enumerate(places) if place[0] == file]
+        rows[at] = sheet_rows(file, np.array([places[i][1] for i in at]))
+    return rows.tolist()
+
+
+def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, line: int, row: int) -> list[Any]:
+    name = "" if reviews.names is None else reviews.names[s.review]
+    numbers = [round(s.confidence, 4), round(s.label_confidence, 4)]
+    where = [file, row, line, name, labels.aspects[s.aspect]]
+    return [*where, s.kind, s.given, s.likelier, *numbers, "", reviews.texts[s.review]]
+
+
+def suspects_told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
+    """What is printed: how many suspects of each kind the model is sure of, and the first suspects."""
+    kinds = ", ".join(f"{n:,} {kind}" for kind, n in ranked.sure.items())
+    shown = [[str(c[i]) for i in (1, 3, 4, 5, 6, 7, 8)] for c in cells[:PRINTED]]
+    return [
+        f"{len(cells):,} labels are contradicted, beside {mentions:,} mentions. Of {CONFIDENT:.0%} and more: {kinds}.",
+        "The first are the likeliest errors; it is for you to say which are.",
+        table([["row", "id", "aspect", "kind", "label", "likelier", "confidence"], *shown], left=6),
+    ]
+
+
+def write_suspect_rows(path: Path, cells: Sequence[Sequence[Any]]) -> None:
+    """Write the table whole or not at all: CSV for a spreadsheet, or an Excel workbook. Raises OSError."""
+    head = [*SUSPECT_COLUMNS, "verdict", "text"]
+    if path.suffix.lower() == ".csv":
+        out = io.StringIO()
+        writer = csv.writer(out, lineterminator="\r\n")
+        writer.writerows([harmless(c) if isinstance(c, str) else c for c in row] for row in [head, *cells])
+        write_whole(path, "\ufeff" + out.getvalue())  # without a byte order mark Excel garbles Vietnamese
+        return
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+
+    book = Workbook(write_only=True)
+    sheet = book.create_sheet("suspects")
+    sheet.freeze_panes = "A2"
+    for row in [head, *cells]:
+        written = [WriteOnlyCell(sheet, value=escaped(c)[:CELL] if isinstance(c, str) else c) for c in row]
+        for cell, value in zip(written, row, strict=True):
+            if isinstance(value, str):
+                cell.data_type = "s"  # a text that begins with = is no formula
+        sheet.append(written)
+
+    def write(file: BinaryIO) -> None:
+        book.save(file)
+
+    write_whole(path, write)

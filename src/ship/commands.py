@@ -1,0 +1,56 @@
+"""The arguments of ``absa suspects`` and ``absa summary``, and what these commands call."""
+
+from typing import Any
+
+from ..data.options import add_file_options, given_options
+from ..errors import print_lines
+from ..spelling import as_options
+from .evaluate import Commands
+
+
+def add_suspects(commands: Commands) -> None:
+    """The arguments of ``absa suspects``."""
+    suspects = commands.add_parser(
+        "suspects",
+        help="labels of a training file that look wrong",
+        description="Train the small encoder on parts of the file and ask it about the rest, in turn; then list the "
+        "labels that it contradicts, the most suspicious first, each kind of mistake in its turn.",
+    )
+    suspects.add_argument("files", nargs="*", metavar="FILE|RUN", help="labelled files, or the folder of a run")
+    suspects.add_argument("-o", "--out", required=True, metavar="SUSPECTS", help="the file to write: .csv or .xlsx")
+    suspects.add_argument("--folds", type=int, default=5, help="parts of the file (default: %(default)s)")
+    suspects.add_argument("--seed", type=int, default=0, help="of the parts and the trainings (default: %(default)s)")
+    suspects.add_argument("--epochs", type=int, help="of each training (default: by the number of reviews)")
+    add_file_options(suspects)
+    suspects.set_defaults(run=_suspects)
+
+
+def add_summary(commands: Commands) -> None:
+    """The arguments of ``absa summary``."""
+    summary = commands.add_parser(
+        "summary",
+        help="shares of each sentiment in a file of answers",
+        description="Count what absa predict found, by aspect and by any column, and correct the shares for the "
+        "model's errors on validation: a table (CSV) and a page (HTML) with intervals.",
+    )
+    summary.add_argument("answers", metavar="ANSWERS", help="the file that absa predict wrote")
+    summary.add_argument("--model", metavar="RUN|BUNDLE", help="what gave the answers; its errors correct the shares")
+    summary.add_argument("--by", metavar="COLUMN", help="a column, or week, month, year for the only column of dates")
+    summary.add_argument("--every", choices=("week", "month", "year"), help="group the dates in COLUMN")
+    summary.add_argument("-o", "--out", metavar="PAGE", help="default: ANSWERS.summary.html; the CSV stands beside it")
+    summary.set_defaults(run=_summary)
+
+
+def _suspects(files: list[str], out: str, **options: Any) -> None:
+    from ..judge.relabel import find_suspects
+
+    given = given_options(options)
+    with as_options():
+        print_lines(find_suspects(files, out, **options, **given))
+
+
+def _summary(**options: Any) -> None:
+    from .shares import summarise
+
+    with as_options():
+        print_lines(summarise(options.pop("answers"), **options))

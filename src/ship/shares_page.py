@@ -1,0 +1,94 @@
+"""The page of ``absa summary``, and what the command prints."""
+
+from typing import Any
+
+from markupsafe import Markup
+
+from ..judge import charts
+from ..judge.html import TEMPLATES, policy_hash, printable, templates
+from ..spelling import table
+from .shares import Group, Summarised, figures_of
+
+NEGATIVE = "negative"
+
+
+def shown_sentiment(found: Summarised) -> str:
+    """The sentiment that the page draws: ``negative`` where there is one, else the last."""
+    names = found.labels.sentiments
+    return NEGATIVE if NEGATIVE in names else names[-1]
+
+
+def printed(found: Summarised) -> str:
+    """The shares of all reviews as a table for a terminal, and the notes."""
+    head = ["aspect", "mentions"]
+    corrected = found.groups[0].corrected is not None
+    for name in found.labels.sentiments:
+        head += [name, "corrected"] if corrected else [name]
+    rows = [head]
+    for a, aspect in enumerate(found.labels.aspects):
+        *each, mentions = figures_of(found.groups[0], a, found.labels)
+        cells = [aspect, f"{mentions['count']:,}"]
+        for row in each:
+            cells.append(percent(row["share"]))
+            if corrected:
+                cells.append(f"{percent(row['corrected'])} ({percent(row['low'])} to {percent(row['high'])})")
+        rows.append(cells + [""] * (len(head) - len(cells)))
+    by = [f"{len(found.groups) - 1} groups by {found.by}: in the table and on the page"] * bool(found.by)
+    return "\n".join([table(rows), *found.notes, *by])
+
+
+def page(found: Summarised, name: str) -> str:
+    """One self-contained page: a chart for each aspect over the groups, and the table of all reviews."""
+    sentiment = shown_sentiment(found)
+    number = found.labels.sentiments.index(sentiment)
+    aspects = []
+    for a, aspect in enumerate(found.labels.aspects):
+        carries = found.labels.carries_sentiment[a]
+        groups = found.groups[1:] if carries else []
+        points = [(g.name, figures_of(g, a, found.labels)[number]) for g in groups]
+        aspects.append(
+            {
+                "name": aspect,
+                "chart": chart([(n, row) for n, row in points if row["share"] is not None], f"{sentiment}, {aspect}"),
+                "rows": figures_of(found.groups[0], a, found.labels),
+            }
+        )
+    environment = templates(autoescape=True)
+    environment.filters["printable"] = printable
+    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
+    context = {"found": found, "name": name, "aspects": aspects, "sentiment": sentiment, "percent": percent}
+    context |= {"reviews": reviews_of(found.groups[0]), "style": Markup(style), "style_hash": policy_hash(style)}
+    return environment.get_template("shares.html.j2").render(context)
+
+
+def chart(points: list[tuple[str, dict[str, Any]]], title: str) -> Markup:
+    """Shares over groups: plain as a hollow point, corrected as a full one with its interval. Empty without groups."""
+    if not points:
+        return Markup("")
+    height = 200
+    x = charts.scale(-0.5, len(points) - 0.5, charts.LEFT, charts.WIDTH - charts.RIGHT)
+    y = charts.scale(0, 1, height - charts.BOTTOM, charts.TOP)
+    every = -(-len(points) // 5)
+    ticks = [(float(i), points[i][0][:12]) for i in range(0, len(points), every)]
+    body = charts.frame(x, y, height, "", "share of mentions", ticks)
+    told = []
+    for i, (name, row) in enumerate(points):
+        at, words = charts.px(x(i)), f"{name}: {row['count']} said, {percent(row['share'])}"
+        body.append(f'<circle class="half" cx="{at}" cy="{charts.px(y(row["share"]))}" r="3"/>')
+        if row["corrected"] is not None:
+            low, high = charts.px(y(row["low"])), charts.px(y(row["high"]))
+            body.append(f'<line class="best" x1="{at}" x2="{at}" y1="{low}" y2="{high}"/>')
+            body.append(f'<circle class="dot" cx="{at}" cy="{charts.px(y(row["corrected"]))}" r="4"/>')
+            words += f", corrected {percent(row['corrected'])} ({percent(row['low'])} to {percent(row['high'])})"
+        told.append(words)
+    return charts.svg(charts.WIDTH, height, title, "; ".join(told), body, "lines")
+
+
+def reviews_of(group: Group) -> int:
+    """How many reviews a group has."""
+    return int(group.counts[0].sum())
+
+
+def percent(share: float | None) -> str:
+    """A share as a reader writes it; a dash for none."""
+    return "-" if share is None else f"{100 * share:.1f} %"
