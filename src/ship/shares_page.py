@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from markupsafe import Markup
+from markupsafe import Markup, escape
 
 from ..judge import charts
 from ..judge.html import TEMPLATES, policy_hash, printable, templates
+from ..judge.languages import Said
 from ..spelling import table
 from .shares import Group, Summarised, figures_of
 
@@ -70,7 +71,7 @@ def chart(points: list[tuple[str, dict[str, Any]]], title: str) -> Markup:
     y = charts.scale(0, 1, height - charts.BOTTOM, charts.TOP)
     every = -(-len(points) // 5)
     ticks = [(float(i), points[i][0][:12]) for i in range(0, len(points), every)]
-    body = charts.frame(x, y, height, "", "share of mentions", ticks)
+    body = charts.frame(x, y, height, _said(""), _said("share of mentions"), ticks)
     told = []
     for i, (name, row) in enumerate(points):
         at, words = charts.px(x(i)), f"{name}: {row['count']} said, {percent(row['share'])}"
@@ -81,7 +82,7 @@ def chart(points: list[tuple[str, dict[str, Any]]], title: str) -> Markup:
             body.append(f'<circle class="dot" cx="{at}" cy="{charts.px(y(row["corrected"]))}" r="4"/>')
             words += f", corrected {percent(row['corrected'])} ({percent(row['low'])} to {percent(row['high'])})"
         told.append(words)
-    return charts.svg(charts.WIDTH, height, title, "; ".join(told), body, "lines")
+    return charts.svg(charts.WIDTH, height, _said(title), _said("; ".join(told)), body, "lines")
 
 
 def reviews_of(group: Group) -> int:
@@ -92,3 +93,8 @@ def reviews_of(group: Group) -> int:
 def percent(share: float | None) -> str:
     """A share as a reader writes it; a dash for none."""
     return "-" if share is None else f"{100 * share:.1f} %"
+
+
+def _said(text: str) -> Said:
+    """A text of the page, which has one language: names of groups and aspects are the user's."""
+    return Said(escape(printable(text)), escape(printable(text)))
