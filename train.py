@@ -127,7 +127,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     judged = judge_best(settings, data, module, trainer, run, settings["monitor"])
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
-    told = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
+    told: dict[str, Any] = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
     run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = (

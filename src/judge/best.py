@@ -82,16 +82,17 @@ def judge_best(
     shown = "test" if "test" in judged["figures"] else "val"
     log.info(f"\nBest checkpoint, {shown} split, per aspect:\n{aspect_table(judged['per_aspect'][shown], task)}")
     log.info(f"\n{figures_table(judged, module.threshold, task)}\n")
-    for split, found in judged["trained_on"].items():
-        said = leak_sentence(found["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
-        log.log(logging.WARNING if found["reviews"] else logging.INFO, said)
+    for split, those in judged["trained_on"].items():
+        said = leak_sentence(those["reviews"], len(data.reviews(split) or ()), f"the {split} split's")
+        log.log(logging.WARNING if those["reviews"] else logging.INFO, said)
     if reached < constant + HARDLY:
         log.warning(nothing_learned(f"val/{figure}", reached, constant))
     return judged
 
 
 def _lowest_loss(trainer: L.Trainer) -> float:
-    scores = [c.best_model_score for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) == LOSS]
+    kept: Any = [c for c in trainer.checkpoint_callbacks if getattr(c, "monitor", None) == LOSS]
+    scores = [callback.best_model_score for callback in kept]
     return math.nan if not scores or scores[0] is None else float(scores[0])
 
 

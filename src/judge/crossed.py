@@ -92,7 +92,9 @@ def by_tfidf(reviews: Reviews, labels: Labels, fold: np.ndarray) -> Predictions:
     assert whole.mentioned_logits is not None
     for i in np.unique(fold):
         held, train = np.flatnonzero(fold == i), reviews.take(np.flatnonzero(fold != i))
-        asked = Predictions([], list(reviews.texts.take(held)), *(g[held] for g in gold), sentiment[held], zeros[held])
+        mentioned, sentiments = (array[held] for array in gold)
+        texts = list(reviews.texts.take(held))
+        asked = Predictions([], texts, mentioned, sentiments, sentiment[held], zeros[held])
         _, said = predictions_by_tfidf(Splits(labels, train, None, None, Findings({}, {}, [])), labels, asked)
         whole.sentiment_logits[held], whole.mentioned_logits[held] = said.sentiment_logits, said.mentioned_logits
     return whole
@@ -137,7 +139,9 @@ def _predicted(
     size = batch_size_for(len(train))
     loader = Batches(shown, BatchPlan(shown.lengths, batch_size=size, seed=seed), packed=encoder.packs)
     module = AspectSentimentModule(
-        **labels.lists(),
+        labels.aspects,
+        without_sentiment=labels.without_sentiment,
+        sentiments=labels.sentiments,
         encoder_config=encoder.config,
         encoder=encoder.module,
         loss=FocalLoss(gamma=0.0),

@@ -42,7 +42,7 @@ def find_suspects(
     if not path.absolute().parent.is_dir():
         raise UserError(f"{out}: there is no folder {path.parent}")
     if path.suffix.lower() == ".xlsx":
-        import openpyxl  # type: ignore[import-untyped]  # noqa: F401  # where it is missing, this is told first
+        import openpyxl  # noqa: F401  # where it is missing, this is told first
     if folds < 2:
         raise UserError(f"--folds {folds}: expected 2 at least")
     if epochs is not None and epochs < 1:
@@ -69,9 +69,10 @@ def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels
     if len(files) == 1 and Path(files[0]).is_dir():
         run = Run(files[0])
         data = run.read_summary()["config"]["data"]
-        known = {name: data[name] for name in Columns._fields if name in data} | columns
+        known: dict[str, Any] = {name: data[name] for name in Columns._fields if name in data} | columns
         known |= {"aspects": run.labels.aspects, "sentiments": run.labels.sentiments}
-        splits, _ = load_files({"train": in_folder(data["train"], data.get("dir"))}, Columns(**known))
+        train: Any = in_folder(data["train"], data.get("dir"))
+        splits, _ = load_files({"train": train}, Columns(**known))
         return splits["train"], run.labels
     splits, aspects = load_files({"train": list(files)}, Columns(**columns))
     return splits["train"], labels_of(aspects, splits["train"])

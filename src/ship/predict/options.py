@@ -1,12 +1,13 @@
 """The options of ``absa predict``."""
 
 import argparse
+from typing import Any
 
 from ...data.files import FORMATS
 from ...data.options import FILE_KINDS, OF_TEXTS, add_file_options
 
 
-def add_predict(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> argparse.ArgumentParser:
+def add_predict(commands: Any) -> argparse.ArgumentParser:
     """Add the sub-command with its options to those of ``absa``."""
     predict = commands.add_parser(
         "predict",
