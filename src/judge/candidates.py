@@ -103,7 +103,7 @@ def validated(candidates: Sequence[Candidate], figure: str) -> tuple[list[float]
         return None, "they were validated on different files"
     if all(s["monitor"] == f"val/{figure}" and "best" in s for s in summaries):
         return [s["best"] for s in summaries], None
-    on_val = [dict(s["figures"].get("val", {})) for s in summaries]
+    on_val: list[dict[str, float]] = [dict(s["figures"]["val"]) if "val" in s["figures"] else {} for s in summaries]
     values = [found.get(figure) for found in on_val]
     known = [v for v in values if v is not None]
     return (known, None) if len(known) == len(values) else (None, f"some have no {figure} on validation")

@@ -7,7 +7,7 @@ from ...data.files import FORMATS
 from ...data.options import FILE_KINDS, OF_TEXTS, add_file_options
 
 
-def add_predict(commands: Any) -> argparse.ArgumentParser:
+def add_predict(commands: Any) -> Any:
     """Add the sub-command with its options to those of ``absa``."""
     predict = commands.add_parser(
         "predict",
