@@ -90,7 +90,8 @@ def test_every_message_and_every_log_line_goes_that_way(capsys) -> None:
     record = logging.LogRecord("x", logging.INFO, "f", 1, f"aspect {TITLE}", None, None)
     assert not acts(capsys.readouterr().err + Shown("%(message)s").format(record))
     for config in ("config.yaml", "pretrain.yaml"):
-        assert (ROOT / "conf" / config).read_text(encoding="utf-8").count("class: src.errors.Shown") == 2
+        text = (ROOT / "conf" / config).read_text(encoding="utf-8")
+        assert text.count("class: src.errors.Shown") + text.count("(): src.errors.Coloured") == 2
 
 
 def test_absa_evaluate_and_compare_show_it(trained, tmp_path, capsys) -> None:

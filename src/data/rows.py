@@ -131,6 +131,8 @@ def text_column_of(source: Source, wanted: str | None, faults: Faults, ignored: 
         found = there[0] if there else None
         if found is None:
             names = f"(one of {', '.join(TEXT_COLUMNS[:6])}); name it with {setting('text_column')}"
+            sign = next((sign for sign in "|^~:" if len(source.columns) == 1 and sign in source.columns[0]), None)
+            names += f"; is the separator {sign}? Set {set_to('separator', sign)}" if sign else ""
             faults.add(source.name, f"no column of texts among {listed(source.columns)} {names}")
         elif (there := [column for column in there if column == found or plain_name(column) != "comments"])[1:]:
             others = f"also there: {listed(there[1:])}; {set_to('text_column', there[1])} takes another"

@@ -10,6 +10,7 @@ from ..data.dates import PERIODS, are_dates, periods
 from ..data.rows import Source
 from ..errors import UserError, did_you_mean, listed, quoted
 from ..labels import Labels
+from ..spelling import pasted
 
 SUFFIX = "_sentiment"  # of an aspect's column, as absa predict writes it
 NO_DATE, EMPTY_CELL = "no date", "(blank)"
@@ -74,11 +75,13 @@ def rows_by_group(
         return {}, "", []
     if by in PERIODS and by not in columns:
         if every is not None:
-            raise UserError(f"--by {by} --every {every}: name the column of dates, --by COLUMN --every {every}")
+            again = pasted(["--by", "COLUMN", "--every", every])
+            raise UserError(f"--by {by}: --every asks for a column of dates; name it: {again}")
         dated = [c for c in columns if c != "line" and are_dates(row.get(c) for row in rows[:1000])]
         if len(dated) != 1:
             found = f"the columns of dates are {listed(dated)}" if dated else f"none of {listed(columns)} holds dates"
-            raise UserError(f"{path}: --by {by}: {found}; name the column: --by COLUMN --every {by}")
+            again = pasted(["--by", "COLUMN", "--every", by])
+            raise UserError(f"{path}: a {by} is asked for, and {found}; name the column: {again}")
         by, every = dated[0], by
     if by not in columns:
         raise UserError(
