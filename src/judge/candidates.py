@@ -98,13 +98,13 @@ def validated(candidates: Sequence[Candidate], figure: str) -> tuple[list[float]
     It is the monitored figure as training computed it, if the runs went by ``figure``, else that of the summary.
     """
     summaries = [c.summary for c in candidates]
-    files = {s["data"]["splits"].get("val", {}).get("sha256") for s in summaries}
+    splits: list[Any] = [s["data"]["splits"] for s in summaries]
+    files = {found.get("val", {}).get("sha256") for found in splits}
     if len(files) > 1:
         return None, "they were validated on different files"
     if all(s["monitor"] == f"val/{figure}" and "best" in s for s in summaries):
         return [s["best"] for s in summaries], None
-    on_val: list[dict[str, float]] = [dict(s["figures"]["val"]) if "val" in s["figures"] else {} for s in summaries]
-    values = [found.get(figure) for found in on_val]
+    values = [s["figures"]["val"].get(figure) if "val" in s["figures"] else None for s in summaries]
     known = [v for v in values if v is not None]
     return (known, None) if len(known) == len(values) else (None, f"some have no {figure} on validation")
 
