@@ -10,7 +10,7 @@ from src.answers.shares import WEIGHT, corrected, corrected_with_draws, rates, v
 from src.data.dates import are_dates, periods
 from src.errors import UserError
 from src.labels import IGNORE, Labels
-from src.ship.shares import summarise
+from src.ship.shares_page import summarise
 from tests.judging import LABELS, make_run, predicted
 
 TABLE = np.array([[[60, 10, 10, 20], [10, 30, 10, 50], [8, 4, 8, 20], [10, 10, 5, 475]]])  # gold x answer

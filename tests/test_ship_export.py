@@ -23,6 +23,7 @@ from src.ship import export
 from src.ship.bundle import INFO, read_whole, refuse_other
 from src.ship.graph import to_onnx
 from src.ship.predictor import load_bundle
+from src.tokens.tokenizer import from_json
 from tests.conftest import ROOT
 from tests.tiny import tiny_module
 
@@ -75,7 +76,9 @@ def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
 
 
 def test_what_a_bundle_holds(exported, trained) -> None:
-    assert {p.name for p in exported.iterdir()} == {"model.onnx", "tokenizer.json", "bundle.json", "README.md"}
+    assert {p.name for p in exported.iterdir()} == {
+        *("model.onnx", "tokenizer.json", "bundle.json", "README.md", "training_texts.npy")
+    }
     info, summary = read_whole(exported)[0], Run(trained[0]).read_summary()
     for key in ("task", "labels", "thresholds", "calibration"):
         assert info[key] == summary[key]
@@ -89,7 +92,7 @@ def test_what_a_bundle_holds(exported, trained) -> None:
 
 def test_the_texts_range_from_one_token_to_the_longest(trained) -> None:
     run = Run(trained[0])
-    predictor = export.from_json(load_best(run).tokenizer_json, 256)
+    predictor = from_json(load_best(run).tokenizer_json or "", 256)
     texts = read_predictions(run.predictions("val"), run.labels).texts
     chosen = export.sample(predictor, texts)
     lengths = [len(predictor.encode(text)) for text in chosen]

@@ -361,7 +361,7 @@ def test_aspects_may_have_the_names_of_what_every_object_has(page) -> None:
           facts.aspects = ["constructor", "__proto__", "toString"];
           table = { separator: ",", header: ["t"], rows: [["a"]] };
           const said = JSON.parse('{"__proto__": {"sentiment": "positive", "confidence": 0.5}}');
-          work = { answers: new Map([[0, said]]), notes: new Map() };
+          work = { answers: new Map([[0, said]]), read: new Map(), notes: new Map() };
           return [resultCsv(), aspectName("constructor"), aspectName("__proto__")];
         }"""
     )

@@ -20,7 +20,7 @@ from src.cli import main
 from src.errors import UserError
 from src.labels import Labels
 from src.runs.run import Run
-from src.ship.bundle import read_whole
+from src.ship.bundle import SEEN, read_whole
 from src.ship.predictor import OnnxModel, load_bundle, open_predictor, over_onnx
 from tests.conftest import ROOT
 
@@ -312,7 +312,7 @@ def test_what_was_hashed_is_what_is_loaded(exported, monkeypatch) -> None:
     monkeypatch.setattr(Path, "read_bytes", lambda self: (read.append(self.name), self.open("rb").read())[1])
     monkeypatch.setattr(Path, "read_text", lambda self, **_: pytest.fail(f"{self} is read again"))
     predictor = load_bundle(exported, 1)
-    assert sorted(read) == sorted(FILES)
+    assert sorted(read) == sorted([*FILES, SEEN])
     assert predictor.model.session._model_bytes is None  # half a gigabyte of a large encoder's
 
 

@@ -37,6 +37,7 @@ def test_a_run_leaves_the_files_that_are_promised(trained) -> None:
         ".hydra/config.yaml",
         ".hydra/hydra.yaml",
         ".hydra/overrides.yaml",
+        "training_texts.npy",
         "train.log",
         "metrics.csv",
         "hparams.yaml",

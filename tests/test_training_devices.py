@@ -115,6 +115,7 @@ def test_one_process_writes_and_prints(two) -> None:
     files = {str(f.relative_to(folder)) for f in folder.rglob("*") if f.is_file()}
     assert {f for f in files if not f.startswith("tensorboard/")} == {
         *(".hydra/config.yaml", ".hydra/hydra.yaml", ".hydra/overrides.yaml", "train.log", "metrics.csv"),
+        "training_texts.npy",
         *("hparams.yaml", "summary.json", "checkpoints/best.ckpt", "checkpoints/last.ckpt"),
         *("predictions/val.jsonl", "predictions/test.jsonl"),
         *("checkpoints/previous.ckpt", "SHA256SUMS", ".lock"),

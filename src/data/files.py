@@ -6,9 +6,9 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 from contextlib import ExitStack
-from io import BufferedReader
+from io import BufferedReader, RawIOBase
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from ..errors import Faults, did_you_mean
 from ..runs.machine import sha256
@@ -65,12 +65,36 @@ def unknown_format(path: str) -> str:
     return f"the format is told from the name, and {found or 'it has no extension, such as .csv'}{hint}"
 
 
+class _Unpacked(RawIOBase):
+    """The bytes of a gzip as they come: GzipFile fills what it is given, and loses what stands before damage."""
+
+    def __init__(self, packed: gzip.GzipFile) -> None:
+        self._packed = packed
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return self._packed.seekable()
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._packed.seek(offset, whence)
+
+    def readinto(self, room: Any) -> int:
+        data = self._packed.read1(len(room))
+        room[: len(data)] = data
+        return len(data)
+
+    def fileno(self) -> int:
+        return self._packed.fileno()
+
+
 def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> BufferedReader | None:
     """A file's bytes, unpacked if it is ``zipped``, open as long as ``opened``; None, and a fault, if unreadable."""
     try:
         file = cast(BufferedReader, opened.enter_context(Path(path).expanduser().open("rb", HEAD)))
         if zipped:
-            file = BufferedReader(opened.enter_context(gzip.GzipFile(fileobj=file)), HEAD)
+            file = BufferedReader(_Unpacked(opened.enter_context(gzip.GzipFile(fileobj=file))), HEAD)
             file.peek(1)
     except gzip.BadGzipFile:
         faults.add(path, "its name ends in .gz, but this is no gzip")

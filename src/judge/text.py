@@ -135,7 +135,8 @@ def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tu
     of = f", means over {by}" if by else ""
     first = f", best {c['ranked_by']} {figure} first" if many else ""
     parts = [leak_line(c["trained_on"], c["reviews"])] if c["trained_on"] else []
-    parts += [f"{len(c['folders'])} runs on {c['reviews']:,} test reviews{first}{of}\n{table(rows, 2)}"]
+    runs = f"{len(c['folders'])} run{'s' * (len(c['folders']) > 1)}"
+    parts += [f"{runs} on {c['reviews']:,} test reviews{first}{of}\n{table(rows, 2)}"]
     if many:
         parts.append("\n".join(["Rows", *(_row_line(place, row) for place, row in enumerate(c["rows"], 1))]))
     if not c["differs"] and len(c["folders"]) > 1:

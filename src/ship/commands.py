@@ -50,7 +50,7 @@ def _suspects(files: list[str], out: str, **options: Any) -> None:
 
 
 def _summary(**options: Any) -> None:
-    from .shares import summarise
+    from .shares_page import summarise
 
     with as_options():
         print_lines(summarise(options.pop("answers"), **options))

@@ -16,7 +16,6 @@ from ..errors import Faults, UserError
 from ..judge.intervals import interval
 from ..judge.mistakes import harmless
 from ..labels import Labels
-from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from .answers_file import labels_in, rows_by_group, states_of, what_rows_say
 from .bundle import INFO, declared_labels, read_whole
@@ -44,28 +43,6 @@ class Summarised(NamedTuple):
     groups: list[Group]  # the first is all reviews
     by: str  # what the other groups are, in words; empty without any
     notes: list[str]
-
-
-def summarise(
-    answers: str, model: str | None = None, by: str | None = None, every: str | None = None, out: str | None = None
-) -> str:
-    """Write the table (CSV) and the page (HTML) of the shares in a file of ``absa predict``; returns what to print.
-
-    ``model`` is the run or the bundle that gave the answers: its errors on validation correct the shares. ``by`` names
-    a column, whose values are the groups, or with ``every`` the dates that are grouped; ``by="month"`` (week, year)
-    without such a column takes the only column of dates. Raises UserError with all that is wrong.
-    """
-    from .shares_page import page, printed
-
-    path = Path(out or f"{answers.removesuffix('.gz')}.summary.html")
-    if path.suffix.lower() != ".html":
-        raise UserError(f"{path}: expected a name that ends in .html; the table is written beside it as .csv")
-    table = None if model is None else error_table(model)
-    found = read_shares(answers, table, by, every)
-    with told_as(path, "give the command again"):
-        write_whole(path.with_suffix(".csv"), "\ufeff" + table_of(found))
-        write_whole(path, page(found, Path(answers).name))
-    return "\n".join([printed(found), f"{path.with_suffix('.csv')}", f"{path}"])
 
 
 def error_table(model: str) -> tuple[Labels, np.ndarray]:

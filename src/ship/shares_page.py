@@ -1,16 +1,39 @@
 """The page of ``absa summary``, and what the command prints."""
 
+from pathlib import Path
 from typing import Any
 
 from markupsafe import Markup, escape
 
+from ..errors import UserError
 from ..judge import charts
 from ..judge.html import TEMPLATES, policy_hash, printable, templates
 from ..judge.languages import Said
+from ..runs.machine import told_as, write_whole
 from ..spelling import table
-from .shares import Group, Summarised, figures_of
+from .shares import Group, Summarised, error_table, figures_of, read_shares, table_of
 
 NEGATIVE = "negative"
+
+
+def summarise(
+    answers: str, model: str | None = None, by: str | None = None, every: str | None = None, out: str | None = None
+) -> str:
+    """Write the table (CSV) and the page (HTML) of the shares in a file of ``absa predict``; returns what to print.
+
+    ``model`` is the run or the bundle that gave the answers: its errors on validation correct the shares. ``by`` names
+    a column, whose values are the groups, or with ``every`` the dates that are grouped; ``by="month"`` (week, year)
+    without such a column takes the only column of dates. Raises UserError with all that is wrong.
+    """
+    path = Path(out or f"{answers.removesuffix('.gz')}.summary.html")
+    if path.suffix.lower() != ".html":
+        raise UserError(f"{path}: expected a name that ends in .html; the table is written beside it as .csv")
+    table = None if model is None else error_table(model)
+    found = read_shares(answers, table, by, every)
+    with told_as(path, "give the command again"):
+        write_whole(path.with_suffix(".csv"), "\ufeff" + table_of(found))
+        write_whole(path, page(found, Path(answers).name))
+    return "\n".join([printed(found), f"{path.with_suffix('.csv')}", f"{path}"])
 
 
 def shown_sentiment(found: Summarised) -> str:
