@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from src.answers.figures import Counts, figures, per_review, total
+from src.answers.figures import Counts, figures, per_aspect, per_review, total
 from src.answers.predictions import Predictions
-from src.judge.intervals import bootstrap, interval, p_value
+from src.judge.intervals import aspect_intervals, bootstrap, interval, p_value
+from tests import judging
 from tests.test_model_metrics import LABELS, predictions
 
 
@@ -103,3 +104,15 @@ def test_no_difference_has_p_1_and_none_has_p_0() -> None:
 
 def test_interval_by_hand() -> None:
     assert interval(np.arange(1001), 0.95) == pytest.approx((25, 975))
+
+
+def test_intervals_of_aspects_hold_their_figures_and_are_wider_for_rare_ones() -> None:
+    p = judging.predicted("test")
+    each = per_review(p)
+    found = aspect_intervals(bootstrap([each])[0], judging.LABELS, "absa")
+    for row, intervals in zip(per_aspect(total(each), judging.LABELS, "absa"), found, strict=True):
+        for name, (low, high) in intervals.items():
+            assert low <= row[name] <= high and low < high, (row["aspect"], name)
+    battery, price = (found[a]["f1"][1] - found[a]["f1"][0] for a in (0, 2))
+    assert price > battery
+    assert set(found[3]) == {"f1"}  # an aspect without sentiments
