@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from src.answers.figures import Counts, figures, per_review, total
+from src.answers.figures import Counts, figures, per_aspect, per_review, total
 from src.answers.predictions import Predictions
-from src.judge.intervals import bootstrap, difference, holm, interval, p_value
+from src.judge.intervals import aspect_intervals, bootstrap, difference, holm, interval, p_value
+from tests import judging
 from tests.test_model_metrics import LABELS, predictions
 
 
@@ -159,3 +160,15 @@ def test_one_run_each_is_a_paired_bootstrap_and_one_against_several_borrows_thei
 def test_holm_by_hand() -> None:
     assert holm([0.01, 0.04, 0.03]) == pytest.approx([0.03, 0.06, 0.06])
     assert holm([0.5, 0.6]) == pytest.approx([1.0, 1.0]) and holm([0.02]) == [0.02]
+
+
+def test_intervals_of_aspects_hold_their_figures_and_are_wider_for_rare_ones() -> None:
+    p = judging.predicted("test")
+    each = per_review(p)
+    found = aspect_intervals(bootstrap([each])[0], judging.LABELS, "absa")
+    for row, intervals in zip(per_aspect(total(each), judging.LABELS, "absa"), found, strict=True):
+        for name, (low, high) in intervals.items():
+            assert low <= row[name] <= high and low < high, (row["aspect"], name)
+    battery, price = (found[a]["f1"][1] - found[a]["f1"][0] for a in (0, 2))
+    assert price > battery
+    assert set(found[3]) == {"f1"}  # an aspect without sentiments

@@ -90,7 +90,7 @@ def _inner(value: str) -> object:
     if value in vietnamese():
         return say(value)
     message = Markup('<i lang="en">{}</i>').format(printable(value))
-    return Said(escape(printable(value)), message) if value.count(" ") > 3 else value
+    return Said(escape(printable(value)), message) if " " in value else value
 
 
 def _filled(text: str, values: Mapping[str, object], is_vietnamese: bool) -> Markup:
