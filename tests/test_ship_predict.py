@@ -385,3 +385,29 @@ def test_help_is_quick_and_brings_nothing_heavy() -> None:
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.stdout.endswith("[]\n") and "answers.errors.jsonl" in done.stdout
     assert time.perf_counter() - began < 2  # 0.06 s on a machine at rest
+
+
+@pytest.mark.parametrize("name", ["a.json", "a.xlsx", "a.xml", "utf16.csv", "a.txt"])
+def test_other_peoples_files_are_answered_as_a_table_is(exported, tmp_path, name) -> None:
+    """The same reviews as a JSON array, a workbook, SemEval's XML, Excel's Unicode text and in VLSP's layout."""
+    texts = ["pin trâu, máy mượt", "chụp ảnh mờ"]
+    file, table = tmp_path / name, tmp_path / "table.csv"
+    table.write_text("text\n" + "".join(f'"{text}"\n' for text in texts), encoding="utf-8")
+    if name == "a.xlsx":
+        openpyxl = pytest.importorskip("openpyxl")
+        book = openpyxl.Workbook()
+        for row in ("text", *texts):
+            book.active.append([row])
+        book.save(file)
+    else:
+        body = {
+            "a.json": json.dumps([{"text": text} for text in texts], indent=1),
+            "a.xml": f"<sentences>{''.join(f'<sentence><text>{text}</text></sentence>' for text in texts)}</sentences>",
+            "utf16.csv": table.read_text(encoding="utf-8"),
+            "a.txt": "".join(f"#{i}\n{text}\n{{PIN#GENERAL, positive}}\n\n" for i, text in enumerate(texts, 1)),
+        }[name]
+        file.write_text(body, encoding="utf-16" if name == "utf16.csv" else "utf-8")
+    assert predict(exported, table, "-o", tmp_path / "1.jsonl") == 0
+    assert predict(exported, file, "-o", tmp_path / "2.jsonl") == 0
+    right, found = ([(row["text"], row["aspects"]) for row in jsonl(tmp_path / f"{n}.jsonl")] for n in (1, 2))
+    assert found == right
