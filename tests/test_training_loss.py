@@ -93,7 +93,7 @@ def test_a_loss_of_the_users_own_from_training_to_report(own_module, exported, m
 
     # none of these needs the module
     report = write_report(run.folder).read_text(encoding="utf-8")
-    assert "<dd>PolyLoss(epsilon=2)</dd>" in report and "This loss takes none." in report
+    assert "<dd>PolyLoss(epsilon=2)</dd>" in report and "this loss takes none" in report
     monkeypatch.setattr(export, "to_onnx", lambda _, path: shutil.copy(exported / "model.onnx", path))  # for the time
     monkeypatch.setattr(export, "agreement", lambda *_: {"texts": 64, "largest_difference": 0.0})
     export.export_run(run.folder, own_module / "bundle")
