@@ -23,6 +23,7 @@ SERVE = "onnxruntime fastapi starlette pydantic uvicorn prometheus_client tqdm"
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys([*TRAIN.split(), "onnxscript", "jinja2"], "train"),
     **dict.fromkeys(SERVE.split(), "serve"),
+    "openpyxl": "excel",
 }
 
 
