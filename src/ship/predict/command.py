@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...answers.table import Table
 from ...data.rows import Source
 from ...errors import Faults, shown
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
@@ -14,7 +15,6 @@ from .finish import finish
 from .journal import Journal, State, fingerprint, model_hash
 from .progress import Meter, duration
 from .target import Target
-from .writers import Table
 
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
@@ -155,9 +155,9 @@ def _stopped(how_far: str) -> int:
 
 
 def _load(model: str) -> "Predictor":
-    from ..predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
+    from ..predictor import load  # brings onnxruntime, which takes longer than all the checks
 
-    return open_predictor(model)
+    return load(model)
 
 
 def _close(name: str, state: State, before: int, seconds: float, errors: str) -> None:

@@ -1,16 +1,15 @@
 """The end of ``absa predict``: turn the partial files into the files that were asked for."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...answers.table import MakeTable
 from ...errors import UserError
 from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
-from .writers import Table, column_types, partial_rows, write_csv
-
-MakeTable = Callable[[Collection[str]], Table]  # called with the names of the input's columns
+from .writers import column_types, partial_rows, write_csv
 
 
 def finish(
