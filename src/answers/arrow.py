@@ -17,7 +17,7 @@ from ..errors import UserError, did_you_mean, listed, quoted
 from .table import MakeTable, Table, as_text, free_name
 
 ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-ROWS_AT_ONCE = 1024  # rows whose answers are held as dicts
+HELD_ROWS = 1024  # rows whose answers are held as dicts
 Answering = Callable[[list[str]], list[dict[str, Any]]]
 
 
@@ -53,8 +53,8 @@ def answered_batch(
     texts = batch.column(names.index(column))
     fields = _fields(names, table, first_line)
     parts = [
-        columns_of(_rows(texts.slice(at, ROWS_AT_ONCE), column, table, answer, first_line, at), fields)
-        for at in range(0, len(texts), ROWS_AT_ONCE)
+        columns_of(_rows(texts.slice(at, HELD_ROWS), column, table, answer, first_line, at), fields)
+        for at in range(0, len(texts), HELD_ROWS)
     ]
     own = [pa.concat_arrays(column) for column in zip(*parts, strict=True)] if parts else columns_of([], fields)
     return pa.RecordBatch.from_arrays([*batch.columns, *own], schema=extended(batch.schema, make_table, first_line))
