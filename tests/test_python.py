@@ -114,7 +114,6 @@ HALF = b"\xed\xa0\xbd"  # half a surrogate pair, as careless programs write it
 def test_a_row_without_an_answer_has_its_reason(predictor, texts, reasons) -> None:
     answered = predictor.predict_arrow(pa.record_batch({"text": texts}))
     told = answered.column("reason").to_pylist()
-    assert [reason in (said or "") and bool(reason) == bool(said) for reason, said in zip(reasons, told, strict=True)]
     for reason, said in zip(reasons, told, strict=True):
         assert (reason in said) if reason else said is None
     assert [w is None for w in answered.column("windows").to_pylist()] == [bool(reason) for reason in reasons]

@@ -17,6 +17,7 @@ from ..errors import UserError, did_you_mean, listed, quoted
 from .table import MakeTable, Table, as_text, free_name
 
 ARROW_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+VIEWS = {pa.string_view(): pa.large_string(), pa.binary_view(): pa.large_binary()}  # few functions take views
 HELD_ROWS = 1024  # rows whose answers are held as dicts
 Answering = Callable[[list[str]], list[dict[str, Any]]]
 
@@ -94,6 +95,8 @@ def _rows(
     texts: pa.Array, column: str, table: Table, answer: Answering, first_line: int | None, before: int
 ) -> list[list[Any]]:
     """A row of cells for each of ``texts``, of which ``before`` come before these in the batch."""
+    if texts.type in VIEWS:
+        texts = texts.cast(VIEWS[texts.type])
     kind = texts.type.value_type if pa.types.is_dictionary(texts.type) else texts.type
     values = texts.to_pylist() if is_binary(kind) else json_values(texts)  # json_values makes text of bytes
     read = [_read(value, size, column) for value, size in zip(values, sizes_of(texts).tolist(), strict=True)]

@@ -18,7 +18,6 @@ from .text_rows import TOO_LONG
 
 ROWS = 1024  # rows read at a time, fewer where they are large
 BYTES = 16 * 2**20  # of the rows that are read at a time
-BYTES_TYPES = ("binary", "large_binary", "binary_view", "fixed_size_binary")
 BUFFER = 2**20  # bytes of a column that are read ahead, in place of its whole chunk
 EXPANDED = f"its rows take more than {RATIO:,} times the bytes of the file, so no more of them are read"
 
@@ -236,7 +235,7 @@ def _jsonable(value: object) -> object:
 
 def is_binary(kind: pa.DataType) -> bool:
     """Whether values of this type are bytes."""
-    return any(getattr(pa.types, f"is_{name}")(kind) for name in BYTES_TYPES)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 
 def _is_simple(kind: pa.DataType) -> bool:
