@@ -76,9 +76,12 @@ def test_a_batch_has_the_columns_of_the_parquet_file(exported, predictor, tmp_pa
     assert answered.column("text").to_pylist() == TEXTS
 
 
-def test_batches_and_tables_and_pieces_say_the_same(predictor) -> None:
+def test_batches_and_tables_and_pieces_say_the_same(predictor, monkeypatch) -> None:
     table = pa.table({"text": TEXTS * 3, "reason": ["why"] * 15})
     whole = predictor.predict_arrow(table)
+    with monkeypatch.context() as few:
+        few.setattr("src.answers.arrow.HELD_ROWS", 4)
+        assert predictor.predict_arrow(table) == whole
     batches = table.to_batches(max_chunksize=4)
     assert predictor.predict_arrow(pa.Table.from_batches(batches)).combine_chunks() == whole.combine_chunks()
     pieces = [predictor.predict_arrow(b, first_line=1 + 4 * i) for i, b in enumerate(batches)]

@@ -92,7 +92,8 @@ class Predictor:
         """
         arrow, make_table = _arrow(), partial(Table, self.labels, self.task, all_aspects)
         answer = partial(self.predict, all_aspects=all_aspects)
-        return arrow.answered_rows(batch, text_column, make_table, answer, first_line)
+        answered: ArrowRows = arrow.answered_rows(batch, text_column, make_table, answer, first_line)
+        return answered
 
     def arrow_schema(
         self, schema: "pa.Schema", *, all_aspects: bool = False, first_line: int | None = 1

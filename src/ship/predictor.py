@@ -73,9 +73,9 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, revision: 
     if not (folder / INFO).is_file() and (folder / "summary.json").is_file():
         from ..judge.inference import load_run  # brings torch
 
-        predictor = load_run(path, threads)
+        predictor = load_run(Path(path), threads)
     elif (folder / INFO).is_file():
-        predictor = load_bundle(path, threads)
+        predictor = load_bundle(Path(path), threads)
     else:
         raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
     predictor.made_by = partial(load, str(folder), threads=threads)
