@@ -16,8 +16,8 @@ from ..data.findings import TOLD
 from ..labels import IGNORE, Labels
 from ..runs.summary import Summary
 from .contracts import Evaluation
-from .evaluation import AT_HALF, MODEL
 from .html import json_block, pieces, printable
+from .judgement import AT_HALF, MODEL
 from .mistakes import KINDS, Mistake
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB

@@ -1,5 +1,6 @@
 """Judge a bundle on a labelled file: the figures of what was shipped, int8 weights and all, without torch."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,9 @@ from ..answers.predictions import Predictions
 from ..answers.thresholds import Thresholds
 from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, read_reviews
+from ..data.stars import stars_of
 from ..errors import UserError
-from ..judge.evaluation import Judgement, Tuned, judged
+from ..judge.judgement import Judgement, Tuned, judged
 from ..judge.leaks import UNKNOWN, read_keys
 from ..judge.protocols import protocol_named
 from ..judge.text import evaluation_text
@@ -23,7 +25,9 @@ READ_BY = tuple(name for name in Columns._fields if name not in ("aspects", "sen
 """Settings by which a run read its files; a bundle keeps them, and has the aspects and sentiments in its labels."""
 
 
-def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str | None = None, **given: Any) -> str:
+def evaluate_bundle(
+    folder: str | Path, file: str | Path | None, protocol: str | None = None, in_noise: bool = False, **given: Any
+) -> str:
     """The tables for a bundle's answers to a labelled ``file``, read as its run read its own; ready to print.
 
     ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Raises UserError without
@@ -41,9 +45,13 @@ def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str |
     reviews, _ = read_reviews(file, **told, aspects=labels.aspects, sentiments=labels.sentiments)
     name = Path(file).name
     findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
-    mentioned, sentiment = predictor.logits([text.encode("utf-8", "replace").decode() for text in reviews.texts])
+
+    def answering(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+        return predictor.logits([text.encode("utf-8", "replace").decode() for text in texts])
+
+    mentioned, sentiment = answering(reviews.texts)
     gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
-    predictions = Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned)
+    predictions = Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned, reviews.lines.tolist())
     notes = [f"Weights: {info['precision']}."]
     keys = None
     try:
@@ -53,4 +61,6 @@ def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str |
     tuned = Tuned(Thresholds.from_dict(info["thresholds"]), Calibration.from_dict(info["calibration"]), [])
     counts = np.array(info["class_counts"]) if "class_counts" in info else None
     by = Judgement(str(folder), labels, tuned, counts, None, keys, notes)
-    return "\n\n".join(["\n".join(findings), evaluation_text(judged(by, predictions, str(file)), protocol)])
+    stars = stars_of(str(file), reviews.lines.tolist(), told)
+    shown = judged(by, predictions, str(file), stars=stars, answering=answering if in_noise else None)
+    return "\n\n".join(["\n".join(findings), evaluation_text(shown, protocol)])
