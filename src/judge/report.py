@@ -21,13 +21,14 @@ from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .languages import say, script_texts, told
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 from .places import without_places
+from .robustness import Answering, until
 from .verdict import five_sentences
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
-SECONDS = 95.0  # for everything but writing the page; colouring the words gets the seconds that are left of them
-LEAST_SECONDS, MOST_SECONDS = 10.0, 70.0  # seconds that colouring gets at least and at most
+SECONDS = 95.0  # for everything but writing the page; noise and colouring the words get the seconds that are left
+LEAST_SECONDS, MOST_SECONDS = 10.0, 50.0  # seconds that colouring gets at least and at most
 MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
 
@@ -46,8 +47,10 @@ def write_report(folder: str | Path) -> Path:
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
     seconds = min(MOST_SECONDS, max(LEAST_SECONDS, SECONDS - (time.monotonic() - started)))
-    with ThreadPoolExecutor(1) as background:  # trains tf-idf while the words of the errors are coloured
-        evaluating = background.submit(evaluation, run, predictions, split)
+    answering, not_in_noise = _answering(run, started + SECONDS)
+    # trains tf-idf, and answers the reviews in noise, while the words of the errors are coloured
+    with ThreadPoolExecutor(1) as background:
+        evaluating = background.submit(evaluation, run, predictions, split, answering=answering)
         weights, notes = _weights(run, predictions.texts, shown, seconds)
         judged = evaluating.result()
     suspects = ranked_suspects(mistakes)
@@ -67,6 +70,9 @@ def write_report(folder: str | Path) -> Path:
         "charts": charts,
         "told_left_out": told_left_out,
         "headline": page.headline(judged),
+        "part_said": page.part_said,
+        "worst": page.worst_said(judged),
+        "not_in_noise": cut(not_in_noise),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
@@ -101,6 +107,16 @@ def render(context: dict[str, object]) -> str:
         text = (TEMPLATES / file).read_text(encoding="utf-8")
         own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}
     return environment.get_template("report.html.j2").render(context | own)
+
+
+def _answering(run: Run, end: float) -> tuple[Answering | None, str | None]:
+    """What the model answers to reviews in noise, as far as there is time; or None, and why not, for the reader."""
+    from .inference import answering_of  # imports torch
+
+    try:
+        return until(end, answering_of(run)), None
+    except UserError as error:
+        return None, f"Not judged in noise: {error}"
 
 
 def _weights(

@@ -51,12 +51,11 @@ def all_noisy(predictions: Predictions, noise: dict[str, Changed]) -> Prediction
     return Predictions([], texts, p.mentioned[rows], p.sentiment[rows], p.sentiment_logits[rows], logits)
 
 
-def within(answering: Answering, seconds: float) -> Answering:
-    """``answering`` in chunks, from now on for so many ``seconds``.
+def until(end: float, answering: Answering) -> Answering:
+    """``answering`` in chunks, which raises OutOfTime as soon as the texts asked for would not be done by ``end``.
 
-    It raises OutOfTime as soon as what is asked for would not be done by then, at the speed of what was done.
+    ``end`` is a value of ``time.monotonic``; what is left is reckoned at the speed of what was done.
     """
-    end = time.monotonic() + seconds
 
     def answer(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         started, parts = time.monotonic(), []

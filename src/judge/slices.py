@@ -36,7 +36,7 @@ def slices(predictions: Predictions, stars: np.ndarray | None) -> Iterator[tuple
 
 
 def worst_slice(parts: Sequence[Slice], figure: str) -> Slice | None:
-    """The part with the model's lowest ``figure``, among those of :data:`LEAST` reviews; None where fewer than two are."""
+    """The part with the model's lowest ``figure``, of those with :data:`LEAST` reviews; None of fewer than two."""
     large = [part for part in parts if part["reviews"] >= LEAST and part["figures"].get(figure) is not None]
     return min(large, key=lambda part: part["figures"][figure] or 0.0) if len(large) > 1 else None
 
