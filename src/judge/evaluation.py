@@ -1,6 +1,7 @@
 """Judge a run by its predictions, at the thresholds and temperatures of its validation split."""
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from .intervals import DRAWS
 from .judgement import Judgement, Tuned, judged
 from .leaks import keys_of
 from .protocols import protocol_named
-from .robustness import Answering
+from .robustness import InNoise, answered, noisy_reviews
 from .text import evaluation_text
 
 
@@ -61,12 +62,14 @@ def evaluate_predictions(
     """
     if protocol is not None:
         protocol_named(protocol, run.labels)
-    answering = None
-    if in_noise:
-        from .inference import answering_of  # imports torch
+    if not in_noise:
+        return evaluation_text(evaluation(run, predictions, split, told=told), protocol)
+    from .inference import answering_of  # imports torch
 
-        answering = answering_of(run)
-    return evaluation_text(evaluation(run, predictions, split, told=told, answering=answering), protocol)
+    noise, answering = noisy_reviews(predictions.texts), answering_of(run)
+    with ThreadPoolExecutor(1) as beside:
+        noised = InNoise(noise, beside.submit(answered, noise, answering))
+        return evaluation_text(evaluation(run, predictions, split, told=told, in_noise=noised), protocol)
 
 
 def evaluation(
@@ -75,9 +78,9 @@ def evaluation(
     split: str = "test",
     draws: int = DRAWS,
     told: Mapping[str, Any] | None = None,
-    answering: Answering | None = None,
+    in_noise: InNoise | None = None,
 ) -> Evaluation:
-    """Judge predictions of a run's model, with ``answering`` in noise too. ``told`` as in evaluate_predictions.
+    """Judge predictions of a run's model, and what it answers ``in_noise``. ``told`` as in evaluate_predictions.
 
     Raises UserError where they hold no labels to judge by.
     """
@@ -95,7 +98,7 @@ def evaluation(
     file = summary["data"]["splits"].get(split, {"path": split, "sha256": None})
     reading = summary["config"]["data"] | (told or {})
     stars = stars_of(file["path"], predictions.lines, reading, file["sha256"]) if predictions.lines else None
-    return judged(by, predictions, split, draws, stars, answering)
+    return judged(by, predictions, split, draws, stars, in_noise)
 
 
 def decide(run: Run, summary: Summary, labels: Labels) -> Tuned:

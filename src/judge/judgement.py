@@ -28,7 +28,7 @@ from .contracts import Evaluation, Measured, Numbers, ProtocolFigures, Section, 
 from .intervals import DRAWS, LEVEL, aspect_intervals, bootstrap, interval
 from .leaks import seen
 from .protocols import PROTOCOLS, is_visfd, protocol_figures, protocol_left_out
-from .robustness import Answering, all_noisy, noisy_reviews, robustness
+from .robustness import InNoise, all_noisy, robustness
 from .slices import slices, worst_slice
 
 SEED = 0  # of the bootstrap
@@ -62,11 +62,11 @@ def judged(
     split: str,
     draws: int = DRAWS,
     stars: np.ndarray | None = None,
-    answering: Answering | None = None,
+    in_noise: InNoise | None = None,
 ) -> Evaluation:
     """Judge predictions, of a run or of a bundle. Raises UserError where they hold no labels to judge by.
 
-    ``stars`` float [N]: of each review, NaN for none. ``answering`` is the model that is also judged in noise.
+    ``stars`` float [N]: of each review, NaN for none. ``in_noise``: the same reviews in noise, and the model's answers.
     """
     labels, decisions, notes = by.labels, by.decisions, list(by.notes)
     if not predictions.mentioned.any():
@@ -76,11 +76,10 @@ def judged(
     answers = {MODEL: Predicted(predictions.detected(decisions.thresholds.array), said)}
     if task == "absa":
         answers[AT_HALF] = Predicted(predictions.detected(0.5), said)
-    noise = noisy_reviews(predictions.texts) if answering is not None else {}
     theirs = None  # tf-idf's answers, those in noise after the others
     if by.tfidf is not None:
         try:
-            theirs = by.tfidf(all_noisy(predictions, noise) if noise else None)
+            theirs = by.tfidf(all_noisy(predictions, in_noise.reviews) if in_noise else None)
             answers[TFIDF] = Predicted(*(part[: len(said)] for part in theirs))
         except UserError as error:
             notes.append(f"No {TFIDF} baseline, as the data of the training cannot be read again: {error}")
@@ -126,9 +125,8 @@ def judged(
         "trained_on": None if known is None else int(known.sum()),
         "slices": parts,
         "worst": worst_slice(parts, FIGURES[task][0]),
-        "robustness": None
-        if answering is None
-        else robustness(predictions, noise, answering, decisions.thresholds.array, theirs, labels, draws, SEED),
+        "robustness": in_noise
+        and robustness(predictions, in_noise, decisions.thresholds.array, theirs, labels, draws, SEED),
         "per_aspect": _aspect_rows(sums, draw, labels, task, decisions.thresholds),
         "confusion": model.confusion[carries].sum(0).tolist(),
         "thresholds": decisions.thresholds.to_dict(),

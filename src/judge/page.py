@@ -49,7 +49,7 @@ def part_said(name: str) -> Said:
 
 
 def worst_said(e: Evaluation) -> Said | None:
-    """The part of the reviews that the model does worst on, in a sentence; None where too few parts are large enough."""
+    """The part of the reviews that the model does worst on, in a sentence; None where too few are large enough."""
     part, figure = e["worst"], next(iter(e["all"]["figures"][MODEL]))
     if part is None:
         return None

@@ -4,8 +4,10 @@ Thresholds and temperatures stay those of clean validation, since nobody knows i
 reviews that a kind of noise changes are answered again.
 """
 
+import contextlib
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +20,8 @@ from .contracts import Noised, Robustness
 from .intervals import bootstrap, interval
 from .noise import KINDS, changed_by, noisy
 
-# texts -> logits: ``mentioned`` float [N, A], None for task ``sentiment``, and ``sentiment`` float [N, A, C]
-Answering = Callable[[Sequence[str]], tuple[np.ndarray | None, np.ndarray]]
+Logits = tuple[np.ndarray | None, np.ndarray]  # mentioned float [N, A], None for task sentiment; sentiment [N, A, C]
+Answering = Callable[[Sequence[str]], Logits]  # of texts
 
 EXAMPLE = "Máy đẹp, pin trâu, nhân viên thoả đáng nhưng camera hơi kém, không mua nữa 😍"
 CHUNK = 128  # reviews between two looks at the clock
@@ -34,6 +36,13 @@ class Changed(NamedTuple):
 
     rows: np.ndarray  # int64 [M]
     texts: list[str]
+
+
+class InNoise(NamedTuple):
+    """The reviews in noise, and what a model answers to them, once it has: tf-idf is trained meanwhile."""
+
+    reviews: dict[str, Changed]  # by kind
+    answers: Future[dict[str, Logits]]  # by kind, without those for which there was no time
 
 
 def noisy_reviews(texts: Sequence[str], seed: int = 0) -> dict[str, Changed]:
@@ -57,7 +66,7 @@ def until(end: float, answering: Answering) -> Answering:
     ``end`` is a value of ``time.monotonic``; what is left is reckoned at the speed of what was done.
     """
 
-    def answer(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+    def answer(texts: Sequence[str]) -> Logits:
         started, parts = time.monotonic(), []
         for start in range(0, len(texts), CHUNK):
             parts.append(answering(texts[start : start + CHUNK]))
@@ -70,25 +79,33 @@ def until(end: float, answering: Answering) -> Answering:
     return answer
 
 
+def answered(noise: dict[str, Changed], answering: Answering) -> dict[str, Logits]:
+    """The logits of the reviews that each kind of noise changes; without the kinds for which there was no time."""
+    found: dict[str, Logits] = {}
+    for kind, changed in noise.items():
+        with contextlib.suppress(OutOfTime):
+            found[kind] = answering(changed.texts) if changed.texts else (None, np.zeros(0))
+    return found
+
+
 def robustness(
     predictions: Predictions,
-    noise: dict[str, Changed],
-    answering: Answering,
+    in_noise: InNoise,
     threshold: np.ndarray,
     tfidf: Predicted | None,
     labels: Labels,
     draws: int,
     seed: int,
 ) -> Robustness:
-    """The figures in each kind of noise. ``threshold`` float [A]; ``tfidf`` answers :func:`all_noisy`'s reviews.
+    """The figures in each kind of noise that was answered; the others are named as skipped.
 
-    Kinds for which ``answering`` raises OutOfTime are named as skipped.
+    ``threshold`` float [A]; ``tfidf`` answers :func:`all_noisy`'s reviews.
     """
     task = "sentiment" if predictions.mentioned_logits is None else "absa"
     figure, gold = FIGURES[task][0], (predictions.mentioned, predictions.sentiment, predictions.classes)
     clean = tally(predictions.detected(threshold), predictions.sentiment_said(), *gold)
     measured: list[Noised] = []
-    skipped, at = [], len(predictions.texts)
+    at, noise, answers = len(predictions.texts), in_noise.reviews, in_noise.answers.result()
 
     def figures_of(counts: Counts) -> dict[str, Any]:
         return figures(counts, labels, task)
@@ -96,12 +113,9 @@ def robustness(
     for kind, (rows, texts) in noise.items():
         rival = None if tfidf is None else [part[at : at + len(rows)] for part in tfidf]
         at += len(rows)
-        try:
-            answers = answering(texts) if texts else None
-        except OutOfTime:
-            skipped.append(kind)
+        if kind not in answers:
             continue
-        noised = predictions if answers is None else _answered(predictions, rows, *answers)
+        noised = _with_logits(predictions, rows, *answers[kind]) if texts else predictions
         each = tally(noised.detected(threshold), noised.sentiment_said(), *gold)
         before, after = (figures_of(draw) for draw in bootstrap([clean, each], draws, seed))
         values = {name: float(value) for name, value in figures_of(total(each)).items()}
@@ -113,7 +127,7 @@ def robustness(
         measured.append(
             {
                 "kind": kind,
-                "example": noisy(kind, EXAMPLE, seed),
+                "example": _example(kind, seed),
                 "changed": len(rows),
                 "figures": values,
                 "intervals": {name: list(interval(value)) for name, value in after.items()},
@@ -122,10 +136,16 @@ def robustness(
                 "tfidf": other,
             }
         )
-    return {"figure": figure, "seed": seed, "kinds": measured, "skipped": skipped}
+    return {"figure": figure, "seed": seed, "kinds": measured, "skipped": [k for k in noise if k not in answers]}
 
 
-def _answered(
+def _example(kind: str, seed: int) -> str:
+    """The example in this noise, with the first seed from ``seed`` on that changes it."""
+    tried = (noisy(kind, EXAMPLE, seed + i) for i in range(100))
+    return next((text for text in tried if text != EXAMPLE), EXAMPLE)
+
+
+def _with_logits(
     predictions: Predictions, rows: np.ndarray, mentioned: np.ndarray | None, sentiment: np.ndarray
 ) -> Predictions:
     """The predictions with other logits for ``rows``, int64 [M]."""

@@ -1,6 +1,7 @@
 """Judge a bundle on a labelled file: the figures of what was shipped, int8 weights and all, without torch."""
 
 from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from ..errors import UserError
 from ..judge.judgement import Judgement, Tuned, judged
 from ..judge.leaks import UNKNOWN, read_keys
 from ..judge.protocols import protocol_named
+from ..judge.robustness import InNoise, answered, noisy_reviews
 from ..judge.text import evaluation_text
 from ..spelling import command
 from .bundle import SEEN, read_whole
@@ -62,5 +64,10 @@ def evaluate_bundle(
     counts = np.array(info["class_counts"]) if "class_counts" in info else None
     by = Judgement(str(folder), labels, tuned, counts, None, keys, notes)
     stars = stars_of(str(file), reviews.lines.tolist(), told)
-    shown = judged(by, predictions, str(file), stars=stars, answering=answering if in_noise else None)
+    noised = None
+    if in_noise:
+        noise = noisy_reviews(reviews.texts)
+        noised = InNoise(noise, Future())
+        noised.answers.set_result(answered(noise, answering))
+    shown = judged(by, predictions, str(file), stars=stars, in_noise=noised)
     return "\n\n".join(["\n".join(findings), evaluation_text(shown, protocol)])
