@@ -171,6 +171,8 @@ def test_an_aspect_with_neither_gold_nor_prediction_is_named(folder) -> None:
     p.sentiment[p.sentiment == 2], p.sentiment_logits[..., 2] = 1, -9
     judged = evaluation(Run(folder), p, draws=10)
     named = {"aspect_f1_macro": ["Price"], "sentiment_f1": ["neutral"], "sentiment_f1_per_aspect": ["Price"]}
+    joint = ["Battery neutral", "Camera neutral", "Price positive", "Price negative", "Price neutral"]
+    named |= {"pair_f1_per_aspect": ["Price"], "pair_f1_macro": joint}
     assert judged["all"]["left_out"] == named
     assert judged["mixed"]["left_out"] == named | {"aspect_f1_macro": ["Price", "OTHERS"]}
     assert "neutral_f1" not in judged["all"]["figures"]["model"]

@@ -20,7 +20,7 @@ from .intervals import DRAWS
 from .judgement import Judgement, Tuned, judged
 from .leaks import keys_of
 from .protocols import protocol_named
-from .robustness import InNoise, answered, noisy_reviews
+from .robustness import InNoise, answers_in_noise, noisy_reviews
 from .text import evaluation_text
 
 
@@ -68,7 +68,7 @@ def evaluate_predictions(
 
     noise, answering = noisy_reviews(predictions.texts), answering_of(run)
     with ThreadPoolExecutor(1) as beside:
-        noised = InNoise(noise, beside.submit(answered, noise, answering))
+        noised = InNoise(noise, beside.submit(answers_in_noise, noise, answering))
         return evaluation_text(evaluation(run, predictions, split, told=told, in_noise=noised), protocol)
 
 

@@ -21,7 +21,7 @@ from .html import json_block, pieces, printable
 from .judgement import AT_HALF, MODEL
 from .languages import Said, say
 from .mistakes import KINDS, Mistake
-from .slices import LEAST
+from .slices import LEAST_REVIEWS
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
@@ -63,7 +63,7 @@ def worst_said(e: Evaluation) -> Said | None:
         low=low,
         high=high,
         n=part["reviews"],
-        least=LEAST,
+        least=LEAST_REVIEWS,
     )
 
 

@@ -21,7 +21,7 @@ from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .languages import say, script_texts, told
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 from .places import without_places
-from .robustness import Answering, InNoise, answered, noisy_reviews, until
+from .robustness import Answering, InNoise, answers_in_noise, noisy_reviews, until
 from .verdict import five_sentences
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
@@ -51,7 +51,7 @@ def write_report(folder: str | Path) -> Path:
         1
     ) as beside:  # while tf-idf is trained: first the reviews in noise, then the coloured words
         noise = noisy_reviews(predictions.texts) if answering else {}
-        in_noise = InNoise(noise, beside.submit(answered, noise, answering)) if answering else None
+        in_noise = InNoise(noise, beside.submit(answers_in_noise, noise, answering)) if answering else None
         colouring = beside.submit(_weights, run, predictions.texts, shown, started + SECONDS)
         judged = evaluation(run, predictions, split, in_noise=in_noise)
         weights, notes = colouring.result()

@@ -18,13 +18,15 @@ from ..labels import Labels
 from .baselines import Predicted
 from .contracts import Noised, Robustness
 from .intervals import bootstrap, interval
-from .noise import KINDS, changed_by, noisy
+from .noise import NOISES, changed_by, noisy
 
-Logits = tuple[np.ndarray | None, np.ndarray]  # mentioned float [N, A], None for task sentiment; sentiment [N, A, C]
-Answering = Callable[[Sequence[str]], Logits]  # of texts
+HeadLogits = tuple[
+    np.ndarray | None, np.ndarray
+]  # mentioned float [N, A], None for task sentiment; sentiment [N, A, C]
+Answering = Callable[[Sequence[str]], HeadLogits]  # of texts
 
-EXAMPLE = "Máy đẹp, pin trâu, nhân viên thoả đáng nhưng camera hơi kém, không mua nữa 😍"
-CHUNK = 128  # reviews between two looks at the clock
+SENTENCE = "Máy đẹp, pin trâu, nhân viên thoả đáng nhưng camera hơi kém, không mua nữa 😍"
+REVIEWS_AT_ONCE = 128  # reviews between two looks at the clock
 
 
 class OutOfTime(Exception):
@@ -42,12 +44,12 @@ class InNoise(NamedTuple):
     """The reviews in noise, and what a model answers to them, once it has: tf-idf is trained meanwhile."""
 
     reviews: dict[str, Changed]  # by kind
-    answers: Future[dict[str, Logits]]  # by kind, without those for which there was no time
+    answers: Future[dict[str, HeadLogits]]  # by kind, without those for which there was no time
 
 
 def noisy_reviews(texts: Sequence[str], seed: int = 0) -> dict[str, Changed]:
     """The reviews that each kind of noise changes, by kind."""
-    changed = {kind: changed_by(kind, texts, seed) for kind in KINDS}
+    changed = {kind: changed_by(kind, texts, seed) for kind in NOISES}
     return {kind: Changed(np.array(list(of), np.int64), list(of.values())) for kind, of in changed.items()}
 
 
@@ -66,11 +68,11 @@ def until(end: float, answering: Answering) -> Answering:
     ``end`` is a value of ``time.monotonic``; what is left is reckoned at the speed of what was done.
     """
 
-    def answer(texts: Sequence[str]) -> Logits:
+    def answer(texts: Sequence[str]) -> HeadLogits:
         started, parts = time.monotonic(), []
-        for start in range(0, len(texts), CHUNK):
-            parts.append(answering(texts[start : start + CHUNK]))
-            now, done = time.monotonic(), min(start + CHUNK, len(texts))
+        for start in range(0, len(texts), REVIEWS_AT_ONCE):
+            parts.append(answering(texts[start : start + REVIEWS_AT_ONCE]))
+            now, done = time.monotonic(), min(start + REVIEWS_AT_ONCE, len(texts))
             if now + (now - started) * (len(texts) - done) / done > end:
                 raise OutOfTime
         mentioned = [part[0] for part in parts if part[0] is not None]
@@ -79,9 +81,9 @@ def until(end: float, answering: Answering) -> Answering:
     return answer
 
 
-def answered(noise: dict[str, Changed], answering: Answering) -> dict[str, Logits]:
+def answers_in_noise(noise: dict[str, Changed], answering: Answering) -> dict[str, HeadLogits]:
     """The logits of the reviews that each kind of noise changes; without the kinds for which there was no time."""
-    found: dict[str, Logits] = {}
+    found: dict[str, HeadLogits] = {}
     for kind, changed in noise.items():
         with contextlib.suppress(OutOfTime):
             found[kind] = answering(changed.texts) if changed.texts else (None, np.zeros(0))
@@ -141,8 +143,8 @@ def robustness(
 
 def _example(kind: str, seed: int) -> str:
     """The example in this noise, with the first seed from ``seed`` on that changes it."""
-    tried = (noisy(kind, EXAMPLE, seed + i) for i in range(100))
-    return next((text for text in tried if text != EXAMPLE), EXAMPLE)
+    tried = (noisy(kind, SENTENCE, seed + i) for i in range(100))
+    return next((text for text in tried if text != SENTENCE), SENTENCE)
 
 
 def _with_logits(

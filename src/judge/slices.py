@@ -9,7 +9,7 @@ from ..answers.predictions import Predictions
 from .contracts import Slice
 from .noise import noisy
 
-LEAST = 50  # reviews of a part that may be called the worst one: below it a figure is mostly chance
+LEAST_REVIEWS = 50  # reviews of a part that may be called the worst one: below it a figure is mostly chance
 MANY_ASPECTS = 5  # this many and more are one part
 
 
@@ -36,8 +36,8 @@ def slices(predictions: Predictions, stars: np.ndarray | None) -> Iterator[tuple
 
 
 def worst_slice(parts: Sequence[Slice], figure: str) -> Slice | None:
-    """The part with the model's lowest ``figure``, of those with :data:`LEAST` reviews; None of fewer than two."""
-    large = [part for part in parts if part["reviews"] >= LEAST and part["figures"].get(figure) is not None]
+    """The part with the model's lowest ``figure``, of those with :data:`LEAST_REVIEWS`; None of fewer than two."""
+    large = [part for part in parts if part["reviews"] >= LEAST_REVIEWS and part["figures"].get(figure) is not None]
     return min(large, key=lambda part: part["figures"][figure] or 0.0) if len(large) > 1 else None
 
 

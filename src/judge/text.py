@@ -6,7 +6,7 @@ from ..answers.figures import told_left_out
 from ..spelling import cell, table, visible
 from .contracts import Compared, Comparison, Evaluation, Measured, Robustness, Section
 from .leaks import leak_sentence
-from .slices import LEAST
+from .slices import LEAST_REVIEWS
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),
@@ -111,7 +111,8 @@ def worst_sentence(e: Evaluation) -> str | None:
         return None
     return (
         f"Worst on reviews with {part['name']}: {figure} {part['figures'][figure]:.3f} "
-        f"({between(part['intervals'][figure])}, {part['reviews']:,} reviews); parts below {LEAST} do not count."
+        f"({between(part['intervals'][figure])}, {part['reviews']:,} reviews); "
+        f"parts below {LEAST_REVIEWS} do not count."
     )
 
 

@@ -17,7 +17,7 @@ from ..errors import UserError
 from ..judge.judgement import Judgement, Tuned, judged
 from ..judge.leaks import UNKNOWN, read_keys
 from ..judge.protocols import protocol_named
-from ..judge.robustness import InNoise, answered, noisy_reviews
+from ..judge.robustness import InNoise, answers_in_noise, noisy_reviews
 from ..judge.text import evaluation_text
 from ..spelling import command
 from .bundle import SEEN, read_whole
@@ -68,6 +68,6 @@ def evaluate_bundle(
     if in_noise:
         noise = noisy_reviews(reviews.texts)
         noised = InNoise(noise, Future())
-        noised.answers.set_result(answered(noise, answering))
+        noised.answers.set_result(answers_in_noise(noise, answering))
     shown = judged(by, predictions, str(file), stars=stars, in_noise=noised)
     return "\n\n".join(["\n".join(findings), evaluation_text(shown, protocol)])
