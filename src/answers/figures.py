@@ -142,7 +142,7 @@ def _pair_classes(counts: Counts, labels: Labels) -> tuple[Any, Any, Any]:
     """Hits, predictions and gold of the pairs whose aspects carry sentiments: [..., A, C] each."""
     carries = np.array(labels.carries_sentiment)
     gold = counts.confusion.sum(-1)
-    return tuple(x[..., carries, :] for x in (counts.pair_hit, counts.pair_said, gold))  # type: ignore[return-value]
+    return tuple(x[..., carries, :] for x in (counts.pair_hit, counts.pair_said, gold))
 
 
 def left_out(counts: Counts, labels: Labels, task: str) -> dict[str, list[str]]:

@@ -27,7 +27,7 @@ def stars_of(file: str, lines: Sequence[int], told: Mapping[str, Any], sha256: s
         with ExitStack() as opened:
             if sha256 is not None and hash_of(file, Faults()) != sha256:
                 return None
-            given = {name: told.get(name) for name in ("separator", "encoding", "sheet")}
+            given: dict[str, Any] = {name: told.get(name) for name in ("separator", "encoding", "sheet")}
             source = open_rows(file, opened, Faults(), clean=clean_name, **given)
             named = {plain_name(column): column for column in reversed(source.columns)} if source else {}
             column = next((named[name] for name in STAR_COLUMNS if name in named), None)

@@ -95,9 +95,10 @@ def evaluation(
         return tfidf_answer(run, summary, labels, predictions, more)
 
     by = Judgement(str(run.folder), labels, decisions, np.array(summary["class_counts"]), tfidf, keys, notes)
-    file = summary["data"]["splits"].get(split, {"path": split, "sha256": None})
+    kept = summary["data"]["splits"].get(split)
+    file, sha256 = (kept["path"], kept["sha256"]) if kept else (split, None)
     reading = summary["config"]["data"] | (told or {})
-    stars = stars_of(file["path"], predictions.lines, reading, file["sha256"]) if predictions.lines else None
+    stars = stars_of(file, predictions.lines, reading, sha256) if predictions.lines else None
     return judged(by, predictions, split, draws, stars, in_noise)
 
 

@@ -176,17 +176,17 @@ def _plain() -> dict[int, str]:
     """For ``str.translate``: every letter with Vietnamese marks without them, and nothing for a mark alone."""
     plain = {ord(mark): "" for mark in _MARKS} | {ord("đ"): "d", ord("Đ"): "D"}
     for code in (*range(0xC0, 0x250), *range(0x1E00, 0x1F00)):
-        letter, *marks = unicodedata.normalize("NFD", chr(code))
-        if marks and set(marks) <= set(_MARKS):
-            plain[code] = letter
+        parts = unicodedata.normalize("NFD", chr(code))
+        if len(parts) > 1 and set(parts[1:]) <= set(_MARKS):
+            plain[code] = parts[0]
     return plain
 
 
 def _moved() -> dict[str, str]:
     """Two vowels with the tone mark on one of them -> the same with it on the other, in both cases of both letters."""
-    moved = {}
-    for (one, other), tone in product(("oa", "oe", "uy"), _TONES):
-        for first, second in product((one, one.upper()), (other, other.upper())):
+    moved: dict[str, str] = {}
+    for vowels, tone in product(("oa", "oe", "uy"), _TONES):
+        for first, second in product(*((vowel, vowel.upper()) for vowel in vowels)):
             old, new = (unicodedata.normalize("NFC", t) for t in (first + tone + second, first + second + tone))
             moved |= {old: new, new: old}
     return moved
