@@ -15,6 +15,7 @@ from ..answers.windows import join
 from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
+from ..labels import IGNORE
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
 from ..model.sizes import bytes_of
@@ -24,6 +25,7 @@ from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
 from ..tokens.windows import encode_whole
 from ..training.checkpoint import AtomicCheckpointIO
+from .robustness import Answering
 
 
 def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
@@ -40,15 +42,29 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     reviews, _ = read_reviews(file, **told)
     name = Path(file).name
     findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
-    module = load_best(run)
-    tokenizer = tokenizer_of(run, module, data["max_length"])
-    read = encode_whole(tokenizer, reviews.texts)
+    mentioned, sentiment = answering_of(run, batch_size)(reviews.texts)
+    return _predictions(reviews, mentioned, sentiment), findings
+
+
+def answering_of(run: Run, batch_size: int = 64) -> Answering:
+    """What the run's best checkpoint answers to texts, on the processor, in float32, in batches of like lengths.
+
+    Raises UserError for a run without its best checkpoint.
+    """
+    labels, module = run.labels, load_best(run)
+    tokenizer = tokenizer_of(run, module, run.read_summary()["config"]["data"]["max_length"])
     pad_id = pad_id_of(module.classifier.encoder.config)
-    split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
-    plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
-    with torch.inference_mode():
-        batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
-    return assemble(batches, read.first, reviews), findings
+
+    def answer(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+        read = encode_whole(tokenizer, texts)
+        shape = len(texts), len(labels.aspects)
+        split = TokenisedSplit.of(read, np.zeros(shape, bool), np.full(shape, IGNORE, np.int8), pad_id)
+        plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
+        with torch.inference_mode():
+            batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
+        return _joined(batches, read.first)
+
+    return answer
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:
@@ -57,15 +73,20 @@ def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: R
     Each batch has ``row`` int64 [B], the windows' positions, and logits ``sentiment`` float32 [B, A, C] and, for task
     ``absa``, ``mentioned`` float32 [B, A]. ``first`` int64 [N + 1] says which windows each review has.
     """
+    return _predictions(reviews, *_joined(batches, first))
+
+
+def _joined(batches: Sequence[dict[str, Tensor]], first: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
     logits = {
         head: np.concatenate([batch[head].numpy() for batch in batches])[order] for head in batches[0] if head != "row"
     }
-    sentiment = reviews.sentiment.astype(np.int64)
-    mentioned, said = join(first, logits.get("mentioned"), logits["sentiment"])
-    return Predictions(
-        reviews.ids, reviews.texts, reviews.mentioned, sentiment, said, mentioned, reviews.lines.tolist()
-    )
+    return join(first, logits.get("mentioned"), logits["sentiment"])
+
+
+def _predictions(reviews: Reviews, mentioned: np.ndarray | None, sentiment: np.ndarray) -> Predictions:
+    gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
+    return Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned, reviews.lines.tolist())
 
 
 def load_best(run: Run) -> AspectSentimentModule:
