@@ -18,18 +18,18 @@ from tests.test_ship_predict import predict
 from tests.test_ship_predict_resume import Killed, small_steps, texts, write_input  # noqa: F401
 
 
-def other_input(path: Path, texts: list[str]) -> Path:
+def other_input(path: Path, given: list[str]) -> Path:
     """Formats whose end no size tells, and columns that only the last rows have."""
     if path.name == "keys.jsonl":
-        rows = [{"text": text, "stars": i} for i, text in enumerate(texts[:20])]
+        rows = [{"text": text, "stars": i} for i, text in enumerate(given[:20])]
         rows += [{"text": "", "none": True}, {"stars": 4.5, "text": "tốt"}, {"text": "ổn", "late": [1, None]}]
         rows += [{"text": "kém", "stars": float("nan")}]
         path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     elif path.suffix == ".json":
-        path.write_text(json.dumps([{"text": text, "n": i} for i, text in enumerate(texts)], indent=1)[:-9])
+        path.write_text(json.dumps([{"text": text, "n": i} for i, text in enumerate(given)], indent=1)[:-9])
     elif path.suffix == ".xlsx":
         book = openpyxl.Workbook()
-        for row in [["text", "n"], *([text.replace("\x00", ""), i] for i, text in enumerate(texts[:60]))]:
+        for row in [["text", "n"], *([text.replace("\x00", ""), i] for i, text in enumerate(given[:60]))]:
             book.active.append(row)
         book.save(path)
     elif path.suffix == ".xml":
@@ -40,7 +40,7 @@ def other_input(path: Path, texts: list[str]) -> Path:
     elif path.name == "marked.csv":
         path.write_text("id,text\n" + "".join(f"{i},pin trâu {i}\n" for i in range(50)), encoding="utf-16")
     else:
-        return write_input(path, texts)
+        return write_input(path, given)
     return path
 
 

@@ -11,14 +11,14 @@ from .journal import State
 from .target import Target
 from .writers import column_types, partial_rows, write_csv
 
-Columns = list[str] | dict[str, type] | None
+Header = list[str] | dict[str, type] | None
 
 
 def finish(
     target: Target,
     state: State,
     form: str,
-    columns: Columns,
+    columns: Header,
     source: str | None,
     kind: str,
     make_table: MakeTable,
@@ -27,7 +27,7 @@ def finish(
     """Give the files their names; for ``form`` csv or parquet the table is made first.
 
     ``columns`` are the input's columns, all texts where no type is told; None if it has no header; ``source`` is the input's path, None if it cannot be
-    read again. Columns of a Parquet input keep their types. For ``safe_cells`` see ``write_csv`` in
+    read again. Header of a Parquet input keep their types. For ``safe_cells`` see ``write_csv`` in
     :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises UserError if a
     file cannot be written, for example because the disk is full: no answer is lost.
     """
@@ -62,7 +62,7 @@ def _write_table(
     file: BinaryIO,
     partial: Path,
     form: str,
-    columns: Columns,
+    columns: Header,
     parquet: str | None,
     make_table: MakeTable,
     safe_cells: bool,
