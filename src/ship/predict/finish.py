@@ -26,10 +26,10 @@ def finish(
 ) -> None:
     """Give the files their names; for ``form`` csv or parquet the table is made first.
 
-    ``columns`` are the input's columns, all texts where no type is told; None if it has no header; ``source`` is the input's path, None if it cannot be
-    read again. Header of a Parquet input keep their types. For ``safe_cells`` see ``write_csv`` in
-    :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises UserError if a
-    file cannot be written, for example because the disk is full: no answer is lost.
+    ``columns`` are the input's columns, all texts where no type is told; None if it has no header. ``source`` is the
+    input's path, None if it cannot be read again. Columns of a Parquet input keep their types. For ``safe_cells`` see
+    ``write_csv`` in :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises
+    UserError if a file cannot be written, for example because the disk is full: no answer is lost.
     """
     hint = f"every review is answered{', and --resume finishes the file' * (source is not None)}"
     try:
