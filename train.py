@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -21,9 +22,11 @@ from src.errors import UserError, refuse, tell
 from src.runs.folder import alone_in
 from src.runs.overrides import explained
 from src.runs.run import Run
+from src.spelling import override, pasted
 from src.sweeps.jobs import ROOT, command_again, command_to_go_on, take_up
 from src.sweeps.multirun import check_launcher
 from src.training.from_python import call
+from src.training.launched import launched
 from src.training.ranks import follow, leave, rank, summed, together
 from src.training.scripts import run as run_script
 
@@ -46,7 +49,7 @@ def job(config: DictConfig) -> float:
     jobs.append(config)
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        with alone_in(HydraConfig.get().runtime.output_dir, config):
+        with alone_in(HydraConfig.get().runtime.output_dir, config), all_there():
             return run_training(config, again=many)
     except UserError as error:
         if many:
@@ -79,6 +82,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.training.callbacks import TrainingStopped
     from src.training.loggers import begin, log_outcome
     from src.training.loss import alpha_of
+    from src.training.meeting import check_alike, told_by_first
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
     from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
@@ -88,7 +92,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
         return earlier
 
     quiet()
-    checkpoint = find_checkpoint(settings["ckpt_path"], config, run.folder)
+    checkpoint = told_by_first(lambda: find_checkpoint(settings["ckpt_path"], config, run.folder))
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
@@ -101,7 +105,8 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
     module = build_module(settings, data, encoder, alpha)
     module.origin["settings"] = shared_settings(config)
-    check_room(run.folder, module)
+    check_alike(module.origin)
+    told_by_first(lambda: check_room(run.folder, module))
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     run.begin(config)
@@ -118,7 +123,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
             tokens = summed(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
-        log.warning(f"Stopped. To go on: {command_again() if again else command_to_go_on('train.py')}")
+        log.warning(f"Stopped. To go on: {command_again() if again else going_on()}")
         raise SystemExit(0 if rank() else 130) from None
     seconds["fit"] = time.monotonic() - started
     if not leave():
@@ -146,11 +151,13 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     """Checked settings as plain values, load_encoder's among them apart, and why that encoder. Raises UserError."""
     from src.model.hub import choose
     from src.training.checks import ENCODER_KEYS, check_config
+    from src.training.meeting import begin_as_one, told_by_first
 
     check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    begin_as_one(lambda: plain(config))
     why = "as configured"
     if config.model.encoder == "auto":
-        name, why = choose()
+        name, why = told_by_first(choose)
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
         if HydraConfig.get().mode == RunMode.RUN:
             sys.argv.append(f"model={name}")  # ddp's other processes must train the same encoder, so they do not ask
@@ -182,10 +189,26 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return container
 
 
+def all_there() -> AbstractContextManager[None]:
+    """Around a job of several processes that torchrun or srun started: the loss of one is told in one message."""
+    if launched() is None:
+        return nullcontext()
+    from src.training.meeting import loss_told
+
+    return loss_told(lambda: f"To go on from the last checkpoint: {going_on()}")
+
+
+def going_on() -> str:
+    """What is typed to go on with the run, by whatever started its processes."""
+    if (start := launched()) is None:
+        return command_to_go_on("train.py")
+    words = pasted([override("hydra.run.dir", HydraConfig.get().runtime.output_dir), "ckpt_path=last"])
+    return f"the same {start.by} command{' on every machine' * (start.by == 'torchrun')}, with {words}"
+
+
 def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
-    if rank():
-        sys.argv += follow()
+    sys.argv += follow()
     run_script(checked_job, begun=jobs)
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import lightning.pytorch as L
 import torch
 from hydra.utils import instantiate
-from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
 
 from ..datamodule import AspectDataModule
 from ..lit_module import AspectSentimentModule
@@ -15,6 +15,7 @@ from ..runs.run import Run
 from .callbacks import StopSafely
 from .checkpoint import AtomicCheckpointIO
 from .devices import attention_for, resolve_precision
+from .launched import launched
 from .loss import make_loss, with_alpha
 from .progress import EpochLine, progress_bar, watched
 
@@ -64,6 +65,7 @@ def build_trainer(settings: dict[str, Any], run: Run, more: Sequence[L.Callback]
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=watched(),
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # under SLURM too, Lightning starts the other processes
+        # under srun too, the environment is torchrun's: src.training.meeting writes it
+        plugins=[AtomicCheckpointIO(), TorchElasticEnvironment() if launched() else LightningEnvironment()],
     )
     return trainer

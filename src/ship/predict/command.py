@@ -14,7 +14,9 @@ from .batch import answered, to_journal, to_stream
 from .finish import finish
 from .journal import Journal, State, fingerprint, model_hash
 from .progress import Meter, duration
+from .shards import Part, shard_of
 from .target import Target
+from .writers import column_types
 
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
@@ -33,6 +35,7 @@ def predict_file(
     sheet: str | None = None,
     all_aspects: bool = False,
     safe_cells: bool = False,
+    shard: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -48,6 +51,7 @@ def predict_file(
     form = format_of(out, output_format, faults)
     if safe_cells and form != "csv":
         faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
+    part = shard_of(shard, file, faults)
     if target is not None:
         check_target(target, file, resume, overwrite, faults)
     elif resume:
@@ -59,6 +63,15 @@ def predict_file(
         source, column, kind = open_source(file, input_format, reading, opened, faults)
         faults.raise_if_any()
         assert source is not None
+        if part is not None:
+
+            def again() -> Source:
+                whole, *_ = open_source(file, kind, reading, opened, faults)
+                faults.raise_if_any()
+                assert whole is not None
+                return whole
+
+            source = Part(source, part, again, by_rows=kind == "parquet")
         for note in source.notes:
             print(shown(f"{name_of(file)}: {note}"), file=sys.stderr)
         if target is None:
@@ -70,7 +83,12 @@ def predict_file(
             "--all": all_aspects,
         }
         # absent from the journals of before they were there
-        later = {"encoding": encoding, "sheet": sheet, "--safe-cells": safe_cells or None}
+        later = {
+            "encoding": encoding,
+            "sheet": sheet,
+            "--safe-cells": safe_cells or None,
+            "--shard": part and str(part),
+        }
         options |= {name: given for name, given in later.items() if given is not None}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
@@ -138,6 +156,8 @@ def _to_file(
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
         columns = source.columns if source.header else None
+        if columns is None and isinstance(source, Part) and form != "jsonl":
+            columns = column_types(source.cells(column))  # those of the whole file, so that all parts have the same
         finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
     except KeyboardInterrupt:
         meter.clear()

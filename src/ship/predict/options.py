@@ -18,7 +18,8 @@ def add_predict(commands: Any) -> Any:
         "on, and the exit status is 1.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="examples:\n  absa predict bundle/ reviews.csv -o answers.csv\n"
-        "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects",
+        "  cat reviews.txt | absa predict bundle/ - -o - | jq .aspects\n"
+        "  absa predict bundle/ reviews.parquet --shard 3/16 -o answers-03.parquet",
     )
     predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
     predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
@@ -37,6 +38,9 @@ def add_predict(commands: Any) -> Any:
         "--safe-cells",
         action="store_true",
         help="in CSV, write ' before cells that a spreadsheet would run as a formula (= + - @ at their beginning)",
+    )
+    predict.add_argument(
+        "--shard", metavar="I/N", help="answer part I of N alone, for N commands side by side; their parts are FILE"
     )
     again = predict.add_mutually_exclusive_group()
     again.add_argument("--resume", action="store_true", help="go on where an earlier command was cut off")

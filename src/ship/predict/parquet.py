@@ -24,10 +24,10 @@ def write_beside(
     schema = given = file.schema.remove_metadata()
     for name, kind in fields:
         schema = schema.append(pa.field(name, ARROW_TYPES[kind]))
-    end = 0
     waiting = next(answers, None)
+    end = waiting[0] - 1 if waiting else 0
     with parquet.ParquetWriter(out, schema) as writer:
-        for batch in batches(file):
+        for batch in batches(file, end):
             begin, end = end, end + batch.num_rows
             chosen, values = [], []
             while waiting is not None and waiting[0] <= end:

@@ -65,13 +65,13 @@ def partial_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, An
             yield line, cells, answer
 
 
-def column_types(path: Path) -> dict[str, type]:
-    """The columns of a partial file whose input had no header, in order of appearance, with the type of each."""
+def column_types(rows: Iterable[dict[str, Any]]) -> dict[str, type]:
+    """The columns of rows whose input has no header, in order of appearance, with the type of each."""
     kinds: dict[str, set[type]] = {}
-    for _, cells, _ in partial_rows(path):
+    for cells in rows:
         for name, value in cells.items():
             found = kinds.setdefault(name, set())
-            if value is not None:
+            if value is not None and value == value and value not in (math.inf, -math.inf):  # JSON lacks these
                 found.add(str if isinstance(value, int) and abs(value) >= 2**63 else type(value))
     return {name: _common(found) for name, found in kinds.items()}
 

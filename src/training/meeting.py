@@ -1,0 +1,164 @@
+"""Processes that torchrun or srun started become one training: one folder, the same settings, code and data.
+
+Each of them has composed its configuration for itself, at another second and perhaps on another machine. So they form
+their group before anything is read, and what only one of them can decide, the first tells the others.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import read_write
+
+from ..errors import UserError, tell
+from ..runs.settings import differences
+from .devices import device_of
+from .launched import Launched, launched, meeting_place
+from .ranks import PATIENCE, gathered, several
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def begin_as_one(settings: Callable[[], dict[str, Any]]) -> None:
+    """Make one training of the processes that torchrun or srun started; does nothing where Lightning starts them.
+
+    ``settings`` gives the resolved configuration, once the run's folder is known. Raises UserError if the others do not
+    come, or have other settings, code or versions.
+    """
+    if launched() is None:
+        return
+    meet(device_of(settings()["trainer"]["accelerator"]))
+    share_folder()
+    own = settings()
+    own["trainer"] = {key: value for key, value in own["trainer"].items() if key not in ("callbacks", "logger")}
+    check_alike(own | surroundings())
+
+
+def meet(device: str) -> None:
+    """Form the group of the processes that torchrun or srun started.
+
+    ``device`` is ``cuda`` or ``cpu``: which library they talk with. Raises UserError if the others do not come.
+    """
+    import torch
+    from torch import distributed
+
+    start = launched()
+    assert start is not None
+    os.environ |= meeting_place(start)
+    own: dict[str, Any] = {}
+    if device == "cuda":
+        torch.cuda.set_device(start.local_rank)
+        own["device_id"] = torch.device("cuda", start.local_rank)
+    backend = "nccl" if device == "cuda" else "gloo"
+    try:
+        distributed.init_process_group(backend, timeout=PATIENCE, rank=start.rank, world_size=start.size, **own)
+    except (distributed.DistError, RuntimeError) as error:
+        at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        said = str(error).splitlines()[0][:200]
+        raise UserError(
+            f"process {start.rank} of {start.size} did not meet the others at {at} ({said}). Does every machine reach "
+            "that address, and were all started?"
+        ) from error
+
+
+def share_folder() -> None:
+    """Give every process the first one's folder for the run: by default its name has the second of its start."""
+    runtime = HydraConfig.instance().cfg.hydra.runtime  # type: ignore[union-attr]
+    folder = told_by_first(lambda: str(runtime.output_dir))
+    with read_write(runtime):
+        runtime.output_dir = folder
+
+
+def told_by_first(find: Callable[[], T]) -> T:
+    """What ``find`` returns in the first process, in all of them; without a group, in this one.
+
+    A UserError of the first is raised there alone, and ends the others with the same exit status.
+    """
+    if launched() is None or not several():
+        return find()
+    from torch import distributed
+
+    told: list[Any] = [None, None]
+    failed: UserError | None = None
+    if distributed.get_rank() == 0:
+        try:
+            told[0] = find()
+        except UserError as error:
+            told[1], failed = True, error
+    distributed.broadcast_object_list(told)
+    if failed is not None:
+        raise failed
+    if told[1]:
+        raise SystemExit(2)
+    return told[0]  # type: ignore[no-any-return]
+
+
+def check_alike(facts: dict[str, Any]) -> None:
+    """Raise UserError in the first process, and end the others, unless all have the same ``facts``."""
+    start = launched()
+    if start is None:
+        return
+    told = gathered((socket.gethostname(), facts))
+    faults = []
+    for number, (host, theirs) in enumerate(told):
+        for text in differences(told[0][1], theirs):
+            text = text.replace(" was ", " is ", 1).replace(", is ", " there, and ", 1)
+            faults.append(f"process {number} on {host}: {text} here")
+    if faults and start.rank:
+        raise SystemExit(2)
+    if faults:
+        raise UserError(
+            [*faults, "All processes of a training need the same command, code and data; nothing was trained."]
+        )
+
+
+def surroundings() -> dict[str, Any]:
+    """What of this machine a training depends on: the code, torch and Python."""
+    import torch
+
+    total = hashlib.sha256()
+    for file in sorted([*ROOT.glob("src/**/*.py"), ROOT / "train.py"]):
+        total.update(file.read_bytes() if file.is_file() else b"")
+    return {"the code": total.hexdigest()[:12], "torch": torch.__version__, "Python": platform.python_version()}
+
+
+@contextmanager
+def loss_told(again: Callable[[], str]) -> Iterator[None]:
+    """Within this context, the loss of another process ends this one with one message and status 1, not a traceback.
+
+    ``again`` gives what is to be typed to go on.
+    """
+    start = launched()
+    if start is None:
+        yield
+        return
+    try:
+        yield
+    except Exception as error:
+        if not _is_loss(error):
+            raise
+        tell(f"{_place(start)}: another process of the training has ended or cannot be reached "
+             f"({str(error).splitlines()[0][:120]}). If it failed, its own output says why. {again()}")  # fmt: skip
+        logging.shutdown()
+        sys.stderr.flush()
+        os._exit(1)  # the group cannot be closed in order: its other end is gone
+
+
+def _is_loss(error: BaseException) -> bool:
+    from torch import distributed
+
+    return isinstance(error, distributed.DistError) or (isinstance(error, RuntimeError) and "gloo" in str(error))
+
+
+def _place(start: Launched) -> str:
+    return f"process {start.rank} of {start.size} on {socket.gethostname()}"
