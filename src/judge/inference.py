@@ -25,7 +25,7 @@ from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
 from ..tokens.windows import encode_whole
 from ..training.checkpoint import AtomicCheckpointIO
-from .robustness import Answering
+from .robustness import LogitsOf
 
 
 def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
@@ -46,7 +46,7 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     return _predictions(reviews, mentioned, sentiment), findings
 
 
-def answering_of(run: Run, batch_size: int = 64) -> Answering:
+def answering_of(run: Run, batch_size: int = 64) -> LogitsOf:
     """What the run's best checkpoint answers to texts, on the processor, in float32, in batches of like lengths.
 
     Raises UserError for a run without its best checkpoint.

@@ -21,7 +21,7 @@ from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .languages import say, script_texts, told
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 from .places import without_places
-from .robustness import Answering, InNoise, answers_in_noise, noisy_reviews, until
+from .robustness import InNoise, LogitsOf, answers_in_noise, noisy_reviews, until
 from .verdict import five_sentences
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
@@ -111,7 +111,7 @@ def render(context: dict[str, object]) -> str:
     return environment.get_template("report.html.j2").render(context | own)
 
 
-def _answering(run: Run, end: float) -> tuple[Answering | None, str | None]:
+def _answering(run: Run, end: float) -> tuple[LogitsOf | None, str | None]:
     """What the model answers to reviews in noise, as far as there is time; or None, and why not, for the reader."""
     from .inference import answering_of  # imports torch
 

@@ -23,7 +23,7 @@ from .noise import NOISES, changed_by, noisy
 HeadLogits = tuple[
     np.ndarray | None, np.ndarray
 ]  # mentioned float [N, A], None for task sentiment; sentiment [N, A, C]
-Answering = Callable[[Sequence[str]], HeadLogits]  # of texts
+LogitsOf = Callable[[Sequence[str]], HeadLogits]  # of texts
 
 SENTENCE = "Máy đẹp, pin trâu, nhân viên thoả đáng nhưng camera hơi kém, không mua nữa 😍"
 REVIEWS_AT_ONCE = 128  # reviews between two looks at the clock
@@ -62,7 +62,7 @@ def all_noisy(predictions: Predictions, noise: dict[str, Changed]) -> Prediction
     return Predictions([], texts, p.mentioned[rows], p.sentiment[rows], p.sentiment_logits[rows], logits)
 
 
-def until(end: float, answering: Answering) -> Answering:
+def until(end: float, answering: LogitsOf) -> LogitsOf:
     """``answering`` in chunks, which raises OutOfTime as soon as the texts asked for would not be done by ``end``.
 
     ``end`` is a value of ``time.monotonic``; what is left is reckoned at the speed of what was done.
@@ -81,7 +81,7 @@ def until(end: float, answering: Answering) -> Answering:
     return answer
 
 
-def answers_in_noise(noise: dict[str, Changed], answering: Answering) -> dict[str, HeadLogits]:
+def answers_in_noise(noise: dict[str, Changed], answering: LogitsOf) -> dict[str, HeadLogits]:
     """The logits of the reviews that each kind of noise changes; without the kinds for which there was no time."""
     found: dict[str, HeadLogits] = {}
     for kind, changed in noise.items():
