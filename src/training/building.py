@@ -1,6 +1,7 @@
 """What a checked configuration is built into: the LightningModule and its Trainer."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as L
@@ -48,6 +49,7 @@ def build_module(
         "reviews without an aspect": len(data.splits.train.silent),
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
+        "noise": asdict(data.noise),
         "processes": data.world_size,
         "averaged": settings["callbacks"].get("ema"),
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],

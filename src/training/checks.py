@@ -14,6 +14,7 @@ import torch
 
 from ..answers.thresholds import TUNED, thresholds_faults
 from ..data.files import in_folder
+from ..data.noise import noise_faults
 from ..datamodule import meaning_faults
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
@@ -51,7 +52,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     own = is_focal(config["loss"])  # another loss may mean something else by these names
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     sentiments, unclear = meaning_faults(config["data"])
-    faults += unclear + loss_faults(config["loss"], sentiments)
+    faults += unclear + noise_faults(config["data"].get("noise")) + loss_faults(config["loss"], sentiments)
     faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
