@@ -153,8 +153,8 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     from src.training.checks import ENCODER_KEYS, check_config
     from src.training.meeting import begin_as_one, told_by_first
 
-    check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
-    begin_as_one(lambda: plain(config))
+    many = HydraConfig.get().mode == RunMode.MULTIRUN
+    begin_as_one(lambda: check_config(plain(config), multirun=many), lambda: plain(config))
     why = "as configured"
     if config.model.encoder == "auto":
         name, why = told_by_first(choose)

@@ -5,70 +5,114 @@ their group before anything is read, and what only one of them can decide, the f
 """
 
 import hashlib
+import json
 import logging
 import os
 import platform
 import socket
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
 
-from ..errors import UserError, tell
+from ..errors import UserError, listed, tell
 from ..runs.settings import differences
 from .devices import device_of
 from .launched import Launched, launched, meeting_place
-from .ranks import PATIENCE, gathered, several
+from .ranks import GRACE, PATIENCE, gathered, several
 
 T = TypeVar("T")
 
+MEETING = timedelta(minutes=3)  # for all to come, some from a slow disk
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def begin_as_one(settings: Callable[[], dict[str, Any]]) -> None:
-    """Make one training of the processes that torchrun or srun started; does nothing where Lightning starts them.
+def begin_as_one(check: Callable[[], None], settings: Callable[[], dict[str, Any]]) -> None:
+    """Call ``check``, and make one training of the processes that torchrun or srun started.
 
-    ``settings`` gives the resolved configuration, once the run's folder is known. Raises UserError if the others do not
-    come, or have other settings, code or versions.
+    ``check`` raises UserError for a mistake on this machine, such as a file that it lacks; ``settings`` gives the
+    resolved configuration, once the run's folder is known. Raises UserError in the first process, and ends the others
+    with status 2, for a mistake of any of them, and if they have other settings, code or versions; in each, if the
+    others do not come.
     """
-    if launched() is None:
-        return
-    meet(device_of(settings()["trainer"]["accelerator"]))
+    start = launched()
+    if start is None:
+        return check()
+    from torch import distributed
+
+    faults: list[str] = []
+    try:
+        check()
+    except UserError as error:
+        faults = error.faults
+    os.environ |= meeting_place(start)
+    try:
+        store, *_ = next(iter(distributed.rendezvous("env://", start.rank, start.size, timeout=MEETING)))
+        told = _exchanged(store, start, [socket.gethostname(), faults])
+    except (distributed.DistError, RuntimeError) as error:
+        at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+        raise UserError(
+            f"process {start.rank} of {start.size} did not meet the others at {at} within {MEETING.seconds} s "
+            f"({str(error).splitlines()[0][:120]}). Were all started, and does every machine reach that address?"
+        ) from error
+    _raise_in_first(start, _of_machines(told))
+    _form_group(start, device_of(settings()["trainer"]["accelerator"]), store)
     share_folder()
     own = settings()
     own["trainer"] = {key: value for key, value in own["trainer"].items() if key not in ("callbacks", "logger")}
     check_alike(own | surroundings())
 
 
-def meet(device: str) -> None:
-    """Form the group of the processes that torchrun or srun started.
+def _exchanged(store: Any, start: Launched, told: list[Any]) -> list[list[Any]]:
+    """What every process has ``told``, in the order of ranks."""
+    store.set(f"told {start.rank}", json.dumps(told))
+    names = [f"told {rank}" for rank in range(start.size)]
+    store.wait(names, MEETING)
+    all_of_it = [json.loads(store.get(name)) for name in names]
+    store.add("read", 1)
+    deadline = time.monotonic() + GRACE
+    while not start.rank and store.add("read", 0) < start.size and time.monotonic() < deadline:
+        time.sleep(0.01)  # the store may be this process's own, and end with it
+    return all_of_it
 
-    ``device`` is ``cuda`` or ``cpu``: which library they talk with. Raises UserError if the others do not come.
-    """
+
+def _of_machines(told: list[list[Any]]) -> list[str]:
+    """The faults of all processes, each once; those that not all have with the names of the machines."""
+    hosts: dict[str, list[str]] = {}
+    for host, faults in told:
+        for fault in faults:
+            hosts.setdefault(fault, []).append(host)
+    return [
+        fault if len(those) == len(told) else f"on {listed(list(dict.fromkeys(those)))}: {fault}"
+        for fault, those in hosts.items()
+    ]
+
+
+def _raise_in_first(start: Launched, faults: list[str]) -> None:
+    if faults and start.rank:
+        raise SystemExit(2)
+    if faults:
+        raise UserError(faults)
+
+
+def _form_group(start: Launched, device: str, store: Any) -> None:
+    """Connect the processes; ``device`` is ``cuda`` or ``cpu``: which library they talk with."""
     import torch
     from torch import distributed
 
-    start = launched()
-    assert start is not None
-    os.environ |= meeting_place(start)
     own: dict[str, Any] = {}
     if device == "cuda":
         torch.cuda.set_device(start.local_rank)
         own["device_id"] = torch.device("cuda", start.local_rank)
     backend = "nccl" if device == "cuda" else "gloo"
-    try:
-        distributed.init_process_group(backend, timeout=PATIENCE, rank=start.rank, world_size=start.size, **own)
-    except (distributed.DistError, RuntimeError) as error:
-        at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-        said = str(error).splitlines()[0][:200]
-        raise UserError(
-            f"process {start.rank} of {start.size} did not meet the others at {at} ({said}). Does every machine reach "
-            "that address, and were all started?"
-        ) from error
+    group = {"rank": start.rank, "world_size": start.size, "timeout": PATIENCE, "store": store}
+    distributed.init_process_group(backend, **group, **own)
 
 
 def share_folder() -> None:
@@ -114,12 +158,8 @@ def check_alike(facts: dict[str, Any]) -> None:
         for text in differences(told[0][1], theirs):
             text = text.replace(" was ", " is ", 1).replace(", is ", " there, and ", 1)
             faults.append(f"process {number} on {host}: {text} here")
-    if faults and start.rank:
-        raise SystemExit(2)
-    if faults:
-        raise UserError(
-            [*faults, "All processes of a training need the same command, code and data; nothing was trained."]
-        )
+    same = "All processes of a training need the same command, code and data; nothing was trained."
+    _raise_in_first(start, [*faults, same] if faults else [])
 
 
 def surroundings() -> dict[str, Any]:
