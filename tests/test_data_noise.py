@@ -2,12 +2,14 @@
 
 import time
 import unicodedata
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from src.data.noise import Noise, noise_faults
+from src.runs.settings import NOISE
 from src.tokens.batching import Batches, BatchPlan, TokenisedSplit
 from src.tokens.noisy import NoisyTexts
 from src.tokens.tokenizer import encode, train_tokenizer
@@ -78,6 +80,10 @@ def test_time_grows_with_the_text() -> None:
         started = time.process_time()
         noise(hostile, 0)
         assert time.process_time() - started < 5
+
+
+def test_runs_of_before_had_none() -> None:
+    assert tuple(kind.name for kind in fields(Noise)) == NOISE
 
 
 def test_bad_settings_are_told_together() -> None:

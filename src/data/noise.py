@@ -1,7 +1,7 @@
 """Training reviews as people type them: without diacritics, with slips of the keys, in teencode.
 
-What a review becomes follows from the seed, the epoch and the review alone, so an epoch can be begun in its middle. Only
-``Random.random()`` is drawn from: it is the one method whose numbers Python promises to keep from version to version.
+What a review becomes follows from the seed, the epoch and the review alone, so an epoch can be begun in its middle.
+Only ``Random.random()`` is drawn from: Python promises to keep its numbers from version to version.
 """
 
 import re
@@ -30,7 +30,7 @@ _VOWELS = {  # a letter without a tone: its five tones, the letter on the keyboa
 
 
 def _letters() -> dict[str, tuple[str, str, str, int]]:
-    """Each letter with diacritics: its base letter, Telex's key for the mark, VNI's, and the number of the tone, 1-5."""
+    """Each letter with diacritics: its base letter, Telex's and VNI's key for the mark, the number of the tone."""
     found = {"đ": ("d", "d", "9", 0)}
     for plain, (toned, base, telex, vni) in _VOWELS.items():
         for tone, letter in enumerate((plain, *toned)):

@@ -5,11 +5,9 @@ A checkpoint holds the settings that its run began with (:func:`shared`), ``summ
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
 from reprlib import Repr
 from typing import Any
 
-from ..data.noise import Noise
 from ..labels import SENTIMENTS
 
 COPIES = ("trainer.callbacks", "trainer.logger")  # lists made from the groups `callbacks` and `logger`
@@ -34,7 +32,8 @@ WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
 # settings that earlier runs do not have, and what they were then in effect
 ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep", "trainer.num_nodes": 1}
-ADDED |= {f"data.noise.{kind.name}": 0.0 for kind in fields(Noise)}
+NOISE = ("stripped", "partly", "typing", "telex", "teencode", "stretched", "emoji", "tones")
+ADDED |= {f"data.noise.{kind}": 0.0 for kind in NOISE}
 MOST_TOLD = 10  # differences in words
 
 

@@ -13,7 +13,7 @@ from ..datamodule import AspectDataModule
 from ..model.attention import PLAIN, VARLEN
 from ..spelling import override, pasted
 from .launched import Launched, launched, slurm_tasks
-from .ranks import PATIENCE, rank
+from .ranks import LONGEST_WAIT, rank
 from .targets import ALLOWED_FUNCTIONS
 
 ALL = ("auto", -1, "-1")
@@ -23,13 +23,13 @@ KNOWN = {None: None, "auto": None, "ddp": "ddp"} | dict.fromkeys(ALLOWED_FUNCTIO
 def ddp() -> DDPStrategy:
     """The strategy for several devices: every device holds the whole model, and gradients are averaged.
 
-    A process that waits longer than :data:`PATIENCE` for the others ends, as where a machine lost its power.
+    A process that waits longer than :data:`LONGEST_WAIT` for the others ends, as where a machine lost its power.
 
     Training changes no buffer, so none is broadcast; every parameter gets a gradient in every step, so unused
     parameters are not searched for.
     """
     return DDPStrategy(
-        broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True, timeout=PATIENCE
+        broadcast_buffers=False, find_unused_parameters=False, gradient_as_bucket_view=True, timeout=LONGEST_WAIT
     )
 
 

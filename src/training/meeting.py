@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import read_write
@@ -25,12 +25,10 @@ from ..errors import UserError, listed, tell
 from ..runs.settings import differences
 from .devices import device_of
 from .launched import Launched, launched, meeting_place
-from .ranks import GRACE, PATIENCE, gathered, several
-
-T = TypeVar("T")
+from .ranks import GRACE, LONGEST_WAIT, gathered, several
 
 MEETING = timedelta(minutes=3)  # for all to come, some from a slow disk
-ROOT = Path(__file__).resolve().parents[2]
+CODE = Path(__file__).resolve().parents[2]
 
 
 def begin_as_one(check: Callable[[], None], settings: Callable[[], dict[str, Any]]) -> None:
@@ -111,7 +109,7 @@ def _form_group(start: Launched, device: str, store: Any) -> None:
         torch.cuda.set_device(start.local_rank)
         own["device_id"] = torch.device("cuda", start.local_rank)
     backend = "nccl" if device == "cuda" else "gloo"
-    group = {"rank": start.rank, "world_size": start.size, "timeout": PATIENCE, "store": store}
+    group = {"rank": start.rank, "world_size": start.size, "timeout": LONGEST_WAIT, "store": store}
     distributed.init_process_group(backend, **group, **own)
 
 
@@ -167,7 +165,7 @@ def surroundings() -> dict[str, Any]:
     import torch
 
     total = hashlib.sha256()
-    for file in sorted([*ROOT.glob("src/**/*.py"), ROOT / "train.py"]):
+    for file in sorted([*CODE.glob("src/**/*.py"), CODE / "train.py"]):
         total.update(file.read_bytes() if file.is_file() else b"")
     return {"the code": total.hexdigest()[:12], "torch": torch.__version__, "Python": platform.python_version()}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GRACE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
-PATIENCE = timedelta(minutes=10)  # to wait for another process; reading data or a checkpoint of GBs takes less
+LONGEST_WAIT = timedelta(minutes=10)  # to wait for another process; reading data or a checkpoint of GBs takes less
 QUIET = ["hydra/job_logging=none"]  # no train.log of its own
 NO_FOLDER = "hydra.run.dir=."  # until the first tells its folder: Hydra would make one, of another second
 
