@@ -25,7 +25,7 @@ from ..errors import UserError, listed, tell
 from ..runs.settings import differences
 from .devices import device_of
 from .launched import Launched, launched, meeting_place
-from .ranks import GRACE, LONGEST_WAIT, gathered, several
+from .ranks import GRACE, LONGEST_WAIT, T, gathered, several
 
 MEETING = timedelta(minutes=3)  # for all to come, some from a slow disk
 CODE = Path(__file__).resolve().parents[2]
