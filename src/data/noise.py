@@ -31,12 +31,12 @@ _VOWELS = {  # a letter without a tone: its five tones, the letter on the keyboa
 
 def _letters() -> dict[str, tuple[str, str, str, int]]:
     """Each letter with diacritics: its base letter, Telex's and VNI's key for the mark, the number of the tone."""
-    found = {"đ": ("d", "d", "9", 0)}
+    found: dict[str, tuple[str, str, str, int]] = {"đ": ("d", "d", "9", 0)}
     for plain, (toned, base, telex, vni) in _VOWELS.items():
         for tone, letter in enumerate((plain, *toned)):
             if letter != base:
                 found[letter] = (base, telex, vni, tone)
-    return found | {k.upper(): (base.upper(), *keys) for k, (base, *keys) in found.items()}  # type: ignore[misc]
+    return found | {k.upper(): (base.upper(), telex, vni, tone) for k, (base, telex, vni, tone) in found.items()}
 
 
 _LETTERS = _letters()

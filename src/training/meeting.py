@@ -43,6 +43,7 @@ def begin_as_one(check: Callable[[], None], settings: Callable[[], dict[str, Any
     if start is None:
         return check()
     from torch import distributed
+    from torch.distributed.rendezvous import rendezvous
 
     faults: list[str] = []
     try:
@@ -51,7 +52,7 @@ def begin_as_one(check: Callable[[], None], settings: Callable[[], dict[str, Any
         faults = error.faults
     os.environ |= meeting_place(start)
     try:
-        store, *_ = next(iter(distributed.rendezvous("env://", start.rank, start.size, timeout=MEETING)))
+        store, *_ = next(iter(rendezvous("env://", start.rank, start.size, timeout=MEETING)))
         told = _exchanged(store, start, [socket.gethostname(), faults])
     except (distributed.DistError, RuntimeError) as error:
         at = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"

@@ -155,7 +155,7 @@ def _to_file(
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
-        columns = source.columns if source.header else None
+        columns: Any = source.columns if source.header else None
         if columns is None and isinstance(source, Part) and form != "jsonl":
             columns = column_types(source.cells(column))  # those of the whole file, so that all parts have the same
         finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
