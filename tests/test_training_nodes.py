@@ -237,9 +237,12 @@ def test_one_that_is_asked_to_stop_saves_for_all(tmp_path, two) -> None:  # noqa
     while not (folder / "checkpoints" / "last.ckpt").is_file():
         time.sleep(0.02)
     processes[1].send_signal(signal.SIGTERM)
-    (first, _, said), (second, *_) = ended(processes)
+    (first, out, said), (second, *_) = ended(processes)
     assert (first, second) == (130, 0)
-    assert f"To go on: the same torchrun command on every machine, with hydra.run.dir={folder} ckpt_path=last" in said
+    assert (
+        f"To go on: the same torchrun command on every machine, with hydra.run.dir={folder} ckpt_path=last"
+        in out + said
+    )
     assert [status for status, *_ in ended(nodes(tmp_path, *words, "ckpt_path=last"))] == [0, 0]
     assert_same_run(folder, two[0])
 
