@@ -3,9 +3,9 @@
     python -m benchmarks.annotation path/to/UIT-ViSFD --out benchmarks/annotation.svg
 
 From 300 labelled reviews of Train.csv: train the small encoder, choose 100 of the other reviews, label them (from the
-file), train anew on all; three rounds, three seeds. Both ways begin with the same 300 reviews and model. Every model is
-tuned, and its best epoch chosen, on 400 reviews of Dev.csv; a way of choosing may be chosen by `val` alone. `--folder` keeps what was
-trained: the same command goes on there. Prints a Markdown table, and with --out draws it.
+file), train anew on all; three rounds, three seeds. All ways begin with the same 300 reviews and model. Every model is
+tuned, and its best epoch chosen, on 400 reviews of Dev.csv; a way of choosing may be chosen by `val` alone. `--folder`
+keeps what was trained: the same command goes on there. Prints a Markdown table, and with --out draws it.
 """
 
 import argparse
@@ -20,6 +20,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.suspects import NAMES as ASPECTS
 from benchmarks.thresholds import _points
 from src.answers.teaching import BETA, certainty, choose, gradient
 from src.data.reviews import Reviews, read_reviews
@@ -27,9 +28,8 @@ from src.labels import IGNORE
 from src.runs.run import Run
 from train import train
 
-NAMES = "SCREEN CAMERA FEATURES BATTERY PERFORMANCE STORAGE DESIGN PRICE GENERAL SER&ACC OTHERS".split()
-SETTINGS = "experiment=mini model.r_drop=0 data=table data.batch_size=16 trainer.accelerator=cpu".split()
-SETTINGS += ["trainer.precision=32-true"]
+SETTINGS = ["experiment=mini", "model.r_drop=0", "data=table", "data.batch_size=16", "trainer.precision=32-true"]
+NAMES = ASPECTS.split()
 FIGURES = ("pair_f1", "aspect_f1_macro")
 VALIDATION = 400  # reviews: the first of Dev.csv
 
@@ -154,7 +154,7 @@ def told(table: dict[str, list[list[dict]]]) -> str:
 
 
 def drawing(table: dict[str, list[list[dict]]]) -> str:
-    """An SVG: ``pair_f1`` on test by the number of labelled reviews; a thin line for each seed, a thick one the mean."""
+    """An SVG: ``pair_f1`` on test by the number of labelled reviews; thin lines are seeds, the thick one is the mean."""
     wide, high, left, top = 420, 230, 52, 20
     values = {way: np.array([[x["test"]["pair_f1"] for x in found] for found in seeds]) for way, seeds in table.items()}
     sizes = [x["reviews"] for x in next(iter(table.values()))[0]]
@@ -172,7 +172,7 @@ def drawing(table: dict[str, list[list[dict]]]) -> str:
         parts.append(f'<path d="M{left} {y:.1f}h{wide - 20}" stroke="#ddd"/>')
         parts.append(f'<text x="{left - 6}" y="{y + 4:.1f}" text-anchor="end">{tick:.2f}</text>')
     colours = ["#b4530a", "#1f5fbf", "#3a8f3a"]
-    for colour, (way, each) in zip(colours, values.items(), strict=False):
+    for colour, each in zip(colours, values.values(), strict=False):
         parts += [line(row, colour, 0.7) for row in each]
         parts.append(line(each.mean(0), colour, 2.5))
     for x, size in zip(xs, sizes, strict=True):

@@ -42,7 +42,7 @@ def gradient(answer: Mapping[str, Any]) -> np.ndarray:
     values: list[float] = []
     for aspect, given in answer["all"].items():
         said = answer["aspects"].get(aspect)
-        there = given.get("mentioned", 1.0)
+        there = given.get("mentioned", float(said is not None))
         values.append(there - (said is not None))
         sentiments = {name: p or 0.0 for name, p in given.items() if name != "mentioned"}
         top = said["sentiment"] if said else max(sentiments, key=lambda name: sentiments[name], default=None)
@@ -53,8 +53,8 @@ def gradient(answer: Mapping[str, Any]) -> np.ndarray:
 def choose(texts: Sequence[str], gradients: np.ndarray, budget: int, seed: int = 0) -> list[int]:
     """The positions of ``budget`` reviews, in the order in which they are chosen.
 
-    ``texts`` [N] are unlabelled reviews and ``gradients`` float32 [N, G] their :func:`gradient`. The same arguments give
-    the same reviews.
+    ``texts`` [N] are unlabelled reviews and ``gradients`` float32 [N, G] their :func:`gradient`. The same arguments
+    give the same reviews.
     """
     rng, words = np.random.default_rng(seed), tf_idf(texts)
     squared = (gradients**2).sum(1)  # the length of the outer product of gradient and words, whose length is 1

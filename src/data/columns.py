@@ -20,7 +20,7 @@ class Layout(NamedTuple):
 
     ``label`` is the column of labels; None where columns are aspects: all but ``others``. ``pairs`` gives aspect and
     cell of all that a row says, and raises ValueError. ``gathered``, where a review has several rows, makes one of
-    them. ``told`` says it all in words.
+    them. ``annotated`` says whether anybody labelled a row, where the layout tells that. ``told`` says it all in words.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Layout(NamedTuple):
     pairs: Callable[[Mapping[str, Any]], list[tuple[str, object]]]
     told: str
     gathered: Callable[[Rows], Rows] | None = None
+    annotated: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def layout_of(
@@ -241,7 +242,8 @@ class _Finder:
         told += f", {said}" + (
             f"; left out: {listed([column or quoted('') for column in left_out])}" if left_out else ""
         )
-        return Layout(name, self.text, self.id, label, others, pairs, told)
+        annotated = label_studio.is_annotated if name == "label-studio" else None
+        return Layout(name, self.text, self.id, label, others, pairs, told, annotated=annotated)
 
     def _called(self, names: Sequence[str]) -> str | None:
         return next((self.by_name[name] for name in names if name in self.by_name), None)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...data.rows import Source
+from ...data.tasks import check_names
 from ...errors import Faults, shown
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
@@ -14,6 +15,7 @@ from .finish import finish
 from .journal import Journal, State, fingerprint, model_hash
 from .progress import Meter, duration
 from .target import Target
+from .tasks import LABEL_STUDIO, Asked
 from .writers import Table
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ def predict_file(
     sheet: str | None = None,
     all_aspects: bool = False,
     safe_cells: bool = False,
+    budget: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -48,6 +51,10 @@ def predict_file(
     form = format_of(out, output_format, faults)
     if safe_cells and form != "csv":
         faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
+    if budget is not None and form != LABEL_STUDIO:
+        faults.add(f"--budget {budget}", f"chooses tasks to annotate; add --format {LABEL_STUDIO}, or leave it out")
+    elif budget is not None and budget < 1:
+        faults.add(f"--budget {budget}", "expected 1 at least")
     if target is not None:
         check_target(target, file, resume, overwrite, faults)
     elif resume:
@@ -70,7 +77,7 @@ def predict_file(
             "--all": all_aspects,
         }
         # absent from the journals of before they were there
-        later = {"encoding": encoding, "sheet": sheet, "--safe-cells": safe_cells or None}
+        later = {"encoding": encoding, "sheet": sheet, "--safe-cells": safe_cells or None, "--budget": budget}
         options |= {name: given for name, given in later.items() if given is not None}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
@@ -90,8 +97,9 @@ def predict_file(
             form,
             None if is_stream(file) else file,
             kind,
-            all_aspects,
+            all_aspects or form == LABEL_STUDIO,
             safe_cells,
+            budget,
         )
 
 
@@ -122,12 +130,18 @@ def _to_file(
     kind: str,
     all_aspects: bool,
     safe_cells: bool,
+    budget: int | None,
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
     try:
         meter.say("loading the model")
         predictor = _load(model)
+        asked = None
+        if form == LABEL_STUDIO:
+            check_names(predictor.labels)
+            name = f"{Path(model).resolve().name} {journal.identity['model'][:8]}"
+            asked = Asked(predictor.labels, name, column, budget)
         meter.start()
         if not go_on:
             journal.begin()
@@ -138,7 +152,7 @@ def _to_file(
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
         columns = source.columns if source.header else None
-        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
+        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells, asked)
     except KeyboardInterrupt:
         meter.clear()
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
