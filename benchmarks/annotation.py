@@ -154,7 +154,7 @@ def told(table: dict[str, list[list[dict]]]) -> str:
 
 
 def drawing(table: dict[str, list[list[dict]]]) -> str:
-    """An SVG: ``pair_f1`` on test by the number of labelled reviews; thin lines are seeds, the thick one is the mean."""
+    """An SVG: ``pair_f1`` on test by labelled reviews; thin lines are seeds, the thick one their mean."""
     wide, high, left, top = 420, 230, 52, 20
     values = {way: np.array([[x["test"]["pair_f1"] for x in found] for found in seeds]) for way, seeds in table.items()}
     sizes = [x["reviews"] for x in next(iter(table.values()))[0]]

@@ -222,6 +222,8 @@ def load_reviews(
         faults.add(path, CHANGED)
     elif not mentioned.any() and len(faults) == before and not values.asks(path):
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
+        if layout.annotated is not None and len(reviews.without_label) == reviews.rows:
+            none = f"none of the {reviews.rows:,} tasks is annotated; export them from Label Studio once they are"
         faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
 

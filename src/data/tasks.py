@@ -25,8 +25,8 @@ Said = Mapping[str, tuple[str | None, float | None]]
 def label_config(labels: Labels, also_mentioned: Collection[str] = ()) -> str:
     """The labelling configuration (XML) of a project for these labels.
 
-    Each aspect has its own buttons, one for each sentiment; none pressed is "not mentioned". Aspects without sentiments,
-    and those in ``also_mentioned``, have one for "mentioned". Raises UserError as :func:`check_names`.
+    Each aspect has its own buttons, one for each sentiment; none pressed is "not mentioned". Aspects without
+    sentiments, and those in ``also_mentioned``, have one for "mentioned". Raises UserError as :func:`check_names`.
     """
     check_names(labels)
     view = ElementTree.Element("View")
@@ -50,7 +50,7 @@ def check_names(labels: Labels) -> None:
         if NOT_XML.search(name)
     ]
     faults += [
-        f"the sentiment {quoted(name)}: in an export of Label Studio {quoted(name)} would be an aspect and a sentiment; "
+        f"the sentiment {quoted(name)}: an export of Label Studio would be read as an aspect and a sentiment; "
         "without # it is one"
         for name in labels.sentiments
         if "#" in name

@@ -18,7 +18,7 @@ LABEL_STUDIO = "label-studio"  # the format's name
 
 
 class Asked(NamedTuple):
-    """What the tasks are made with: the model's labels, what it is called, the column of texts, and how many at most."""
+    """What tasks are made with: the model's labels, what it is called, the column of texts, and how many at most."""
 
     labels: Labels
     model: str
@@ -62,7 +62,8 @@ def _tasks(file: BinaryIO, rows: list[tuple[int, float]], asked: Asked) -> Itera
         named = [names[name] for name in (*ID_COLUMNS, *MORE_IDS) if names.get(name) not in (None, "")]
         row = {name: cell for name, cell in cells.items() if name != asked.column}
         meta = ({"id": named[0]} if named else {}) | {"line": line} | ({"row": row} if row else {})
-        yield task(cells[asked.column], [prediction(asked.labels, said, sure, asked.model)], meta)
+        score = sure ** (1 / len(asked.labels.aspects))  # of an aspect, on average: the products are all small
+        yield task(cells[asked.column], [prediction(asked.labels, said, score, asked.model)], meta)
 
 
 def _read(file: BinaryIO, place: int) -> tuple[int, dict[str, Any], dict[str, Any]]:
