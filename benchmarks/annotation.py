@@ -54,14 +54,14 @@ def at_random(texts: list[str], answers: list[dict], count: int, rng: np.random.
 WAYS: dict[str, Callable] = {"random": at_random, "chosen": badge, "least certain": least_certain}
 
 
-def write_rows(path: Path, reviews: Reviews, rows: list[int]) -> None:
-    """The reviews at ``rows`` as JSON lines."""
+def write_rows(path: Path, reviews: Reviews, rows: list[int], aspects: list[str] = NAMES) -> None:
+    """The reviews at ``rows`` as JSON lines, with the labels of ``aspects``."""
     lines = []
     for i in rows:
         labels = {
             name: "mentioned" if c == IGNORE else reviews.sentiments[c]
             for name, there, c in zip(NAMES, reviews.mentioned[i], reviews.sentiment[i].tolist(), strict=True)
-            if there
+            if there and name in aspects
         }
         lines.append(json.dumps({"text": reviews.texts[i], "labels": labels}, ensure_ascii=False) + "\n")
     path.write_text("".join(lines), encoding="utf-8")
