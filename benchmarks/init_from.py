@@ -2,9 +2,9 @@
 
     python -m benchmarks.init_from path/to/UIT-ViSFD --folder runs/init
 
-A first run is trained on nine tenths of Train.csv, labelled for five of the eleven aspects. Then the last tenth is labelled
-for all of them, and trained on from the small encoder and from that run. Dev.csv has all labels in both. Prints a Markdown
-table of test figures; the same command goes on with what is in --folder.
+A first run is trained on nine tenths of Train.csv, labelled for five of the eleven aspects. Then the last tenth is
+labelled for all of them, and trained on from the small encoder and from that run. Dev.csv validates and Test.csv tests,
+with the labels of the same aspects. Prints a Markdown table; the same command goes on with what is in --folder.
 """
 
 import argparse
@@ -44,10 +44,8 @@ def main() -> None:
 
     def run(name: str, files: str, aspects: list[str], *settings: str) -> Run:
         if not (folder / name / "summary.json").is_file():
-            paths = [
-                f"data.{key}={folder / files}{end}.jsonl"
-                for key, end in (("train", ""), ("val", "-Dev"), ("test", "-Test"))
-            ]
+            ends = {"train": "", "val": "-Dev", "test": "-Test"}
+            paths = [f"data.{key}={folder / files}{end}.jsonl" for key, end in ends.items()]
             train(
                 [*SETTINGS, *paths, f"data.aspects=[{','.join(aspects)}]", f"hydra.run.dir={folder / name}", *settings]
             )
@@ -62,9 +60,8 @@ def main() -> None:
             f1 = {row["aspect"]: row["pair_f1"] for row in done["per_aspect"]["test"] if row["aspect"] != "OTHERS"}
             known, new = ([f1[a] for a in f1 if (a in KNOWN) is there] for there in (True, False))
             found[way].append([done["figures"]["test"]["pair_f1"], float(np.mean(known)), float(np.mean(new))])
-    print(
-        "| begins with | pair_f1 | of each seed | mean of the five known aspects | of the five new ones |\n|---|---:|---|---:|---:|"
-    )
+    print("| begins with | pair_f1 | of each seed | mean of the five known aspects | of the five new ones |")
+    print("|---|---:|---|---:|---:|")
     for way, values in found.items():
         mean = np.mean(values, 0)
         each = ", ".join(f"{value[0]:.3f}" for value in values)

@@ -73,6 +73,9 @@ class _Finder:
         known = {self.by_name[name] for name in (*ID_COLUMNS, *MORE_IDS, *IGNORED_COLUMNS) if name in self.by_name}
         named = [*text_candidates(source.columns), *(self.by_name[name] for name in TITLES if name in self.by_name)]
         texts = {name for name in named if not self._says_sentiments(name)}
+        self.exported = label_studio.is_table([plain_name(c).replace(" ", "_") for c in source.columns])
+        if self.exported and (note := self.by_name.get(label_studio.NOTE)) and not self._says_sentiments(note):
+            known.add(note)
         self.others = frozenset({text, *ignored, *known, *(texts & set(names))})
         self.names = [name for name in names if name not in self.others]
 
@@ -194,7 +197,7 @@ class _Finder:
     def _wide(self, name: str, faults: Faults) -> Layout | None:
         beside = flags.columns(self.names) if name == "flags" else {}
         tool = [name for name in self.names if plain_name(name) in TOOL_COLUMNS and not self._says_sentiments(name)]
-        if name != "flags" and label_studio.is_table([plain_name(c).replace(" ", "_") for c in self.source.columns]):
+        if name != "flags" and self.exported:
             name = "label-studio"
         declared = {clean_name(aspect) for aspect in self.given.aspects or ()}
         tool = [column for column in tool if column not in declared]

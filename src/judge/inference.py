@@ -68,7 +68,7 @@ def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: R
 
 
 def load_best(run: Run) -> AspectSentimentModule:
-    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none, or no whole one."""
+    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is no whole one."""
     if not run.best.is_file():
         raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
     return load_module(run.best)

@@ -118,7 +118,8 @@ def earlier(given: str, checkpoint: Path | None, model: dict[str, Any], source: 
 def _checked(found: Earlier, model: dict[str, Any], source: dict[str, Any], remedy: str) -> Earlier:
     given, was = found.origin[0], found.module.hparams
     faults = [
-        f"init_from={given}: model.{key} is {was[key]} there and {model[key]} here; {override(f'model.{key}', was[key])}"
+        f"init_from={given}: model.{key} is {model[key]} here and {was[key]} there: "
+        + pasted([override(f"model.{key}", was[key])])
         for key in ("pooling", "head_width")
         if key in model and model[key] != was[key]
     ]
@@ -152,4 +153,4 @@ def _asked(source: dict[str, Any]) -> dict[str, Any]:
 
 
 def _same(path: str) -> str:
-    return os.path.normcase(os.path.abspath(path))
+    return os.path.normcase(Path(path).resolve())

@@ -26,5 +26,4 @@ TOOL_COLUMNS = {
     *("annotated at", "lead time", "created at", "updated at", "completed by", "created username", "created ago"),
     *("updated by", "updated username", "was cancelled", "total annotations", "comments", "comment count", "inner id"),
     *("file upload", "is labeled", "reviewer", "reviewed by", "agreement", "predictions", "prediction", "drafts"),
-    "note",  # of our own tasks: src/data/tasks.py
 }
