@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.suspects import NAMES as ASPECTS
 from benchmarks.thresholds import _points
-from src.answers.teaching import BETA, certainty, choose, gradient
+from src.answers.teaching import BETA, certainty, choose_reviews, gradient
 from src.data.reviews import Reviews, read_reviews
 from src.labels import IGNORE
 from src.runs.run import Run
@@ -37,7 +37,7 @@ VALIDATION = 400  # reviews: the first of Dev.csv
 def badge(texts: list[str], answers: list[dict], count: int, rng: np.random.Generator) -> list[int]:
     """As `absa predict --budget` chooses: the least certain, and of these what BADGE draws."""
     pool = np.argsort([certainty(answer) for answer in answers], kind="stable")[: BETA * count].tolist()
-    picked = choose([texts[i] for i in pool], np.array([gradient(answers[i]) for i in pool]), count)
+    picked = choose_reviews([texts[i] for i in pool], np.array([gradient(answers[i]) for i in pool]), count)
     return [pool[i] for i in picked]
 
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from src.answers.calibration import Calibration
 from src.answers.decisions import Decisions
-from src.answers.teaching import certainty, choose, gradient, tf_idf
+from src.answers.teaching import certainty, choose_reviews, gradient, tf_idf
 from src.labels import Labels
 
 LABELS = Labels(("Pin", "Camera", "OTHERS"), ("OTHERS",))
@@ -35,16 +35,16 @@ def test_the_gradient_is_that_of_the_loss_at_the_answer() -> None:
 def test_chosen_are_unlike_each_other() -> None:
     texts = ["pin tụt nhanh quá"] * 40 + ["camera mờ khi tối", "loa rè", "giao hàng chậm ba hôm"]
     gradients = np.ones((43, 8), np.float32)
-    found = choose(texts, gradients, 4)
-    assert sorted(found)[1:] == [40, 41, 42] and choose(texts, gradients, 4) == found
-    everything = choose(texts, gradients, 100)
+    found = choose_reviews(texts, gradients, 4)
+    assert sorted(found)[1:] == [40, 41, 42] and choose_reviews(texts, gradients, 4) == found
+    everything = choose_reviews(texts, gradients, 100)
     assert sorted(everything) == list(range(43))
 
 
 def test_where_texts_are_alike_the_answers_tell_them_apart() -> None:
     rng = np.random.default_rng(0)
     gradients = np.repeat(np.eye(4, 8, dtype=np.float32), 10, 0) + rng.normal(0, 0.01, (40, 8)).astype(np.float32)
-    assert {i // 10 for i in choose(["như nhau"] * 40, gradients, 4)} == {0, 1, 2, 3}
+    assert {i // 10 for i in choose_reviews(["như nhau"] * 40, gradients, 4)} == {0, 1, 2, 3}
 
 
 def test_the_words_of_a_text_are_a_vector_of_length_one() -> None:

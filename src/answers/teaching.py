@@ -16,8 +16,8 @@ import numpy as np
 
 from ..data.nfc import composed
 
-WORD = re.compile(r"\w+")
-WIDTH = 1024  # of a review's tf-idf vector: words are hashed to so many places
+ONE_WORD = re.compile(r"\w+")
+PLACES = 1024  # of a review's tf-idf vector: words are hashed to so many places
 BETA = 10  # reviews, the least certain, among which one is chosen (Zhdanov 2019, "Diverse mini-batch Active Learning")
 
 
@@ -50,7 +50,7 @@ def gradient(answer: Mapping[str, Any]) -> np.ndarray:
     return np.array(values, np.float32)
 
 
-def choose(texts: Sequence[str], gradients: np.ndarray, budget: int, seed: int = 0) -> list[int]:
+def choose_reviews(texts: Sequence[str], gradients: np.ndarray, budget: int, seed: int = 0) -> list[int]:
     """The positions of ``budget`` reviews, in the order in which they are chosen.
 
     ``texts`` [N] are unlabelled reviews and ``gradients`` float32 [N, G] their :func:`gradient`. The same arguments
@@ -75,9 +75,11 @@ def choose(texts: Sequence[str], gradients: np.ndarray, budget: int, seed: int =
 
 
 def tf_idf(texts: Sequence[str]) -> np.ndarray:
-    """A vector of length 1 for each text, float32 [N, WIDTH]: its words by their number and by how rare they are."""
-    counts = [Counter(crc32(word.encode()) % WIDTH for word in WORD.findall(composed(t).casefold())) for t in texts]
-    vectors = np.zeros((len(texts), WIDTH), np.float32)
+    """A vector of length 1 for each text, float32 [N, PLACES]: its words by their number and by how rare they are."""
+    counts = [
+        Counter(crc32(word.encode()) % PLACES for word in ONE_WORD.findall(composed(t).casefold())) for t in texts
+    ]
+    vectors = np.zeros((len(texts), PLACES), np.float32)
     for row, count in zip(vectors, counts, strict=True):
         row[list(count)] = [1 + np.log(n) for n in count.values()]
     vectors *= 1 + np.log((1 + len(texts)) / (1 + (vectors > 0).sum(0)))

@@ -16,10 +16,10 @@ from .layouts.names import ID_COLUMNS, IGNORED_COLUMNS, MORE_IDS, TITLES, TOOL_C
 from .rows import TEXT_COLUMNS, plain_name
 from .values import SAID
 
-TEXT = "text"  # the key of the text in a task's data
+TEXT_KEY = "text"  # the key of the text in a task's data
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # aspect: its sentiment, None where it carries none, and how sure that is, None if nobody says
-Said = Mapping[str, tuple[str | None, float | None]]
+Pressed = Mapping[str, tuple[str | None, float | None]]
 
 
 def label_config(labels: Labels, also_mentioned: Collection[str] = ()) -> str:
@@ -30,7 +30,7 @@ def label_config(labels: Labels, also_mentioned: Collection[str] = ()) -> str:
     """
     check_names(labels)
     view = ElementTree.Element("View")
-    ElementTree.SubElement(view, "Text", name=_object(labels), value=f"${TEXT}")
+    ElementTree.SubElement(view, "Text", name=_object(labels), value=f"${TEXT_KEY}")
     for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
         ElementTree.SubElement(view, "Header", value=aspect, size="5")
         to = {"name": aspect, "toName": _object(labels), "choice": "single", "showInLine": "true"}
@@ -59,7 +59,7 @@ def check_names(labels: Labels) -> None:
         raise UserError(faults)
 
 
-def prediction(labels: Labels, said: Said, score: float, model: str) -> dict[str, Any]:
+def prediction(labels: Labels, said: Pressed, score: float, model: str) -> dict[str, Any]:
     """A prediction of a task: what is ``said`` of each aspect that is mentioned, by what is called ``model``.
 
     ``score`` 0..1 is that of the whole; Label Studio sorts by it.
@@ -82,7 +82,7 @@ def task(
     text: str, predictions: Sequence[Mapping[str, Any]], meta: Mapping[str, Any], note: str = ""
 ) -> dict[str, Any]:
     """A task. ``meta`` comes back in the JSON export; ``note`` is shown in the list of tasks."""
-    data = {TEXT: text} | ({NOTE: note} if note else {})
+    data = {TEXT_KEY: text} | ({NOTE: note} if note else {})
     return {"data": data, "predictions": list(predictions), "meta": dict(meta)}
 
 
@@ -106,7 +106,7 @@ def told_names(labels: Labels) -> str:
 
 def _object(labels: Labels) -> str:
     """The name of the text in the configuration, where every name stands once."""
-    name = TEXT
+    name = TEXT_KEY
     while name in labels.aspects:
         name += "_"
     return name

@@ -8,7 +8,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
-from ...answers.teaching import BETA, certainty, choose, gradient
+from ...answers.teaching import BETA, certainty, choose_reviews, gradient
 from ...data.layouts.names import ID_COLUMNS, MORE_IDS
 from ...data.rows import plain_name
 from ...data.tasks import prediction, task, write_tasks
@@ -51,7 +51,9 @@ def _teaching(file: BinaryIO, places: "array[int]", pool: list[int], asked: Aske
     if len(rows) <= asked.budget:
         return pool
     gradients = np.stack([gradient(answer) for _, _, answer in rows])
-    return [pool[i] for i in sorted(choose([cells[asked.column] for _, cells, _ in rows], gradients, asked.budget))]
+    return [
+        pool[i] for i in sorted(choose_reviews([cells[asked.column] for _, cells, _ in rows], gradients, asked.budget))
+    ]
 
 
 def _tasks(file: BinaryIO, rows: list[tuple[int, float]], asked: Asked) -> Iterator[dict[str, Any]]:
