@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from src.datamodule import AspectDataModule
     from src.model.encoder import Encoder
     from src.runs.summary import EncoderFacts
+    from src.training.init_from import Earlier
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -80,6 +81,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.runs.folder import check_room
     from src.training.building import build_module, build_trainer
     from src.training.callbacks import TrainingStopped
+    from src.training.init_from import earlier
     from src.training.loggers import begin, log_outcome
     from src.training.loss import alpha_of
     from src.training.meeting import check_alike, told_by_first
@@ -88,23 +90,26 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
-    if again and (earlier := take_up(run, settings)) is not None:
-        return earlier
+    if again and (done := take_up(run, settings)) is not None:
+        return done
 
     quiet()
     checkpoint = told_by_first(lambda: find_checkpoint(settings["ckpt_path"], config, run.folder))
+    begun = earlier(given, checkpoint, settings["model"], source) if (given := settings.get("init_from")) else None
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
     alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
-    encoder = bring_encoder(settings, source, data)
+    encoder = bring_encoder(settings, source, data, begun)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
     data.setup()
 
     module = build_module(settings, data, encoder, alpha)
-    module.origin["settings"] = shared_settings(config)
+    module.origin |= {"settings": shared_settings(config), "init_from": begun.origin if begun else None}
+    if begun is not None and checkpoint is None:
+        log.info("\n".join(begun.take_heads(module)))
     check_alike(module.origin)
     told_by_first(lambda: check_room(run.folder, module))
     if checkpoint is not None:
@@ -167,13 +172,21 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     return settings, source, why
 
 
-def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":
-    """Load the encoder; set its tokenizer, packing, rank and device on ``data``. Raises UserError."""
+def bring_encoder(
+    settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule", begun: "Earlier | None" = None
+) -> "Encoder":
+    """Load the encoder, or take that of ``begun``; set its tokenizer, packing, rank and device on ``data``.
+
+    Raises UserError.
+    """
     from src.model.encoder import load_encoder
     from src.training.devices import take_part
 
     texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
-    encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
+    if begun is not None:
+        encoder = begun.encoder(source, data.max_length)
+    else:
+        encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
     data.packed = data.packed and encoder.packs
     take_part(data, settings["trainer"])

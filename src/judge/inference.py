@@ -18,13 +18,12 @@ from ..errors import UserError
 from ..labels import IGNORE
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
-from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
 from ..tokens.windows import encode_whole
-from ..training.checkpoint import AtomicCheckpointIO
+from ..training.checkpoint import load_module
 from .robustness import LogitsOf
 
 
@@ -90,24 +89,10 @@ def _predictions(reviews: Reviews, mentioned: np.ndarray | None, sentiment: np.n
 
 
 def load_best(run: Run) -> AspectSentimentModule:
-    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none, or no whole one.
-
-    A file from elsewhere may describe a model of any size, so that size is compared with the file's before the model
-    takes memory.
-    """
+    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is no whole one."""
     if not run.best.is_file():
         raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
-    settings = AtomicCheckpointIO().load_checkpoint(run.best).get("hyper_parameters", {})
-    try:
-        claimed = bytes_of(settings["encoder_config"], lambda: AspectSentimentModule(**settings))
-    except Exception as error:  # the settings may be anything
-        raise DamagedFile(f"{run.best}: describes no model of this project ({type(error).__name__})") from error
-    if claimed > run.best.stat().st_size:
-        raise DamagedFile(f"{run.best}: describes a model of {claimed:,} bytes, and has not so many")
-    module: AspectSentimentModule = AspectSentimentModule.load_from_checkpoint(
-        run.best, map_location="cpu", weights_only=True
-    )
-    return module.eval()
+    return load_module(run.best)
 
 
 def tokenizer_of(run: Run, module: AspectSentimentModule, max_length: int) -> Tokenizer:

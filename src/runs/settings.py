@@ -23,6 +23,7 @@ SHARED = (
     "loss",
     "pretraining",
     "seed",
+    "init_from",
     "trainer.accumulate_grad_batches",
     "trainer.devices",
     "trainer.strategy",

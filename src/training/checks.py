@@ -29,7 +29,7 @@ from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
 CONFIG_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
-TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path")
+TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path", "init_from")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
@@ -60,6 +60,8 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
                 f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
             )
     faults += _file_faults(config)
+    if not isinstance(given := config.get("init_from"), str | None):
+        faults.append(f"init_from={given}: expected the folder of a finished run")
     faults += trainer_faults(config["trainer"], multirun) + refused(config["trainer"]) + compile_faults(config)
     if multirun and config["ckpt_path"] is not None:
         faults.append("ckpt_path in a multirun: the same command with the same hydra.sweep.dir goes on with its jobs")

@@ -124,7 +124,8 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
     before_it_was_noted: dict[str, object] = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
-    before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0, "noise": asdict(Noise())}
+    before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0, "init_from": None}
+    before_it_was_noted["noise"] = asdict(Noise())
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold", "settings")]

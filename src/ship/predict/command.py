@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...answers.table import Table
 from ...data.rows import Source
+from ...data.tasks import check_names
 from ...errors import Faults, shown
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
@@ -16,6 +17,7 @@ from .journal import Journal, State, fingerprint, model_hash
 from .progress import Meter, duration
 from .shards import Part, shard_of
 from .target import Target
+from .tasks import LABEL_STUDIO, Asked
 from .writers import column_types
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def predict_file(
     all_aspects: bool = False,
     safe_cells: bool = False,
     shard: str | None = None,
+    budget: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -52,6 +55,10 @@ def predict_file(
     if safe_cells and form != "csv":
         faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
     part = shard_of(shard, file, faults)
+    if budget is not None and form != LABEL_STUDIO:
+        faults.add(f"--budget {budget}", f"chooses tasks to annotate; add --format {LABEL_STUDIO}, or leave it out")
+    elif budget is not None and budget < 1:
+        faults.add(f"--budget {budget}", "expected 1 at least")
     if target is not None:
         check_target(target, file, resume, overwrite, faults)
     elif resume:
@@ -88,6 +95,7 @@ def predict_file(
             "sheet": sheet,
             "--safe-cells": safe_cells or None,
             "--shard": part and str(part),
+            "--budget": budget,
         }
         options |= {name: given for name, given in later.items() if given is not None}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
@@ -108,8 +116,9 @@ def predict_file(
             form,
             None if is_stream(file) else file,
             kind,
-            all_aspects,
+            all_aspects or form == LABEL_STUDIO,
             safe_cells,
+            budget,
         )
 
 
@@ -140,12 +149,18 @@ def _to_file(
     kind: str,
     all_aspects: bool,
     safe_cells: bool,
+    budget: int | None,
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
     try:
         meter.say("loading the model")
         predictor = _load(model)
+        asked = None
+        if form == LABEL_STUDIO:
+            check_names(predictor.labels)
+            name = f"{Path(model).resolve().name} {journal.identity['model'][:8]}"
+            asked = Asked(predictor.labels, name, column, budget)
         meter.start()
         if not go_on:
             journal.begin()
@@ -158,7 +173,7 @@ def _to_file(
         columns: Any = source.columns if source.header else None
         if columns is None and isinstance(source, Part) and form != "jsonl":
             columns = column_types(source.cells(column))  # those of the whole file, so that all parts have the same
-        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
+        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells, asked)
     except KeyboardInterrupt:
         meter.clear()
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"

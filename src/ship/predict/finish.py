@@ -9,6 +9,7 @@ from ...errors import UserError
 from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
+from .tasks import Asked, write_asked
 from .writers import column_types, partial_rows, write_csv
 
 Header = list[str] | dict[str, type] | None
@@ -23,8 +24,9 @@ def finish(
     kind: str,
     make_table: MakeTable,
     safe_cells: bool = False,
+    asked: Asked | None = None,
 ) -> None:
-    """Give the files their names; for ``form`` csv or parquet the table is made first.
+    """Give the files their names; for ``form`` csv, parquet or label-studio (``asked``) the file is made first.
 
     ``columns`` are the input's columns, all texts where no type is told; None if it has no header. ``source`` is the
     input's path, None if it cannot be read again. Columns of a Parquet input keep their types. For ``safe_cells`` see
@@ -41,6 +43,9 @@ def finish(
                 finished, parquet = target.temporary, source if kind == "parquet" else None
 
                 def write(file: BinaryIO) -> None:
+                    if asked is not None:
+                        write_asked(file, target.partial, asked)
+                        return
                     _write_table(file, target.partial, form, columns, parquet, make_table, safe_cells)
 
                 write_whole(finished, write, temporary=finished)  # it is renamed below, after the errors file
