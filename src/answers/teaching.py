@@ -17,7 +17,7 @@ import numpy as np
 from ..data.nfc import composed
 
 ONE_WORD = re.compile(r"\w+")
-PLACES = 1024  # of a review's tf-idf vector: words are hashed to so many places
+HASHED = 1024  # of a review's tf-idf vector: words are hashed to so many places
 BETA = 10  # reviews, the least certain, among which one is chosen (Zhdanov 2019, "Diverse mini-batch Active Learning")
 
 
@@ -75,13 +75,14 @@ def choose_reviews(texts: Sequence[str], gradients: np.ndarray, budget: int, see
 
 
 def tf_idf(texts: Sequence[str]) -> np.ndarray:
-    """A vector of length 1 for each text, float32 [N, PLACES]: its words by their number and by how rare they are."""
+    """A vector of length 1 for each text, float32 [N, HASHED]: its words by their number and by how rare they are."""
     counts = [
-        Counter(crc32(word.encode()) % PLACES for word in ONE_WORD.findall(composed(t).casefold())) for t in texts
+        Counter(crc32(word.encode()) % HASHED for word in ONE_WORD.findall(composed(t).casefold())) for t in texts
     ]
-    vectors = np.zeros((len(texts), PLACES), np.float32)
+    vectors = np.zeros((len(texts), HASHED), np.float32)
     for row, count in zip(vectors, counts, strict=True):
         row[list(count)] = [1 + np.log(n) for n in count.values()]
     vectors *= 1 + np.log((1 + len(texts)) / (1 + (vectors > 0).sum(0)))
     lengths: np.ndarray = np.sqrt((vectors**2).sum(1, keepdims=True))
-    return vectors / np.maximum(lengths, 1e-9)
+    unit: np.ndarray = vectors / np.maximum(lengths, 1e-9)
+    return unit
