@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 
 from ..datamodule import AspectDataModule
 from ..model.attention import PLAIN, VARLEN
-from ..spelling import override, pasted
+from ..spelling import command, override, pasted
 from .launched import Launched, launched, slurm_tasks
 from .ranks import LONGEST_WAIT, rank
 from .targets import ALLOWED_FUNCTIONS
@@ -148,10 +148,11 @@ def node_faults(trainer: dict[str, Any], kind: str | None) -> list[str]:
             f"SLURM has given this job {slurm_tasks()} tasks, and srun has not started them; put srun before python"
         ]
     if start is None and nodes > 1:
-        torchrun = f"torchrun --nnodes {nodes} --nproc-per-node {here} --node-rank 0 --master-addr FIRST train.py ..."
+        numbers = ["--nnodes", str(nodes), "--nproc-per-node", str(here), "--node-rank", "0", "--master-addr", "FIRST"]
+        torchrun, srun = pasted(["torchrun", *numbers, "train.py"]), f"srun {command('train.py')}"
         return [
             f"{given}: each machine has to start its processes. On the first, whose name the others know as FIRST: "
-            f"{torchrun}; on the others with --node-rank 1 and so on. Under SLURM: srun python train.py ..."
+            f"{torchrun} ...; on the others with --node-rank 1 and so on. Under SLURM: {srun} ..."
         ]
     if start and (start.size, start.here, start.nodes) != (nodes * here, here, nodes):
         if start.here * start.nodes != start.size:
