@@ -67,7 +67,7 @@ def test_wrong_input_is_told_at_once(trained, tmp_path) -> None:
         earlier(run, None, {**module, "pooling": "mean"}, SOURCE | {"size": {**SIZE, "hidden_size": 64}})
     pooling, shape = wrong.value.faults
     assert "model.pooling" in pooling and "hidden_size 32, not 64" in shape and "model.size.hidden_size=32" in shape
-    with pytest.raises(UserError, match="another one than model"):
+    with pytest.raises(UserError, match="its encoder is not model"):
         earlier(run, None, module, {**SOURCE, "pretrained": True})
     with pytest.raises(UserError, match="began without init_from"):
         earlier(run, Run(run).last, module, SOURCE | {"size": SIZE})

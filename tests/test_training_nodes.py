@@ -76,7 +76,11 @@ def test_one_task_of_srun_is_started_alone(started) -> None:
     [
         ({}, ["trainer=ddp", "trainer.num_nodes=0"], "trainer.num_nodes=0: expected a number of machines, at least 1"),
         ({}, ["+trainer.num_nodes=2"], "one device; trainer=ddp trainer.num_nodes=2 on several machines"),
-        ({}, NODES, r"each machine has to start its processes.*torchrun --nnodes 2 --nproc-per-node 1.*srun python"),
+        (
+            {},
+            NODES,
+            r"each machine has to start its processes.*torchrun --nnodes 2 --nproc-per-node 1.*srun .*train.py",
+        ),
         (OF_TORCHRUN, [], "torchrun has started 2 processes, and each .* trainer=ddp trainer.num_nodes=2 trainer.dev"),
         (OF_TORCHRUN, TWO, "for what was started: trainer=ddp trainer.num_nodes=2 trainer.devices=1"),
         (OF_SRUN, NODES, "4 processes, 2 on each of 2 machines; .* trainer=ddp trainer.num_nodes=2 trainer.devices=2"),

@@ -50,7 +50,7 @@ def find_suspects(
         raise UserError(
             f"{out}: the table is written as .csv or .xlsx, tasks of Label Studio as .json, told from the name{hint}"
             if told is None
-            else f"{out}: the name says {told}, --format {output_format}; leave --format out, or change the name"
+            else f"{out}: the name says {told}, not {output_format}; leave --format out, or change the name"
         )
     if not path.absolute().parent.is_dir():
         raise UserError(f"{out}: there is no folder {path.parent}")

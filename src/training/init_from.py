@@ -128,7 +128,7 @@ def _checked(found: Earlier, model: dict[str, Any], source: dict[str, Any], reme
     if differ:
         what = ", ".join(f"{key} {getattr(there, key, None)}, not {here[key]}" for key in differ)
         faults.append(
-            f"init_from={given}: its encoder is another one than model.encoder={source['encoder']} ({what})"
+            f"init_from={given}: its encoder is not {override('model.encoder', source['encoder'])} ({what})"
             + f"; that run's settings: {remedy}" * bool(remedy)
         )
     if not isinstance(found.module.tokenizer_json, str):

@@ -13,6 +13,7 @@ from ...data.formats import open_rows
 from ...data.rows import Source, text_column_of
 from ...data.text_rows import sniff
 from ...errors import Faults
+from ...spelling import pasted
 from ..bundle import INFO
 from .target import Target
 from .tasks import LABEL_STUDIO
@@ -38,7 +39,7 @@ def format_of(out: str, given: str | None, faults: Faults) -> str:
         return "jsonl"
     form = given or Path(out).suffix.lower().lstrip(".")
     if form not in (*OUTPUT_FORMATS, LABEL_STUDIO):
-        tasks = f"; --format {LABEL_STUDIO} writes its tasks" * (form == "json")
+        tasks = f"; {pasted(['--format', LABEL_STUDIO])} writes its tasks" * (form == "json")
         told = f"the format is told from the name (.{', .'.join(OUTPUT_FORMATS)}), or given with --format"
         faults.add(out, told + tasks)
     elif form == LABEL_STUDIO and Path(out).suffix.lower() != ".json":

@@ -10,6 +10,7 @@ from ...answers.table import Table
 from ...data.rows import Source
 from ...data.tasks import check_names
 from ...errors import Faults, shown
+from ...spelling import pasted
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
 from .finish import finish
@@ -55,8 +56,9 @@ def predict_file(
     if safe_cells and form != "csv":
         faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
     part = shard_of(shard, file, faults)
+    tasks = pasted(["--format", LABEL_STUDIO])
     if budget is not None and form != LABEL_STUDIO:
-        faults.add(f"--budget {budget}", f"chooses tasks to annotate; add --format {LABEL_STUDIO}, or leave it out")
+        faults.add(f"--budget {budget}", f"chooses tasks to annotate; add {tasks}, or leave it out")
     elif budget is not None and budget < 1:
         faults.add(f"--budget {budget}", "expected 1 at least")
     if target is not None:
