@@ -220,9 +220,10 @@ WIDE: dict[str, Callable[[Path, int], list[str]]] = {
 @pytest.mark.parametrize("kind", WIDE)
 def test_columns_and_labels_take_time_in_proportion(tmp_path, kind) -> None:
     """Sixteen times as long is what a step that goes through all of them for each would take."""
-    files = {n: WIDE[kind](tmp_path / f"{n}" / "a.csv", n) for n in (4_000, 16_000) if not (tmp_path / f"{n}").mkdir()}
-    checked(files[4_000])
-    assert ratio(lambda n: checked(files[n]), 4_000) < 9
+    few = 4_000 if "braces" in kind else 1_000  # shorter cells are parsed once and kept
+    files = {n: WIDE[kind](tmp_path / f"{n}" / "a.csv", n) for n in (few, 4 * few) if not (tmp_path / f"{n}").mkdir()}
+    checked(files[few])
+    assert ratio(lambda n: checked(files[n]), few) < 9
 
 
 def test_many_aspects_in_many_reviews_are_refused_before_they_take_memory(tmp_path) -> None:
