@@ -21,13 +21,14 @@ from sklearn.metrics import (
 from src.answers.calibration import Calibration
 from src.answers.explanation import shades
 from src.answers.predictions import Predictions, read_predictions, sigmoid, write_predictions
+from src.answers.table import harmless
 from src.data.findings import TOLD
 from src.errors import NoRoom, UserError
 from src.judge import page, words
 from src.judge.html import TEMPLATES, pieces, printable
 from src.judge.inference import load_run
 from src.judge.languages import vietnamese
-from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
+from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, taking_turns, write_suspects
 from src.judge.noise import NOISES
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report

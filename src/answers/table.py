@@ -10,6 +10,8 @@ from typing import Any
 from ..labels import Labels
 
 MENTIONED_CELL = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
+# what a cell begins with that a spreadsheet would run (OWASP, "CSV injection"), the full-width forms too
+FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class Table:
@@ -65,3 +67,10 @@ def free_name(name: str, taken: Collection[str]) -> str:
 def as_text(value: object) -> str | None:
     """A value in a column of texts: texts and None as they are, others as JSON."""
     return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+
+def harmless(cell: str) -> str:
+    """``cell``, with ``'`` before it if a spreadsheet could take it for a formula."""
+    cell = cell.replace("\0", "\ufffd")
+    first = cell.lstrip(" \u00a0\u200b\ufeff")  # blanks that a spreadsheet may drop
+    return f"'{cell}" if first.startswith(FORMULA) else cell

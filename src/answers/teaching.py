@@ -74,6 +74,18 @@ def choose_reviews(texts: Sequence[str], gradients: np.ndarray, budget: int, see
     return chosen
 
 
+def choose_answered(reviews: Sequence[tuple[str, Mapping[str, Any]]], budget: int) -> list[int]:
+    """As :func:`choose_reviews`, of texts with the answers to them."""
+    gradients = np.stack([gradient(answer) for _, answer in reviews])
+    return choose_reviews([text for text, _ in reviews], gradients, budget)
+
+
+def surest_last(sure: Sequence[float]) -> list[int]:
+    """The positions of the reviews, by :func:`certainty`, those of equal certainty in their order."""
+    order: list[int] = np.argsort(sure, kind="stable").tolist()
+    return order
+
+
 def tf_idf(texts: Sequence[str]) -> np.ndarray:
     """A vector of length 1 for each text, float32 [N, HASHED]: its words by their number and by how rare they are."""
     counts = [

@@ -8,6 +8,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..answers.table import harmless
 from ..data.convert import CELL, escaped
 from ..data.files import in_folder
 from ..data.reviews import Columns, Reviews
@@ -19,7 +20,7 @@ from ..labels import IGNORE, Labels
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..spelling import table
-from .mistakes import CONFIDENT, harmless
+from .mistakes import CONFIDENT
 from .suspects import ABSENT, PRESENT, Ranked, Suspect, rank_suspects
 
 SUSPECT_COLUMNS = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")

@@ -6,9 +6,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import numpy as np
-
-from ...answers.teaching import BETA, certainty, choose_reviews, gradient
 from ...data.layouts.names import ID_COLUMNS, MORE_IDS
 from ...data.rows import plain_name
 from ...data.tasks import prediction, task, write_tasks
@@ -31,6 +28,8 @@ def write_asked(out: BinaryIO, partial: Path, asked: Asked) -> None:
 
     Memory: 16 bytes a row, and a megabyte for each 25 tasks of the budget.
     """
+    from ...answers.teaching import BETA, certainty, surest_last  # brings numpy, which --help does without
+
     with partial.open("rb") as file:
         sure, places = array("d"), array("q")
         place = 0
@@ -38,7 +37,7 @@ def write_asked(out: BinaryIO, partial: Path, asked: Asked) -> None:
             sure.append(certainty(json.loads(line)[2]))
             places.append(place)
             place += len(line)
-        order = np.argsort(sure, kind="stable").tolist()
+        order = surest_last(sure)
         if asked.budget is not None:
             order = _teaching(file, places, order[: BETA * asked.budget], asked)
         write_tasks(out, _tasks(file, [(places[i], sure[i]) for i in order], asked))
@@ -46,14 +45,14 @@ def write_asked(out: BinaryIO, partial: Path, asked: Asked) -> None:
 
 def _teaching(file: BinaryIO, places: "array[int]", pool: list[int], asked: Asked) -> list[int]:
     """The rows of the ``pool`` that are chosen, in the pool's order."""
+    from ...answers.teaching import choose_answered
+
     rows = [_read(file, places[i]) for i in pool]
     assert asked.budget is not None
     if len(rows) <= asked.budget:
         return pool
-    gradients = np.stack([gradient(answer) for _, _, answer in rows])
-    return [
-        pool[i] for i in sorted(choose_reviews([cells[asked.column] for _, cells, _ in rows], gradients, asked.budget))
-    ]
+    answered = [(cells[asked.column], answer) for _, cells, answer in rows]
+    return [pool[i] for i in sorted(choose_answered(answered, asked.budget))]
 
 
 def _tasks(file: BinaryIO, rows: list[tuple[int, float]], asked: Asked) -> Iterator[dict[str, Any]]:

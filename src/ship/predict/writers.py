@@ -20,8 +20,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...answers.table import as_text, free_name
-from ...judge.mistakes import harmless
+from ...answers.table import as_text, free_name, harmless
 
 OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
 
