@@ -1,6 +1,10 @@
-"""FAIL="WHEN RANK" python tests/failing.py WORDS...: train.py, but process RANK fails: in a step, or at the start."""
+"""FAIL="WHEN RANK" python tests/failing.py WORDS...: train.py, but process RANK fails at the start or in its fourth step.
+
+WHEN is start, step (an error), stop (SIGTERM) or kill (SIGKILL).
+"""
 
 import os
+import signal
 import sys
 import time
 from pathlib import Path
@@ -16,16 +20,18 @@ if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == rank:
     step = AspectSentimentModule.training_step
 
     def fail_in_a_step(self, batch, batch_idx):
-        if batch_idx == 3:
+        if batch_idx == 3 and when == "step":
             print(f"at {time.time()}", file=sys.stderr)
             raise RuntimeError("this step fails")
+        if batch_idx == 3:
+            os.kill(os.getpid(), signal.SIGTERM if when == "stop" else signal.SIGKILL)
         return step(self, batch, batch_idx)
 
     def fail_at_the_start(*_, **__):
         print(f"at {time.time()}", file=sys.stderr)
         raise UserError("this start fails")
 
-    if when == "step":
+    if when != "start":
         AspectSentimentModule.training_step = fail_in_a_step
     else:
         import src.training.checks
