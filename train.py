@@ -79,7 +79,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
     from src.judge.best import judge_best
     from src.runs.folder import check_room
-    from src.training.building import build_module, build_trainer
+    from src.training.building import build_module, build_trainer, with_epochs
     from src.training.callbacks import TrainingStopped
     from src.training.init_from import earlier
     from src.training.loggers import begin, log_outcome
@@ -99,6 +99,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
+    configured, settings = settings, with_epochs(settings, len(data.splits.train))
     log.info("\n".join(data.findings.lines()))
     alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
     encoder = bring_encoder(settings, source, data, begun)
@@ -138,7 +139,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
     told: dict[str, Any] = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
-    run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
+    run.write_summary(summary(configured, data, module, trainer, judged, alpha, facts, seconds, **told))
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = (
         f" (threshold {judged['thresholds']['global']:.3g})"

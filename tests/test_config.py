@@ -9,6 +9,7 @@ from omegaconf import OmegaConf, open_dict
 
 import train
 from src.errors import UserError
+from src.training.building import with_epochs
 from src.training.checks import check_config
 from tests.conftest import ROOT
 
@@ -153,7 +154,8 @@ MISTAKES = {
     "trainer.save_every_minutes=often": r"callbacks.timed.minutes=often: expected a number or null",
     "loss.alpha=autp": r'loss.alpha=autp: .*did you mean "auto"',
     "trainer.devices=2": r"trainer.devices=2: trainer=default trains on one device",
-    "trainer.max_epochs=null": r"trainer.max_epochs=null: expected an integer",
+    "trainer.max_epochs=null": r"trainer.max_epochs=null: expected an integer, at least 1, or auto",
+    "trainer.max_epochs=many": r"trainer.max_epochs=many: expected an integer",
     "trainer.limit_val_batches=0": r"trainer.limit_val_batches=0: expected more than 0",
     "+trainer.max_steps=3": r"trainer.max_steps=3: the schedule counts epochs",
     "+trainer.fast_dev_run=true": r"trainer.fast_dev_run=True: it writes no checkpoint",
@@ -187,6 +189,15 @@ def test_task_sentiment_has_other_figures_to_monitor(tmp_path) -> None:
     assert composed(tmp_path, "task=sentiment")["monitor"] == "val/sentiment_f1"
     with pytest.raises(UserError, match="task sentiment logs"):
         check_config(composed(tmp_path, "task=sentiment", "monitor=val/pair_f1"))
+
+
+def test_as_many_epochs_as_the_reviews_call_for(tmp_path) -> None:
+    """The settings stay as typed, for a job of a sweep is known again by them."""
+    settings = composed(tmp_path, "trainer.max_epochs=auto")
+    check_config(settings)
+    assert with_epochs(settings, 600)["trainer"] == settings["trainer"] | {"max_epochs": 18}
+    assert settings["trainer"]["max_epochs"] == "auto"
+    assert with_epochs(given := composed(tmp_path, "trainer.max_epochs=7"), 600) == given
 
 
 def test_null_leaves_a_callback_out(tmp_path) -> None:

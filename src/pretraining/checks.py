@@ -61,5 +61,7 @@ def check_pretraining(config: dict[str, Any]) -> None:
     if config["trainer"].get("strategy") not in (None, "auto"):
         faults.append("trainer.strategy: pre-training runs on one device; take trainer=default")
     faults += trainer_faults(config["trainer"], multirun=False)
+    if config["trainer"].get("max_epochs") == "auto":
+        faults.append("trainer.max_epochs=auto: follows from labelled reviews; expected an integer, at least 1")
     if faults:
         raise UserError(faults)

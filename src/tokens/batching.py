@@ -32,6 +32,14 @@ def batch_size_for(reviews: int) -> int:
     return next((size for size in (32, 16) if reviews >= STEPS * size), 8)
 
 
+def epochs_for(reviews: int) -> int:
+    """Epochs of ``trainer.max_epochs=auto``: 5 at 8,000 training reviews, more for fewer, by the root of their number.
+
+    Half as many epochs for four times the reviews; between 3 and 40. Measured in benchmarks/quality.md.
+    """
+    return min(40, max(3, round(5 * (8000 / reviews) ** 0.5)))
+
+
 @dataclass(frozen=True)
 class BatchPlan:
     """How one split is cut into batches.

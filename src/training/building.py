@@ -14,12 +14,20 @@ from ..datamodule import AspectDataModule
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import Encoder
 from ..runs.run import Run
+from ..tokens.batching import epochs_for
 from .callbacks import StopSafely
 from .checkpoint import AtomicCheckpointIO
 from .devices import attention_for, resolve_precision
 from .launched import launched
 from .loss import make_loss, with_alpha
 from .progress import EpochLine, progress_bar, watched
+
+
+def with_epochs(settings: dict[str, Any], reviews: int) -> dict[str, Any]:
+    """``settings`` with the number of epochs that ``trainer.max_epochs=auto`` stands for with so many reviews."""
+    if (trainer := settings["trainer"])["max_epochs"] != "auto":
+        return settings
+    return settings | {"trainer": trainer | {"max_epochs": epochs_for(reviews)}}
 
 
 def build_module(

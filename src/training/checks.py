@@ -77,7 +77,9 @@ def call_faults(config: dict[str, Any]) -> list[str]:
     faults = target_faults({key: value for key, value in config.items() if key != "trainer"})
     faults += target_faults({k: v for k, v in config["trainer"].items() if k not in config}, "trainer.")
     # not checked against signatures: settings that may be "auto" until later, and those that this project reads itself
-    apart = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
+    apart: dict[str, tuple[str, ...]] = {"loss": ("alpha",), "trainer": ("precision", "save_every_minutes")}
+    if config["trainer"].get("max_epochs") == "auto":
+        apart["trainer"] += ("max_epochs",)
     for group in ("data", "loss", "trainer"):
         if settings := config.get(group):
             faults += _faults_of_call(group, {k: v for k, v in settings.items() if k not in apart.get(group, ())})
@@ -199,7 +201,7 @@ def trainer_faults(trainer: dict[str, Any], multirun: bool) -> list[str]:
         faults.append(f"trainer.precision={trainer.get('precision')}: expected one of {', '.join(precisions)}")
     faults += device_faults(trainer, multirun)
     if trainer.get("max_epochs") is None:
-        faults.append("trainer.max_epochs=null: expected an integer, at least 1")
+        faults.append("trainer.max_epochs=null: expected an integer, at least 1, or auto")
     return faults
 
 

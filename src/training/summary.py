@@ -36,17 +36,17 @@ def pairs_line(class_counts: np.ndarray, labels: Labels) -> str:
     return f"{int(totals.sum()):,}: {', '.join(shares)}"
 
 
-def epochs_line(epochs: int, configured: int | None) -> str:
+def epochs_line(epochs: int, configured: int | str | None) -> str:
     """The epochs and where they were set; ``configured``: the config's number if the command line changes it."""
     if configured is None:
         return f"{epochs} (from the config)"
     return f"{epochs} (from the command line; the config says {configured})"
 
 
-def configured_epochs(overrides: list[str]) -> int | None:
-    """The configuration's number of epochs if ``overrides`` change it, else None."""
+def configured_epochs(overrides: list[str]) -> int | str | None:
+    """The configuration's number of epochs, or ``auto``, if ``overrides`` change it, else None."""
     rest = [o for o in overrides if not re.match(r"\+{0,2}trainer.max_epochs=", o)]
-    return None if rest == overrides else int(hydra.compose("config", rest).trainer.max_epochs)
+    return None if rest == overrides else cast(int | str, hydra.compose("config", rest).trainer.max_epochs)
 
 
 def start_up(
@@ -55,7 +55,7 @@ def start_up(
     encoder: Encoder,
     module: AspectSentimentModule,
     trainer: L.Trainer,
-    configured_epochs: int | None,
+    configured_epochs: int | str | None,
     folder: Path,
 ) -> str:
     """What a run is about to train, as lines for the log: a wrong setting is seen before hours are spent."""
@@ -187,7 +187,7 @@ def summary(
         "seconds": seconds,
         "overrides": overrides,
         "choices": choices,
-        "epochs": {"asked": settings["trainer"]["max_epochs"], "run": trainer.current_epoch},
+        "epochs": {"asked": trainer.max_epochs, "run": trainer.current_epoch},
         "steps": trainer.global_step,
         "processes": trainer.world_size,
         "tokens_per_second": tokens / seconds["fit"],
