@@ -89,7 +89,7 @@ def main() -> None:
             opinions["both"] = averaged([*opinions.values()], labels)
             seconds["both"] = time.monotonic() - started
         for name, said in opinions.items():
-            turns = [(s.review, s.aspect) for s in rank_suspects(said, labels).suspects]
+            turns = [(s.review, s.aspect) for s in rank_suspects(said, labels)]
             orders = {"label's probability": plain(said, labels), "report": in_report(said, labels), "in turns": turns}
             for order, cells in orders.items():
                 hits = [sum(which[cell] for cell in cells[:n]) for n in (50, 100)]

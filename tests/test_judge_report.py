@@ -23,16 +23,22 @@ from src.answers.explanation import shades
 from src.answers.predictions import Predictions, read_predictions, sigmoid, write_predictions
 from src.answers.table import harmless
 from src.data.findings import TOLD
+from src.data.joined import joined_hash
+from src.data.reviews import FILE
 from src.errors import NoRoom, UserError
 from src.judge import page, words
 from src.judge.html import TEMPLATES, pieces, printable
 from src.judge.inference import load_run
 from src.judge.languages import vietnamese
-from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, taking_turns, write_suspects
+from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, taking_turns
 from src.judge.noise import NOISES
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
+from src.judge.relabel import suspect_cells, write_suspect_rows
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
+from src.judge.suspects import rank_suspects
+from src.judge.where import Location, places_of
 from src.labels import IGNORE, SENTIMENTS, Labels
+from src.runs.machine import sha256
 from src.runs.run import Run
 from tests.judging import LABELS, change_summary, make_run, predicted
 
@@ -208,15 +214,16 @@ def test_suspects_are_written_for_a_spreadsheet(tmp_path) -> None:
     p, labels = predicted("test"), Labels(("=cmd", "+Camera", "Price", "OTHERS"), ("OTHERS",))
     p.texts = ['=HYPERLINK("http://x")', *p.texts[1:]]
     p.mentioned_logits[:3] = np.where(p.mentioned[:3], -20, 20)
-    mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
-    number = write_suspects(tmp_path / SUSPECTS_FILE, mistakes, p, labels)
+    suspects = rank_suspects(p, labels, Calibration())
+    cells = [suspect_cells(s, labels, Location("=x.csv"), p.ids[s.review], p.texts[s.review]) for s in suspects]
+    write_suspect_rows(tmp_path / SUSPECTS_FILE, cells)
     raw = (tmp_path / SUSPECTS_FILE).read_bytes()
     assert raw.startswith(b"\xef\xbb\xbf") and b"\r\n" in raw
     with (tmp_path / SUSPECTS_FILE).open(encoding="utf-8-sig", newline="") as file:
         rows = list(csv.DictReader(file))
-    assert len(rows) == number == sum(m.suspect for m in mistakes) >= 12
+    assert len(rows) == len(suspects) >= 12
     assert not any(cell.startswith(("=", "+", "-", "@")) for row in rows for cell in row.values())
-    assert [float(r["label_confidence"]) for r in rows] == sorted(float(r["label_confidence"]) for r in rows)
+    assert [(r["kind"], float(r["confidence"])) for r in rows] == [(s.kind, round(s.confidence, 4)) for s in suspects]
 
 
 def test_mistakes_by_hand() -> None:
@@ -285,11 +292,12 @@ def test_pieces_are_the_text(text) -> None:
 def test_the_page_holds_no_more_errors_than_it_has_room_for(monkeypatch) -> None:
     p = predicted("test")
     mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
-    assert page.fitting(mistakes, p) == mistakes
+    places = [Location()] * len(p.texts)
+    assert page.fitting(mistakes, p, places) == mistakes
     monkeypatch.setattr(page, "SHOWN_BYTES", 5000)
-    kept = page.fitting(mistakes, p)
+    kept = page.fitting(mistakes, p, places)
     assert 0 < len(kept) < len(mistakes)
-    assert len(str(json_block(page.error_data(kept, p, LABELS, {}))).encode()) < 6000
+    assert len(str(json_block(page.error_data(kept, p, LABELS, places, {}, ()))).encode()) < 6000
 
 
 def test_shades_are_relative_to_the_strongest_word() -> None:
@@ -397,19 +405,38 @@ def test_a_confidence_is_rounded_once(tmp_path) -> None:
     p = predicted("test")
     logits = np.full_like(p.mentioned_logits, 20.0) * (2 * p.mentioned - 1)
     logits[0] = np.where(p.mentioned[0], -np.log(0.99949 / (1 - 0.99949)), logits[0])  # 99.9 %, but 0.9995
-    mistakes = find_mistakes(replace(p, mentioned_logits=logits), LABELS, Calibration(), np.full(4, 0.5))
-    listed = next(m for m in mistakes if m.row == 0)
-    row = page.suspect(listed, p, LABELS)
-    block = page.error_data([listed], p, LABELS, {})["errors"][0]
+    p = replace(p, mentioned_logits=logits)
+    listed = next(m for m in find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5)) if m.row == 0)
+    row = page.suspect(next(s for s in rank_suspects(p, LABELS, Calibration()) if s.review == 0), p, LABELS, Location())
+    block = page.error_data([listed], p, LABELS, [Location()] * len(p.texts), {}, ())["errors"][0]
     assert row["confidence"] == block["c"] == 0.9995
     assert f"{100 * row['confidence']:.2f}" == "99.95"
 
 
 def test_reviews_are_named_by_what_their_file_has(tmp_path) -> None:
-    p = replace(predicted("test"), lines=list(range(2, 242, 2)))
-    mistakes = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))
-    m = mistakes[0]
-    assert page.suspect(m, p, LABELS)["line"] == 2 + 2 * m.row
-    assert page.error_data(mistakes, p, LABELS, {})["reviews"][0]["line"] == 2 + 2 * m.row
+    """The row that a spreadsheet shows, of a file that is as it was; else its line, in the file of a split of several."""
+    p = predicted("test")
+    p = replace(p, ids=[f"r{i}" for i in range(len(p.texts))], lines=list(range(2, 2 + 2 * len(p.texts), 2)))
+    file = tmp_path / "test.csv"
+    file.write_text("id,text\n" + "".join(f'{name},"two\nlines"\n' for name in p.ids), encoding="utf-8")
+    facts = {"path": str(file), "sha256": sha256(file)}
+    summary = {"data": {"splits": {"test": facts}}, "config": {"data": {"test": str(file)}}}
+    places = places_of(summary, "test", p)
+    assert places == [Location("test.csv", 2 + i, 2 + 2 * i) for i in range(len(p.texts))]
+    m = find_mistakes(p, LABELS, Calibration(), np.full(4, 0.5))[0]
+    assert page.error_data([m], p, LABELS, places, {}, ())["reviews"][0]["row"] == 2 + m.row
+    assert places[0].told("2") == {} and places[0].told("r1") == {"row": 2}
+    assert places_of(summary, "test", replace(p, lines=None)) == [Location()] * len(p.texts)
+
+    two = {"path": f"{file}, {file}", "sha256": joined_hash([sha256(file)] * 2)}
+    summary = {"data": {"splits": {"test": two}}, "config": {"data": {"test": ["test.csv"] * 2, "dir": str(tmp_path)}}}
+    assert places_of(summary, "test", replace(p, lines=[4, FILE + 6])) == [
+        Location("test.csv", 3, 4),
+        Location("test.csv", 4, 6),
+    ]
+    file.write_text("another", encoding="utf-8")
+    (place,) = places_of(summary, "test", replace(p, lines=[FILE + 6]))
+    assert place == Location("test.csv", None, 6) and place.told("r1") == {"line": 6}
+
     write_predictions(tmp_path / "p.jsonl", p, LABELS)
     assert read_predictions(tmp_path / "p.jsonl", LABELS).lines == p.lines

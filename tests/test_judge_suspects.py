@@ -1,6 +1,7 @@
 """Labels that look wrong: the ranking on made-up predictions, the rows of a spreadsheet, and the command on a file."""
 
 import csv
+from collections import Counter
 
 import numpy as np
 import pytest
@@ -45,16 +46,17 @@ def changed_labels(n: int = 400, each: int = 12):
 def test_changed_labels_come_first_and_under_their_kind() -> None:
     predictions, cells = changed_labels()
     ranked = rank_suspects(predictions, LABELS)
-    first = ranked.suspects[:48]  # half of them wrong sentiments
+    first = ranked[:48]  # half of them wrong sentiments
     for kind, there in cells.items():
         found = {(s.review, s.aspect) for s in first if s.kind == kind}
         assert len(found & set(there)) >= 7, kind  # by chance it would be less than one
-    assert all(5 <= n <= 40 for n in ranked.sure.values())
+    sure = Counter(s.kind for s in ranked if s.sure)
+    assert all(5 <= sure[kind] <= 40 for kind in cells)
 
 
 def test_a_suspect_says_what_stands_there_and_what_is_likelier() -> None:
     predictions, _ = changed_labels()
-    for s in rank_suspects(predictions, LABELS).suspects:
+    for s in rank_suspects(predictions, LABELS):
         there = bool(predictions.mentioned[s.review, s.aspect])
         assert there == (s.given != "not mentioned") and s.given != s.likelier
         assert s.kind == (MISSED if not there else INVENTED if s.likelier == "not mentioned" else WRONG)
@@ -65,13 +67,13 @@ def test_a_suspect_says_what_stands_there_and_what_is_likelier() -> None:
 def test_the_sentiment_task_has_wrong_sentiments_only() -> None:
     predictions, _ = changed_labels()
     predictions.mentioned_logits = None
-    kinds = {s.kind for s in rank_suspects(predictions, LABELS).suspects}
+    kinds = {s.kind for s in rank_suspects(predictions, LABELS)}
     assert kinds == {WRONG}
 
 
 def test_kinds_take_turns_by_their_weight() -> None:
-    one = [Suspect(i, 0, "a", "", "", 1, 0) for i in range(30)]
-    other = [Suspect(i, 0, "b", "", "", 1, 0) for i in range(100)]
+    one = [Suspect(i, 0, "a", "", "", 1, 0, False) for i in range(30)]
+    other = [Suspect(i, 0, "b", "", "", 1, 0, False) for i in range(100)]
     turns = in_turns([one, other], [1, 3])
     assert [s.review for s in turns if s.kind == "a"] == list(range(30)) and len(turns) == 130
     assert sum(s.kind == "a" for s in turns[:40]) == 10

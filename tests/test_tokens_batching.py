@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from src.labels import IGNORE
-from src.tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for, epochs_for
+from src.tokens.batching import Batches, BatchPlan, TokenisedSplit, auto_epochs, batch_size_for
 
 RNG = np.random.default_rng(0)
 LENGTHS = np.clip(RNG.lognormal(3.4, 0.6, 5003).astype(np.int64), 3, 256)  # uneven like real reviews
@@ -177,4 +177,4 @@ def test_few_reviews_make_small_batches(reviews, size) -> None:
     ("reviews", "epochs"), [(1, 40), (125, 40), (300, 26), (600, 18), (2000, 10), (8000, 5), (7786, 5), (10**6, 3)]
 )
 def test_fewer_reviews_are_read_more_often(reviews, epochs) -> None:
-    assert epochs_for(reviews) == epochs
+    assert auto_epochs(reviews) == epochs

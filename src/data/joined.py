@@ -41,7 +41,7 @@ def one_split(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews
         name: np.concatenate([getattr(reviews, name) + i * FILE for i, reviews in enumerate(every)])
         for name in ("lines", "without_text", "without_label", "several")
     }
-    digest = hashlib.sha256("\n".join(reviews.sha256 for reviews in every).encode()).hexdigest()
+    digest = joined_hash([reviews.sha256 for reviews in every])
     files = tuple(reviews.path for reviews in every)
     whole: dict[str, Any] = {
         "blanks": dict(blanks.most_common()),
@@ -51,3 +51,8 @@ def one_split(parts: Sequence[tuple[Reviews, tuple[str, ...]]]) -> tuple[Reviews
     }
     kept: dict[str, Any] = {"texts": texts, "names": ids, "mentioned": mentioned, "sentiment": sentiment}
     return Reviews(path=", ".join(files), sha256=digest, **kept, **lines, **whole), aspects
+
+
+def joined_hash(hashes: Sequence[str]) -> str:
+    """The hash of a split of files that have these SHA-256 sums: one file's own, or one of all in order."""
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("\n".join(hashes).encode()).hexdigest()

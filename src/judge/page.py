@@ -3,7 +3,7 @@
 import csv
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,8 @@ from .judgement import AT_HALF, MODEL
 from .languages import Said, say
 from .mistakes import KINDS, Mistake
 from .slices import LEAST_REVIEWS
+from .suspects import Suspect
+from .where import Location
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
@@ -118,13 +120,13 @@ def findings(summary: Summary) -> dict[str, Any]:
     return {"splits": splits, "leaks": leaks, "notes": data.get("notes", [])}
 
 
-def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mistake]:
+def fitting(mistakes: Sequence[Mistake], predictions: Predictions, places: Sequence[Location]) -> list[Mistake]:
     """The first of the mistakes, as many as the page has room for."""
     room, seen, kept = SHOWN_BYTES, set(), []
     for m in mistakes:
         if m.row not in seen:
             seen.add(m.row)
-            room -= len(json_block(_review(predictions, m.row)).encode()) + 50
+            room -= len(json_block(_review(predictions, places, m.row)).encode()) + 50
         room -= 120 + 3 * len(predictions.texts[m.row][:SHOWN_LETTERS].split())
         if room < 0:
             break
@@ -133,11 +135,17 @@ def fitting(mistakes: Sequence[Mistake], predictions: Predictions) -> list[Mista
 
 
 def error_data(
-    mistakes: Sequence[Mistake], predictions: Predictions, labels: Labels, weights: Mapping[int, np.ndarray]
+    mistakes: Sequence[Mistake],
+    predictions: Predictions,
+    labels: Labels,
+    places: Sequence[Location],
+    weights: Mapping[int, np.ndarray],
+    suspected: Container[tuple[int, int]],
 ) -> dict[str, Any]:
     """The mistakes as the page's script reads them: each review once, as words, and a shade of -4 to 4 for each word.
 
-    ``weights`` has float64 [words] by the position of a mistake; a mistake without them gets no shades.
+    ``weights`` has float64 [words] by the position of a mistake; a mistake without them gets no shades. ``suspected``
+    are the (review, aspect) whose label is in doubt.
     """
     place: dict[int, int] = {}
     reviews: list[dict[str, Any]] = []
@@ -145,40 +153,39 @@ def error_data(
     for i, m in enumerate(mistakes):
         if m.row not in place:
             place[m.row] = len(reviews)
-            reviews.append(_review(predictions, m.row))
+            reviews.append(_review(predictions, places, m.row))
         review = reviews[place[m.row]]
         error: dict[str, Any] = {"r": place[m.row], "a": m.aspect, "k": KINDS.index(m.kind), "g": m.gold, "s": m.said}
-        error |= {"c": shown_confidence(m)} | ({"q": 1} if m.suspect else {})
+        error |= {"c": shown_confidence(m)} | ({"q": 1} if (m.row, m.aspect) in suspected else {})
         if i in weights:
             error["x"] = shades(weights[i])[: len(review["w"])]
         errors.append(error)
     return {"aspects": list(map(printable, labels.aspects)), "kinds": KINDS, "reviews": reviews, "errors": errors}
 
 
-def suspect(m: Mistake, predictions: Predictions, labels: Labels) -> dict[str, Any]:
+def suspect(s: Suspect, predictions: Predictions, labels: Labels, place: Location) -> dict[str, Any]:
     """A row of the list of suspected label errors."""
-    text = predictions.texts[m.row]
-    return m._asdict() | {
-        "confidence": shown_confidence(m),
-        "id": predictions.ids[m.row],
-        "line": None if predictions.lines is None else predictions.lines[m.row],
-        "aspect": labels.aspects[m.aspect],
+    text, name = predictions.texts[s.review], predictions.ids[s.review]
+    return s._asdict() | {
+        "confidence": shown_confidence(s),
+        "id": name,
+        "at": place.told(name),
+        "aspect": labels.aspects[s.aspect],
         "text": text if len(text) <= SUSPECT_LETTERS else text[:SUSPECT_LETTERS] + " …",
     }
 
 
-def shown_confidence(m: Mistake) -> float:
+def shown_confidence(m: Mistake | Suspect) -> float:
     """The confidence as it is shown wherever it stands: rounded once, to four digits, as in the CSV."""
     return round(m.confidence, 4)
 
 
-def _review(predictions: Predictions, row: int) -> dict[str, Any]:
-    text = predictions.texts[row]
+def _review(predictions: Predictions, places: Sequence[Location], row: int) -> dict[str, Any]:
+    text, name = predictions.texts[row], predictions.ids[row]
     shown = text[:SHOWN_LETTERS]
     more = {"cut": len(text) - len(shown)} if len(text) > len(shown) else {}
-    if predictions.lines is not None:
-        more["line"] = predictions.lines[row]
-    return {"id": printable(predictions.ids[row]), "w": [printable(word) for word in pieces(shown)], **more}
+    more |= places[row].told(name)
+    return {"id": printable(name), "w": [printable(word) for word in pieces(shown)], **more}
 
 
 def precision_recall(scores: np.ndarray, gold: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -20,8 +21,9 @@ from ..labels import IGNORE, Labels
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..spelling import table
-from .mistakes import CONFIDENT
-from .suspects import ABSENT, PRESENT, Ranked, Suspect, rank_suspects
+from .mistakes import KINDS
+from .suspects import ABSENT, CONFIDENT, PRESENT, Suspect, rank_suspects
+from .where import Location
 
 SUSPECT_COLUMNS = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
 FORMATS_OUT = {".csv": "csv", ".xlsx": "xlsx", ".json": "label-studio"}
@@ -71,17 +73,17 @@ def find_suspects(
 
     from .crossed import cross_predict
 
-    ranked = rank_suspects(cross_predict(reviews, labels, folds, seed, epochs), labels)
-    places = [reviews.file_and_line(int(line)) for line in reviews.lines]
-    rows = _rows(places)
-    cells = [_cells(s, reviews, labels, *places[s.review], rows[s.review]) for s in ranked.suspects]
+    suspects = rank_suspects(cross_predict(reviews, labels, folds, seed, epochs), labels)
+    places = _places([reviews.file_and_line(int(line)) for line in reviews.lines])
+    names = [""] * len(reviews) if reviews.names is None else reviews.names
+    cells = [suspect_cells(s, labels, places[s.review], names[s.review], reviews.texts[s.review]) for s in suspects]
     with told_as(path, "give the command again"):
         if told == "label-studio":
-            made = suspect_tasks(ranked.suspects, cells, reviews, labels)
+            made = suspect_tasks(suspects, cells, reviews, labels)
             write_whole(path, lambda file: write_tasks(file, made))
         else:
             write_suspect_rows(path, cells)
-    return "\n".join([*suspects_told(ranked, cells, int(reviews.mentioned.sum())), str(path)])
+    return "\n".join([*suspects_told(suspects, cells, int(reviews.mentioned.sum())), str(path)])
 
 
 def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels]:
@@ -98,20 +100,19 @@ def read_labelled(files: Sequence[str], **columns: Any) -> tuple[Reviews, Labels
     return splits["train"], labels_of(aspects, splits["train"])
 
 
-def _rows(places: Sequence[tuple[str, int]]) -> list[int]:
-    """The row in which a spreadsheet shows each review, which is at a line of a file."""
-    rows = np.zeros(len(places), np.int64)
-    for file in dict.fromkeys(file for file, _ in places):
-        at = [i for i, place in enumerate(places) if place[0] == file]
-        rows[at] = sheet_rows(file, np.array([places[i][1] for i in at]))
-    return rows.tolist()
+def _places(files_and_lines: Sequence[tuple[str, int]]) -> list[Location]:
+    rows = np.zeros(len(files_and_lines), np.int64)
+    for file in dict.fromkeys(file for file, _ in files_and_lines):
+        at = [i for i, (other, _) in enumerate(files_and_lines) if other == file]
+        rows[at] = sheet_rows(file, np.array([files_and_lines[i][1] for i in at]))
+    return [Location(file, row, line) for (file, line), row in zip(files_and_lines, rows.tolist(), strict=True)]
 
 
-def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, line: int, row: int) -> list[Any]:
-    name = "" if reviews.names is None else reviews.names[s.review]
+def suspect_cells(s: Suspect, labels: Labels, place: Location, name: str, text: str) -> list[Any]:
+    """A row of the table, without its verdict; ``name`` is the review's id."""
     numbers = [round(s.confidence, 4), round(s.label_confidence, 4)]
-    where = [file, row, line, name, labels.aspects[s.aspect]]
-    return [*where, s.kind, s.given, s.likelier, *numbers, "", reviews.texts[s.review]]
+    where = [place.file, place.row, place.line, name, labels.aspects[s.aspect]]
+    return [*where, s.kind, s.given, s.likelier, *numbers, "", text]
 
 
 def suspect_tasks(
@@ -151,9 +152,10 @@ def suspect_tasks(
         yield task(reviews.texts[i], both, meta, "; ".join(notes))
 
 
-def suspects_told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
+def suspects_told(suspects: Sequence[Suspect], cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:
     """What is printed: how many suspects of each kind the model is sure of, and the first suspects."""
-    kinds = ", ".join(f"{n:,} {kind}" for kind, n in ranked.sure.items())
+    sure = Counter(s.kind for s in suspects if s.sure)
+    kinds = ", ".join(f"{sure[kind]:,} {kind}" for kind in KINDS)
     shown = [[str(c[i]) for i in (1, 3, 4, 5, 6, 7, 8)] for c in cells[:PRINTED]]
     return [
         f"{len(cells):,} labels are contradicted, beside {mentions:,} mentions. Of {CONFIDENT:.0%} and more: {kinds}.",

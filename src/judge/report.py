@@ -19,10 +19,13 @@ from . import charts, page, words
 from .evaluation import decide, evaluation, shown_split
 from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .languages import say, script_texts, told
-from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
+from .mistakes import KINDS, Mistake, find_mistakes, taking_turns
 from .places import without_places
+from .relabel import suspect_cells, write_suspect_rows
 from .robustness import InNoise, LogitsOf, answers_in_noise, noisy_reviews, until
+from .suspects import rank_suspects
 from .verdict import five_sentences
+from .where import places_of
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
@@ -45,7 +48,8 @@ def write_report(folder: str | Path) -> Path:
     predictions = read_predictions(run.predictions(split), labels)
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
-    shown = page.fitting(mistakes, predictions)
+    places = places_of(summary, split, predictions)
+    shown = page.fitting(mistakes, predictions, places)
     answering, not_in_noise = _answering(run, started + NOISE_SECONDS)
     with ThreadPoolExecutor(
         1
@@ -55,10 +59,16 @@ def write_report(folder: str | Path) -> Path:
         colouring = beside.submit(_weights, run, predictions.texts, shown, started + SECONDS)
         judged = evaluation(run, predictions, split, in_noise=in_noise)
         weights, notes = colouring.result()
-    suspects = ranked_suspects(mistakes)
+    suspects = rank_suspects(predictions, labels, decisions.calibration)
+    sure = {(s.review, s.aspect) for s in suspects if s.sure}
+    cells = [
+        suspect_cells(s, labels, places[s.review], predictions.ids[s.review], predictions.texts[s.review])
+        for s in suspects
+    ]
     cut = without_places(summary, str(run.folder.resolve()))
     public = cut(summary)  # the report is sent to others
     learned = page.learning(run.folder, summary, judged["task"])
+    errors = page.error_data(shown, predictions, labels, places, weights, sure)
     context = {
         "run": run.folder.resolve().name,
         "summary": public,
@@ -86,15 +96,16 @@ def write_report(folder: str | Path) -> Path:
         "kinds": {kind: sum(m.kind == kind for m in mistakes) for kind in KINDS},
         "shown": len(shown),
         "notes": cut(notes),
-        "suspects": [page.suspect(m, predictions, labels) for m in suspects[:SHOWN_SUSPECTS]],
+        "suspects": [page.suspect(s, predictions, labels, places[s.review]) for s in suspects[:SHOWN_SUSPECTS]],
         "suspects_number": len(suspects),
+        "suspects_sure": len(sure),
         "suspects_file": SUSPECTS_FILE,
         "sentiments": labels.sentiments,
-        "data": json_block(page.error_data(shown, predictions, labels, weights) | {"texts": script_texts()}),
+        "data": json_block(errors | {"texts": script_texts()}),
     }
     path = run.folder / "report.html"
     with told_as(path, "give the command again"):
-        write_suspects(run.folder / SUSPECTS_FILE, mistakes, predictions, labels)
+        write_suspect_rows(run.folder / SUSPECTS_FILE, cells)
         write_whole(path, render(context))
     return path
 

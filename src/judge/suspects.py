@@ -11,13 +11,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..answers.calibration import fit_calibration
+from ..answers.calibration import Calibration, fit_calibration
 from ..answers.predictions import Predictions
 from ..labels import IGNORE, Labels
-from .mistakes import CONFIDENT, INVENTED, KINDS, MISSED, WRONG
+from .mistakes import INVENTED, KINDS, MISSED, WRONG
 
 ABSENT, PRESENT = "not mentioned", "mentioned"
 TURNS = {MISSED: 1, INVENTED: 1, WRONG: 2}  # whether an aspect is mentioned is disputed more often than a sentiment
+CONFIDENT = 0.9  # below this a disagreement is no evidence against a label, however rare its class
 HARDLY_THERE = 0.3  # probability of a mention below which its sentiment is no question
 
 
@@ -31,23 +32,17 @@ class Suspect(NamedTuple):
     likelier: str  # the model's answer, in words
     confidence: float  # calibrated probability of that answer
     label_confidence: float  # calibrated probability of the label
+    sure: bool  # that answer reaches its threshold and CONFIDENT
 
 
-class Ranked(NamedTuple):
-    """The suspects, the most suspicious first, and how many of each kind of KINDS the model is sure of."""
-
-    suspects: list[Suspect]
-    sure: dict[str, int]
-
-
-def rank_suspects(predictions: Predictions, labels: Labels) -> Ranked:
-    """Every label that the model contradicts, from predictions by models that did not train on it.
+def rank_suspects(predictions: Predictions, labels: Labels, calibration: Calibration | None = None) -> list[Suspect]:
+    """Every label that the model contradicts, the most suspicious first, from predictions by models that never saw it.
 
     A kind is ranked by how far its answer is ahead of the label, and the kinds take turns (:data:`TURNS`), so that none
     crowds out another. A mention whose sentiment is not known is judged as a mention. Task ``sentiment`` has only
-    ``wrong sentiment``. ``sure``: another class reaches its threshold and :data:`src.judge.mistakes.CONFIDENT`.
+    ``wrong sentiment``. Without ``calibration`` the temperatures are fitted to these labels.
     """
-    calibration = fit_calibration(predictions, labels)
+    calibration = calibration or fit_calibration(predictions, labels)
     mentioned, sentiments = calibration.probabilities(predictions)
     carries = np.array(labels.carries_sentiment)
     gold, said = predictions.mentioned, predictions.sentiment
@@ -63,32 +58,32 @@ def rank_suspects(predictions: Predictions, labels: Labels) -> Ranked:
     usual = _usual_sentiment(sentiments, said, known)
     names = labels.sentiments
 
-    def add(kind: str, lead: float, i: int, a: int, given: str, likelier: str, *confidence: float) -> None:
-        found[kind].append((lead, Suspect(i, a, kind, given, likelier, *map(float, confidence))))
+    def add(
+        kind: str, lead: float, i: int, a: int, given: str, likelier: str, p: float, of_label: float, usual: float
+    ) -> None:
+        sure = bool(p >= max(CONFIDENT, usual))
+        found[kind].append((lead, Suspect(i, a, kind, given, likelier, float(p), float(of_label), sure)))
 
     def named(i: int, a: int, c: int, is_known: bool) -> str:
         return names[c] if is_known else PRESENT
 
-    sure = dict.fromkeys(KINDS, 0)
     wrong = known & (of_other > of_label) & (p >= HARDLY_THERE)
     for i, a in np.argwhere(wrong).tolist():
         c, g = int(other[i, a]), int(label[i, a])
         lead = float(of_other[i, a] - of_label[i, a])
-        add(WRONG, lead, i, a, names[g], names[c], of_other[i, a], of_label[i, a])
-        sure[WRONG] += bool(of_other[i, a] >= max(CONFIDENT, usual[c]))
+        add(WRONG, lead, i, a, names[g], names[c], of_other[i, a], of_label[i, a], usual[c])
     if mentioned is not None:
         present = _usual(p, gold)
         absent = _usual(1 - p, ~gold)
         best = sentiments.argmax(-1)
         for i, a in np.argwhere(~gold & (p > 0.5)).tolist():
-            add(MISSED, float(p[i, a]), i, a, ABSENT, named(i, a, int(best[i, a]), carries[a]), p[i, a], 1 - p[i, a])
-            sure[MISSED] += bool(p[i, a] >= max(CONFIDENT, present[a]))
+            likelier = named(i, a, int(best[i, a]), carries[a])
+            add(MISSED, float(p[i, a]), i, a, ABSENT, likelier, p[i, a], 1 - p[i, a], present[a])
         for i, a in np.argwhere(gold & (p < 0.5) & ~wrong).tolist():
             given = named(i, a, int(label[i, a]), bool(known[i, a]))
-            add(INVENTED, float(1 - p[i, a]), i, a, given, ABSENT, 1 - p[i, a], p[i, a])
-            sure[INVENTED] += bool(1 - p[i, a] >= max(CONFIDENT, absent[a]))
+            add(INVENTED, float(1 - p[i, a]), i, a, given, ABSENT, 1 - p[i, a], p[i, a], absent[a])
     queues = [[s for _, s in sorted(found[kind], key=lambda pair: (-pair[0], pair[1][:2]))] for kind in KINDS]
-    return Ranked(in_turns(queues, [TURNS[kind] for kind in KINDS]), sure)
+    return in_turns(queues, [TURNS[kind] for kind in KINDS])
 
 
 def in_turns(queues: Sequence[Sequence[Suspect]], turns: Sequence[int]) -> list[Suspect]:

@@ -32,7 +32,7 @@ def batch_size_for(reviews: int) -> int:
     return next((size for size in (32, 16) if reviews >= STEPS * size), 8)
 
 
-def epochs_for(reviews: int) -> int:
+def auto_epochs(reviews: int) -> int:
     """Epochs of ``trainer.max_epochs=auto``: 5 at 8,000 training reviews, more for fewer, by the root of their number.
 
     Half as many epochs for four times the reviews; between 3 and 40. Measured in benchmarks/quality.md.

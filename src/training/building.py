@@ -14,7 +14,7 @@ from ..datamodule import AspectDataModule
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import Encoder
 from ..runs.run import Run
-from ..tokens.batching import epochs_for
+from ..tokens.batching import auto_epochs
 from .callbacks import StopSafely
 from .checkpoint import AtomicCheckpointIO
 from .devices import attention_for, resolve_precision
@@ -27,7 +27,7 @@ def with_epochs(settings: dict[str, Any], reviews: int) -> dict[str, Any]:
     """``settings`` with the number of epochs that ``trainer.max_epochs=auto`` stands for with so many reviews."""
     if (trainer := settings["trainer"])["max_epochs"] != "auto":
         return settings
-    return settings | {"trainer": trainer | {"max_epochs": epochs_for(reviews)}}
+    return settings | {"trainer": trainer | {"max_epochs": auto_epochs(reviews)}}
 
 
 def build_module(

@@ -61,7 +61,8 @@
     head.append(make("span", "", t("confidence {percent} %", { percent: number(100 * error.c, 2) })));
     const id = make("span", "soft", t("review") + " ");
     id.append(make("bdi", "", review.id));
-    if (review.line !== undefined && String(review.line) !== review.id) id.append(", " + t("line {n}", { n: review.line }));
+    if (review.row) id.append(", " + t("row {n}", { n: review.row }));
+    if (review.line) id.append(", " + t("line {n}", { n: review.line }));
     head.append(id);
     if (error.q) head.append(make("span", "suspect", t("suspected label error")));
     const text = make("p", "text");
