@@ -37,7 +37,7 @@ def places_of(summary: Summary, split: str, predictions: Predictions) -> list[Lo
     if any(line >= FILE for line in lines):
         data: dict[str, Any] = summary["config"]["data"]
         given = data[split] if isinstance(data[split], list) else data["train"]  # a share of the training files
-        files = list(in_folder(given, data.get("dir")))
+        files = [str(in_folder(file, data.get("dir"))) for file in given]
     number, line = np.divmod(np.asarray(lines, np.int64), FILE)
     rows: list[int | None] = [None] * len(line)
     if _unchanged(files, facts["sha256"]):

@@ -5,6 +5,7 @@ real tokens, random ones 2.6 to 3.2 times. The order is a pure function of (leng
 same run gives the same batches whatever else drew random numbers, and a resumed run can go on in the middle.
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -37,7 +38,7 @@ def auto_epochs(reviews: int) -> int:
 
     Half as many epochs for four times the reviews; between 3 and 40. Measured in benchmarks/quality.md.
     """
-    return min(40, max(3, round(5 * (8000 / reviews) ** 0.5)))
+    return min(40, max(3, round(5 * math.sqrt(8000 / reviews))))
 
 
 @dataclass(frozen=True)

@@ -187,7 +187,7 @@ def summary(
         "seconds": seconds,
         "overrides": overrides,
         "choices": choices,
-        "epochs": {"asked": trainer.max_epochs, "run": trainer.current_epoch},
+        "epochs": {"asked": trainer.max_epochs or 0, "run": trainer.current_epoch},
         "steps": trainer.global_step,
         "processes": trainer.world_size,
         "tokens_per_second": tokens / seconds["fit"],
