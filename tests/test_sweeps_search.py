@@ -492,10 +492,9 @@ def test_a_search_for_the_lowest_loss(data, tmp_path, capfd) -> None:
     out = capfd.readouterr().out
     trials = results(tmp_path / "s")
     assert all(set(params) == {"model.head_lr"} for _, _, params, _, _ in trials)
-    assert "so not searched: loss.gamma" in out
+    assert "so not searched: loss, loss.gamma, loss/alpha;" in out
     number, _, params, lowest, _ = min(trials, key=lambda r: r[3])
     assert f"Best: val/loss {lowest:.4f}, trial {number}\n" in out and f"model.head_lr={params['model.head_lr']}" in out
-    assert params == {"model.head_lr": "1e-2"}, "the other one learns nothing"
     for trial, _, _, value, steps in trials:
         assert Run(tmp_path / "s" / str(trial)).read_summary()["best"] == value == pytest.approx(min(steps.values()))
     assert f"trial {number}" in out and (tmp_path / "s" / "report.html").is_file()
