@@ -82,16 +82,16 @@ def comparable(space: Space, typed: Container[str]) -> tuple[Space, str]:
     why = "losses of trials that differ in them do not compare"
     if not kept:
         raise UserError(
-            f"monitor={LOSS}: nothing to search without {', '.join(of_loss)}: {why}. Name other settings, or search by a "
-            "figure"
+            f"monitor={LOSS}: nothing to search without {', '.join(of_loss)}: {why}. Name other settings, or search by "
+            "a figure"
         )
     told = []
     if left := [key for key in of_loss if key not in asked]:
         told.append(f"Going by {LOSS}, so not searched: {', '.join(left)}; {why}.")
     if asked:
         told.append(
-            f"WARNING: {', '.join(asked)}: {why}. The trial with the lowest {LOSS} need not be the best model; hold them "
-            "fixed, or search by a figure."
+            f"WARNING: {', '.join(asked)}: {why}. The trial with the lowest {LOSS} need not be the best model; hold "
+            "them fixed, or search by a figure."
         )
     return kept, "\n".join(told)
 
