@@ -212,7 +212,9 @@ def read(path: Path, sentiments: Sequence[str]) -> Said:
     reviews, aspects = read_reviews(path, sentiments=sentiments)
     each = zip(reviews.texts, reviews.sentiment, reviews.mentioned, strict=True)
     names = (*sentiments, "mentioned")
-    return [(t, {a: names[max(c, -1)] for a, c, m in zip(aspects, row, there, strict=True) if m}) for t, row, there in each]
+    return [
+        (t, {a: names[max(c, -1)] for a, c, m in zip(aspects, row, there, strict=True) if m}) for t, row, there in each
+    ]
 
 
 @pytest.mark.parametrize("layout", LAYOUTS)
