@@ -22,6 +22,7 @@ from hydra.errors import HydraException
 from hydra.utils import instantiate
 from omegaconf.errors import OmegaConfBaseException
 
+from src.answers.figures import LOSS
 from src.errors import UserError, print_lines, refuse
 from src.runs.machine import end_at_once, is_full, write_any_letter
 from src.runs.overrides import as_typed, explained
@@ -61,7 +62,7 @@ def main() -> None:
 def search(words: list[str]) -> int:
     """Run a study's trials until there are enough; return 0 if any is complete, else 1. Raises UserError."""
     from src.sweeps.multirun import leaderboard
-    from src.sweeps.space import configured_space, split
+    from src.sweeps.space import comparable, configured_space, split
     from src.sweeps.study import Search
     from src.sweeps.study_page import best_command, write_page
     from src.sweeps.trials import check, defaults, work
@@ -72,6 +73,7 @@ def search(words: list[str]) -> int:
     folder = Path(settings["dir"])
     named = any(word.startswith("sweep.dir=") for word in words)
     searching[:] = [sys.argv[0], *words, *([] if named else [override("sweep.dir", folder)])]
+    typed = space
     space = configured_space(settings["space"] or {}, [*fixed, *space]) | space
     if not space:
         raise UserError(
@@ -88,6 +90,9 @@ def search(words: list[str]) -> int:
     if not isinstance(settings["trials"], int) or settings["trials"] < 1:
         raise UserError(f"sweep.trials={settings['trials']}: expected an integer, at least 1")
     figure = check(fixed, space, folder)
+    if figure == LOSS:
+        space, told = comparable(space, typed)
+        print_lines(told)
     sampler, pruner = instantiate(settings["sampler"]), instantiate(settings["pruner"])
     first = defaults(fixed, space, folder)
     found = Search(folder, space, fixed, figure, sampler, pruner, settings["trials"], settings["seed"], first)

@@ -46,7 +46,7 @@ jobs: list[DictConfig] = []  # configurations of the jobs begun in this process
 
 @hydra.main(config_path="conf", config_name="config", version_base="1.3")
 def job(config: DictConfig) -> float:
-    """One run; returns the monitored figure of its best checkpoint, which a sweeper maximises."""
+    """One run; returns the monitored figure of its best checkpoint, which a sweeper looks for the best of."""
     jobs.append(config)
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:

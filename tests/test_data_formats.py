@@ -4,64 +4,21 @@ import csv
 import gzip
 import hashlib
 import json
-import logging
 import random
 import time
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from src.data.corpus import read_corpus
 from src.data.files import FORMATS
 from src.data.formats import OPENERS
-from src.data.options import OF_TEXTS
 from src.data.report import check_files
 from src.data.reviews import read_reviews
-from src.errors import Faults, UserError
-from src.ship.predict.arguments import open_source
-from src.ship.predict.batch import chunks
-from src.spelling import as_options
-from tests.reading import source
+from tests.reading import refused_by, source
 
 CSV = "text,Camera\nmáy đẹp,positive\npin tệ,negative\n"
 JSONL = '{"text": "máy đẹp", "Camera": "positive"}\n{"text": "pin tệ", "Camera": "negative"}\n'
 CONTENTS = {"a.csv": CSV, "a.tsv": CSV.replace(",", "\t"), "a.jsonl": JSONL}
-
-
-def refused_by_check(path: Path) -> list[str]:
-    with pytest.raises(UserError) as error, as_options():
-        check_files([str(path)])
-    return error.value.faults
-
-
-def refused_by_predict(path: Path) -> list[str]:
-    """Whole files before the model is loaded; rows as lines in the errors file."""
-    faults = Faults()
-    with ExitStack() as opened, as_options():
-        rows, column, _ = open_source(str(path), None, dict.fromkeys(OF_TEXTS), opened, faults)
-        try:
-            faults.raise_if_any()
-        except UserError as error:
-            return error.faults
-        assert rows is not None
-        found = [row for chunk in chunks(rows, column) for row in chunk.rows if row.fault]
-        return [f"{path}:{row.line}: {row.fault}" for row in found]
-
-
-def refused_by_pretraining(path: Path, caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Whole files and what is lost end it; other rows are left out, with a warning that quotes the first."""
-    caplog.clear()
-    try:
-        with as_options():
-            read_corpus([str(path)])
-    except UserError as error:
-        faults = [fault for fault in error.faults if not fault.startswith("data.texts")]
-        if faults:
-            return faults
-    (warning,) = [record.getMessage() for record in caplog.records if record.levelno == logging.WARNING]
-    _, _, told = warning.partition("the first at line ")
-    return [f"{path}:{told}"]
 
 
 ROW = CSV.encode()
@@ -88,7 +45,7 @@ CUT = gzip.compress(ROW + b"".join(b"%d,positive\n" % i**5 for i in range(20_000
         ("a.jsonl", b"\n", ": the file is empty"),
         ("a.csv", b'text,"Camera\n', ":1: the header cannot be read: the quoted cell that begins here is never closed"),
         ("a.csv", b"a,b\nx,\n", ": no column of texts among a, b (one of data, text,"),
-        ("a.csv", b"text,text,b\nx,,\n", ':1: columns 1 and 2 are both called "text"'),
+        ("a.csv", b"text,text,Camera\nx,,\n", ':1: columns 1 and 2 are both called "text"'),
         ("a.csv", gzip.compress(ROW, mtime=0), ": this is gzip; let its name end in .gz"),
         ("a.csv", b"PK\x03\x04", ": this is a zip; unpack it"),
         ("a.csv", b'[{"text": "x"}]', ": this is JSON; call it .json"),
@@ -109,11 +66,7 @@ def test_the_same_fault_has_the_same_words(tmp_path, caplog, name, content, said
         path.mkdir()
     elif content is not None:
         path.write_bytes(content)
-    told = {
-        "check": refused_by_check(path)[0],
-        "predict": refused_by_predict(path)[0],
-        "pretraining": refused_by_pretraining(path, caplog)[0],
-    }
+    told = {who: faults[0] for who, faults in refused_by(path, caplog).items()}
     assert said in told["check"]
     words = {who: fault.removesuffix("; it can be given with --input-format") for who, fault in told.items()}
     assert set(words.values()) == {told["check"]}, words
@@ -132,19 +85,18 @@ def test_a_packed_training_file_gives_the_same_reviews(tmp_path: Path, name: str
 
 
 @pytest.mark.parametrize("size", [20, 5_000])
-def test_a_cut_packed_file_is_told_even_where_no_row_is_whole(tmp_path: Path, size: int) -> None:
+def test_a_cut_packed_file_is_told_even_where_no_row_is_whole(tmp_path: Path, caplog, size: int) -> None:
     text = "".join(random.Random(0).choices("abcdefgh", k=300_000))
     path = tmp_path / "a.jsonl.gz"
     path.write_bytes(gzip.compress(json.dumps({"text": text, "Camera": "positive"}).encode())[:size])
-    for refused in (refused_by_check, refused_by_predict):
-        (fault,) = refused(path)
+    for (fault,) in refused_by(path, caplog).values():
         assert "Compressed file ended before" in fault
 
 
-def test_every_format_has_its_opener_and_only_text_is_packed(tmp_path: Path) -> None:
+def test_every_format_has_its_opener_and_only_text_is_packed(tmp_path: Path, caplog) -> None:
     assert set(OPENERS) == set(FORMATS)
     (tmp_path / "a.parquet.gz").write_bytes(gzip.compress(b"PAR1", mtime=0))
-    (fault,) = refused_by_check(tmp_path / "a.parquet.gz")
+    (fault,) = refused_by(tmp_path / "a.parquet.gz", caplog)["check"]
     assert ".gz is none of" in fault and "all but .xlsx and .parquet also with .gz" in fault
 
 
@@ -152,8 +104,7 @@ def test_bytes_are_no_texts(tmp_path: Path, caplog) -> None:
     pa = pytest.importorskip("pyarrow", reason="the parquet extra is not installed")
     table = pa.table({"text": [b"m\xc3\xa1y"], "Camera": ["positive"]})
     pytest.importorskip("pyarrow.parquet").write_table(table, tmp_path / "a.parquet")
-    for refused in (refused_by_check, refused_by_predict, lambda path: refused_by_pretraining(path, caplog)):
-        (fault,) = refused(tmp_path / "a.parquet")
+    for (fault,) in refused_by(tmp_path / "a.parquet", caplog).values():
         assert fault.endswith('the column "text" holds bytes, texts are expected')
 
 

@@ -13,6 +13,7 @@ import pytest
 from src.data import excel, lines
 from src.data.reviews import read_reviews
 from src.errors import UserError
+from tests.reading import refused_by
 
 pytest.importorskip("openpyxl")
 SHEET = (
@@ -61,8 +62,10 @@ FILES = {
     "open.json": (b'[{"text": "x", "A": "positive"}', "the file ends before the array does"),
     "after.json": (b'[{"text": "x", "A": "positive"}] 5', "something follows"),
     "comma.json": (b'[{"text": "x", "A": "positive"} {"text": "y"}]', "a comma is missing"),
-    "deep.json": (b'[{"text": ' + b"[" * 100_000, "not valid JSON"),
-    "number.json": (b"5", "one JSON object a line is expected"),
+    "deep.json": (b'[{"text": ' + b"[" * 100_000, "stand in each other more than 100 deep"),
+    "deep.jsonl": (b'{"text": "x", "A": "positive"}\n{"text": ' + b"[" * 100_000, "more than 100 deep"),
+    "number.json": (b"5", "one JSON object a line is expected, this is 5"),
+    "text.jsonl": (b'{"text": "x", "A": "positive"}\n"x"\n', "one JSON object a line is expected, this is a text"),
     "cut.json.gz": (gzip.compress(json.dumps([{"text": "x" * 10, "A": "positive"}] * 2000).encode())[:-20], "damaged"),
     "cut.xlsx": (GOOD[:-40], "not an Excel file"),
     "empty.xlsx": (b"", "not an Excel file"),
@@ -95,6 +98,20 @@ def test_bad_files_end_in_one_message(tmp_path: Path, name: str) -> None:
         read_reviews(tmp_path / name)
     assert told in str(error.value)
     assert time.process_time() - start < 5
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_command_says_the_same(tmp_path: Path, caplog, name: str) -> None:
+    """``absa check``, ``evaluate``, ``predict`` and pre-training; where no row is good, two of them say that too."""
+    content, said = FILES[name]
+    (tmp_path / name).write_bytes(content)
+    told = refused_by(tmp_path / name, caplog, "A")
+    if said == "no column of aspects":
+        assert told.pop("predict") == told.pop("pretraining") == [], "which need texts alone"
+    (wanted,) = {fault for (fault,) in (told["check"], told["evaluate"])}
+    words = wanted.partition(f"{name}:")[2].lstrip("0123456789: ")
+    for (fault,) in told.values():
+        assert words in fault and str(tmp_path / name) in fault
 
 
 def test_a_good_excel_file_is_read(tmp_path: Path) -> None:

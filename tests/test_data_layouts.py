@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from src.data.corpus import read_corpus
 from src.data.report import check_files
 from src.data.reviews import Reviews, read_reviews
 from src.data.splits import read_splits
@@ -165,6 +166,16 @@ LAYOUTS["asqp.txt"] = each(lambda t, labels: f"{t}####{[[a, s] for a, s in label
 @pytest.mark.parametrize("name", LAYOUTS)
 def test_every_layout_gives_the_same_labels(tmp_path: Path, name: str) -> None:
     assert read(tmp_path / name, LAYOUTS[name]) == SAID
+
+
+@pytest.mark.parametrize("name", LAYOUTS)
+def test_every_layout_gives_its_texts_to_predict_and_to_pretraining(tmp_path: Path, name: str) -> None:
+    content = LAYOUTS[name]
+    rows = answerable(tmp_path / name, content if isinstance(content, bytes) else content.encode())
+    assert [row.fault for row in rows if row.fault] == []
+    assert list(dict.fromkeys(row.text for row in rows)) == [text for text, _ in SAID]
+    corpus = read_corpus([str(tmp_path / name)], val=0.5)
+    assert sorted([*corpus.train, *corpus.val]) == sorted(text for text, _ in SAID)
 
 
 def test_excel(tmp_path: Path) -> None:

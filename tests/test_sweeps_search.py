@@ -25,7 +25,7 @@ from src.errors import UserError
 from src.judge.compare import comparison
 from src.runs.run import Run
 from src.sweeps.pruning import Prune
-from src.sweeps.space import configured_space, nearest_value, overrides, split, suggest
+from src.sweeps.space import comparable, configured_space, nearest_value, overrides, split, suggest
 from src.sweeps.study import Search
 from src.sweeps.study_page import _weighed, write_page
 from src.sweeps.trials import defaults
@@ -484,6 +484,54 @@ def test_of_equal_trials_the_one_with_the_lower_loss_is_the_best(tmp_path) -> No
     assert study.best.number == 2
 
 
+def test_a_search_for_the_lowest_loss(data, tmp_path, capfd) -> None:
+    """Direction, the best trial and its page; the loss's settings stay out, unless they are typed."""
+    words = [*data, "monitor=val/loss", "mode=min", "trainer.max_epochs=2", "sweep.trials=3", f"sweep.dir={tmp_path}/s"]
+    words.append("sweep.space={loss.gamma: 'interval(0,5)', model.head_lr: 'choice(1e-9,1e-2)'}")
+    assert call(search.main, *words) == 0
+    out = capfd.readouterr().out
+    trials = results(tmp_path / "s")
+    assert all(set(params) == {"model.head_lr"} for _, _, params, _, _ in trials)
+    assert "so not searched: loss, loss.gamma, loss/alpha;" in out
+    number, _, params, lowest, _ = min(trials, key=lambda r: r[3])
+    assert f"Best: val/loss {lowest:.4f}, trial {number}\n" in out and f"model.head_lr={params['model.head_lr']}" in out
+    for trial, _, _, value, steps in trials:
+        assert Run(tmp_path / "s" / str(trial)).read_summary()["best"] == value == pytest.approx(min(steps.values()))
+    assert f"trial {number}" in out and (tmp_path / "s" / "report.html").is_file()
+    changed = [word for word in words if not word.startswith(("monitor", "mode="))]
+    assert call(search.main, *changed, "loss.gamma=2") == 2
+    assert "the study's direction was minimize, is maximize" in capfd.readouterr().err
+
+
+def test_the_lowest_loss_is_the_best_and_prunes(tmp_path) -> None:
+    _, fixed, space = split(["x=interval(0,1)"])
+    study = Search(tmp_path, space, fixed, "val/loss", TPESampler, MedianPruner(2, 0), 20, seed=7)
+    for epochs in ((0.5, 0.4), (0.3, 0.2), (0.6, 0.7)):
+        trial, _ = study.claim()
+        prune = Prune(trial, "val/loss")
+        try:
+            for epoch, loss in enumerate(epochs):
+                told = SimpleNamespace(callback_metrics={"val/loss": loss}, current_epoch=epoch, max_epochs=3)
+                prune.on_train_epoch_end(told, None)
+        except optuna.TrialPruned:
+            assert trial.number == 2, "the one with the highest loss"
+            study.study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.study.tell(trial, min(epochs))
+    assert study.study.trials[2].state == TrialState.PRUNED
+    assert study.best.number == 1 and study.best.user_attrs["best"] == [0.2, 0.2]
+    assert "0.2" in write_page(study).read_text(encoding="utf-8")
+
+
+def test_what_is_typed_is_searched_with_a_warning() -> None:
+    _, _, space = split(["loss.gamma=interval(0,5)", "model.detection_weight=interval(1,2)", "seed=1,2"])
+    kept, told = comparable(space, ["loss.gamma"])
+    assert set(kept) == {"loss.gamma", "seed"}
+    assert "not searched: model.detection_weight" in told and "WARNING: loss.gamma: losses of trials" in told
+    with pytest.raises(UserError, match="nothing to search without loss"):
+        comparable({"loss/alpha": space["seed"]}, [])
+
+
 # --- the page --------------------------------------------------------------------------------------------------------
 
 
@@ -525,7 +573,7 @@ def test_importances_weigh_a_setting_among_the_trials_where_it_acts() -> None:
     for i in range(12):
         params = {"loss": ("focal", "ce")[i % 2], "loss.gamma": i / 3}
         complete.append(optuna.trial.create_trial(params=params, distributions=kinds, value=i / 10))
-    asked = {title: (len(study.trials), names) for study, names, title in _weighed(complete)}
+    asked = {title: (len(study.trials), names) for study, names, title in _weighed(complete, "maximize")}
     assert asked == {
         "What mattered, over 12 trials": (12, ["loss"]),
         "What mattered, over 6 trials in which loss.gamma acts": (6, ["loss", "loss.gamma"]),

@@ -54,7 +54,7 @@ def read_corpus(
             digest.update(key)
             (held if int.from_bytes(key, "big") < val * 2**64 else train).append(row.text)
         if unread:
-            log.warning(f"{file}: {unread:,} rows left out, the first at {first}")
+            log.warning(f"{file}: {unread:,} row{'s' * (unread > 1)} left out, the first at {first}")
         if repeats:
             log.info(f"{file}: {repeats:,} repeated texts left out")
     if not len(faults) and min(len(train), len(held)) < 1:

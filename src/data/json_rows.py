@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from .files import HEAD
-from .json_values import fit, json_object, unique
+from .json_values import TOO_DEEP, fit, json_object, unique
 from .layouts import label_studio
 from .lines import LIMIT, Damaged, Lines, TooLong
 from .rows import Given, Place, Row, Source
@@ -29,10 +29,12 @@ def open_json(given: Given) -> Source | None:
     export of Label Studio each task is a row (:mod:`src.data.layouts.label_studio`).
     """
     head = given.file.peek(HEAD)[:HEAD].decode(errors="replace").removeprefix("\ufeff")
-    pairs = partial(unique, given.clean)
+    pairs, before = partial(unique, given.clean), len(given.faults)
     in_array = ARRAY.match(head) is not None
     source = _Objects(given, pairs, in_array) if in_array or _over_many_lines(head) else _open_lines(given, pairs)
-    if source is None or not source.columns:
+    if source is None or len(given.faults) > before:
+        return None
+    if not source.columns:
         return source
     return label_studio.flat(source) if label_studio.is_export(source.columns) else source
 
@@ -220,13 +222,13 @@ class _Objects:
                     at = self._text.count("\n", self._at, error.pos) + line
                     return Row(line, fault=f"not valid JSON: {error.msg} in line {at}", rest="lost")
             except (ValueError, RecursionError) as error:
-                fault = str(error)
+                fault = TOO_DEEP if isinstance(error, RecursionError) else f"not valid JSON: {error}"
                 try:
                     _, end = json.JSONDecoder().raw_decode(self._text, self._at)
                 except (ValueError, RecursionError):
-                    return Row(line, fault=f"not valid JSON: {fault}", rest="lost")
+                    return Row(line, fault=fault, rest="lost")
                 self._take(end)
-                return Row(line, fault=f"not valid JSON: {fault}")
+                return Row(line, fault=fault)
         text = self._text[self._at : end]
         self._take(end)
         if not text.isascii() and (bad := UNREAD.search(text)):

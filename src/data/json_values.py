@@ -4,9 +4,10 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import quoted
+from ..errors import kind_of, quoted
 
 MOST_DEPTH = 100  # deepest nesting of a row: writing a deeper one again could exceed Python's recursion limit
+TOO_DEEP = f"objects and lists stand in each other more than {MOST_DEPTH} deep"
 
 
 def json_object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str:
@@ -15,20 +16,24 @@ def json_object(text: str, decode: Callable[[str], Any]) -> dict[str, Any] | str
         return fit(decode(text), text)
     except json.JSONDecodeError as error:
         return f"not valid JSON: {error.msg} at column {error.colno}"
-    except (ValueError, RecursionError) as error:
+    except ValueError as error:
         return f"not valid JSON: {error}"
+    except RecursionError:
+        return TOO_DEEP
 
 
 def fit(row: Any, text: str) -> dict[str, Any] | str:
     """An object that can be written as JSON again, or what is wrong with it; ``text`` is what it was read from."""
     if text.count("[") + text.count("{") > MOST_DEPTH and _deeper(row, MOST_DEPTH):
-        return f"objects and lists stand in each other more than {MOST_DEPTH} deep"
+        return TOO_DEEP
     if "\\ud" in text or "\\uD" in text:  # in valid UTF-8 only an escape can hold half a character
         try:
             json.dumps(row, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             return "the text holds half of a character (a lone surrogate); was an emoji cut?"
-    return row if isinstance(row, dict) else f"one JSON object a line is expected, this is a {type(row).__name__}"
+    if isinstance(row, dict):
+        return row
+    return f"one JSON object a line is expected, this is {'a text' if isinstance(row, str) else kind_of(row)}"
 
 
 def _deeper(value: Any, limit: int) -> bool:

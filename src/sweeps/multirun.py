@@ -25,7 +25,8 @@ from ..runs.run import Run
 
 log = logging.getLogger(__name__)
 ROWS_SHOWN = 20  # rows of the leaderboard that are printed
-WORST = 0.0  # the figure of a failed job: a sweeper needs a finite one, and no figure is lower
+# The figure of a failed job, by ``mode``: a sweeper needs a finite one, and none is worse. (Losses have no bound.)
+WORST = {"max": 0.0, "min": sys.float_info.max}
 LAUNCHERS = {  # what a launcher's name begins with: its module, and the extra of pyproject.toml that brings it
     "joblib": ("hydra_plugins.hydra_joblib_launcher", "sweep"),
     "submitit": ("hydra_plugins.hydra_submitit_launcher", "cluster"),
@@ -71,7 +72,7 @@ class Sweep(Callback):
             note = {"mistake": mistake, "error": words if mistake else f"{type(error).__name__}: {words}"}
             write_whole(Path(config.hydra.runtime.output_dir) / "failed.json", json.dumps(note, ensure_ascii=False))
             del error  # its traceback's frames hold the model
-            job_return.return_value, job_return.status = WORST, JobStatus.COMPLETED
+            job_return.return_value, job_return.status = WORST[config.get("mode", "max")], JobStatus.COMPLETED
         give_back_memory()
 
     def on_multirun_end(self, config: DictConfig, **kwargs: object) -> None:

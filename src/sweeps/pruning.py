@@ -2,6 +2,7 @@
 
 import lightning.pytorch as L
 from optuna import Trial, TrialPruned
+from optuna.study import StudyDirection
 
 from ..training.callbacks import better, validation_loss
 
@@ -17,6 +18,7 @@ class Prune(L.Callback):
 
     def __init__(self, trial: Trial, monitor: str) -> None:
         self.trial, self.monitor = trial, monitor
+        self._mode = "min" if trial.study.direction == StudyDirection.MINIMIZE else "max"
         steps = trial.study.get_trials(deepcopy=False)[trial.number].intermediate_values
         self._told = max(steps, default=-1)  # last epoch reported; a resumed trial may repeat it
 
@@ -25,7 +27,7 @@ class Prune(L.Callback):
         figure, loss = float(trainer.callback_metrics[self.monitor]), validation_loss(trainer)
         if epoch > self._told:
             self.trial.report(figure, epoch)
-            if better(figure, loss, self.trial.user_attrs.get(BEST)):
+            if better(figure, loss, self.trial.user_attrs.get(BEST), self._mode):
                 self.trial.set_user_attr(BEST, [figure, loss])
         if epoch + 1 != trainer.max_epochs and self.trial.should_prune():
             raise TrialPruned(f"after epoch {epoch + 1}")

@@ -1,6 +1,6 @@
 """Hydra's syntax for sweeps -> Optuna's distributions (the search space); a trial's values -> overrides."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from typing import Any
 
 import yaml
@@ -16,6 +16,7 @@ from optuna.distributions import (
     distribution_to_json,
 )
 
+from ..answers.figures import LOSS
 from ..errors import UserError
 from ..runs.overrides import explained
 from ..spelling import value as spelled
@@ -67,6 +68,37 @@ def configured_space(given: Mapping[str, str | None], fixed: Sequence[str]) -> S
         )
     held = {word.partition("=")[0].lstrip("+") for word in fixed}
     return {key: value for key, value in space.items() if key not in held}
+
+
+def comparable(space: Space, typed: Container[str]) -> tuple[Space, str]:
+    """The space of a search for the lowest validation loss, and what is to be said about it.
+
+    Settings of the loss are left out, as losses of different ones do not compare; what the command line asks for
+    (``typed``) stays. Raises UserError if nothing is left.
+    """
+    of_loss = [key for key in space if _acts_on_loss(key)]
+    asked = [key for key in of_loss if key in typed]
+    kept = {key: d for key, d in space.items() if key not in of_loss or key in asked}
+    why = "losses of trials that differ in them do not compare"
+    if not kept:
+        raise UserError(
+            f"monitor={LOSS}: nothing to search without {', '.join(of_loss)}: {why}. Name other settings, or search by "
+            "a figure"
+        )
+    told = []
+    if left := [key for key in of_loss if key not in asked]:
+        told.append(f"Going by {LOSS}, so not searched: {', '.join(left)}; {why}.")
+    if asked:
+        told.append(
+            f"WARNING: {', '.join(asked)}: {why}. The trial with the lowest {LOSS} need not be the best model; hold "
+            "them fixed, or search by a figure."
+        )
+    return kept, "\n".join(told)
+
+
+def _acts_on_loss(key: str) -> bool:
+    name = key.lstrip("+").replace("/", ".")
+    return name.split(".")[0] == "loss" or name in ("model.detection_loss", "model.detection_weight")
 
 
 def distribution(override: Override) -> BaseDistribution:

@@ -18,6 +18,7 @@ from optuna.samplers import BaseSampler
 from optuna.storages import RDBStorage
 from optuna.trial import FrozenTrial, TrialState
 
+from ..answers.figures import LOSS
 from ..errors import UserError
 from ..runs.folder import make
 from ..runs.machine import Lock, Taken, replace
@@ -45,9 +46,10 @@ class Search:
     ) -> None:
         """Begin a study in ``folder``, or take up the study that is there.
 
-        ``trials`` is the number of trials over all processes; ``figure`` names the monitored figure, higher is better;
-        ``defaults`` are the first trial's values, as far as they are known.
-        Raises UserError if the study in the folder has another space or other fixed settings.
+        ``trials`` is the number of trials over all processes; ``figure`` names the monitored figure, of which
+        the study looks for the highest value, or ``val/loss``, of which it looks for the lowest; ``defaults`` are the
+        first trial's values, as far as they are known. Raises UserError if the study in the folder has another space,
+        other fixed settings, or goes the other way.
         """
         self.folder, self.space, self.fixed, self.figure = folder, space, list(fixed), figure
         self.trials, self.seed, self._sampler = trials, seed, sampler
@@ -89,11 +91,16 @@ class Search:
             return trial, suggest(trial, self.space)
 
     @property
+    def direction(self) -> str:
+        return "minimize" if self.figure == LOSS else "maximize"
+
+    @property
     def best(self) -> FrozenTrial | None:
-        """The complete trial with the highest figure, of equal ones that with the lower loss; None if there is none."""
+        """The complete trial with the best figure, of equal ones that with the lower loss; None if there is none."""
+        sign = -1.0 if self.direction == "minimize" else 1.0
 
         def rank(trial: FrozenTrial) -> tuple[float, float]:
-            return trial.value or 0.0, -trial.user_attrs.get(BEST, [0.0, math.inf])[1]
+            return sign * (trial.value or 0.0), -trial.user_attrs.get(BEST, [0.0, math.inf])[1]
 
         complete = self.study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
         return max(complete, key=rank, default=None)
@@ -122,7 +129,7 @@ class Search:
         new = self.file.with_name("study.db.new")
         new.unlink(missing_ok=True)
         storage = RDBStorage(f"sqlite:///{new}")
-        study = optuna.create_study(study_name="search", storage=storage, direction="maximize")
+        study = optuna.create_study(study_name="search", storage=storage, direction=self.direction)
         study.set_user_attr("space", noted(self.space))
         study.set_user_attr("fixed", sorted(self.fixed))
         if defaults:
@@ -134,7 +141,8 @@ class Search:
     def _check_same(self) -> None:
         earlier: Mapping[str, Any] = self.study.user_attrs
         fixed = [{"what it holds fixed": " ".join(given)} for given in (earlier["fixed"], sorted(self.fixed))]
-        told = differences(*fixed) + differences(earlier["space"], noted(self.space))
+        ways = [{"the study's direction": way} for way in (self.study.direction.name.lower(), self.direction)]
+        told = differences(*fixed) + differences(*ways) + differences(earlier["space"], noted(self.space))
         if told:
             name = f"sweep.dir={self.folder}: holds another study: "
             raise UserError([*(name + text for text in told), "Name another sweep.dir, or give what it began with."])

@@ -18,7 +18,7 @@ def write_page(search: Search) -> Path:
     draw = optuna.visualization
     plots = [draw.plot_optimization_history(study, target_name=search.figure)] if complete else []
     if len({t.value for t in complete}) > 1:
-        for asked, names, title in _weighed(complete):
+        for asked, names, title in _weighed(complete, search.direction):
             plot = draw.plot_param_importances(asked, params=names, target_name=search.figure)
             plots.append(plot.update_layout(title=title))
         plots.append(draw.plot_slice(study, target_name=search.figure))
@@ -44,7 +44,7 @@ def best_command(search: Search, here: bool = True) -> str | None:
     return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)], here)
 
 
-def _weighed(complete: list[FrozenTrial]) -> list[tuple[optuna.Study, list[str], str]]:
+def _weighed(complete: list[FrozenTrial], direction: str) -> list[tuple[optuna.Study, list[str], str]]:
     """Trials, settings and title of each plot of importances.
 
     One weighs the settings that act in every trial, over all trials; one for each other setting weighs it beside those,
@@ -58,7 +58,7 @@ def _weighed(complete: list[FrozenTrial]) -> list[tuple[optuna.Study, list[str],
         names = always if name is None else [*always, name]
         among = [trial for trial in trials if all(name in trial.params for name in names)]
         if names and len({trial.value for trial in among}) > 1:
-            study = optuna.create_study(direction="maximize")
+            study = optuna.create_study(direction=direction)
             study.add_trials(among)
             title = f"What mattered, over {len(among):,} trials" + (f" in which {name} acts" if name else "")
             found.append((study, names, title))

@@ -20,7 +20,6 @@ from optuna import Trial, TrialPruned
 from optuna.distributions import BaseDistribution, CategoricalDistribution
 from optuna.trial import TrialState
 
-from ..answers.figures import LOSS
 from ..errors import NoRoom, UserError
 from ..model.hub import choose, locate
 from ..model.optim import encoder_rate
@@ -122,8 +121,6 @@ def check(fixed: Sequence[str], space: Space, folder: Path) -> str:
             faults |= dict.fromkeys(told.split("\n"))
     if len(figures) > 1:
         faults[f"the trials would go by different figures: {', '.join(sorted(figures))}"] = None
-    if LOSS in figures:
-        faults[f"monitor={LOSS}: losses of different gamma or alpha do not compare; a search goes by a figure"] = None
     if faults:
         raise UserError(list(faults))
     return figures.pop()
