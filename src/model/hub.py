@@ -15,6 +15,7 @@ from ..tokens.tokenizer import SENTENCEPIECE
 VISOBERT = "uitnlp/visobert"
 MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder in this repository
 HUB_SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # user/name
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -42,7 +43,7 @@ def locate(encoder: str, weights: bool = True) -> Path:
             hint = "; model.pretrained=false starts from random weights" if weights and need[0] != "config.json" else ""
             raise UserError(f"model.encoder={encoder}: the folder holds no {' and no '.join(need)}{hint}")
         return folder
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", encoder):
+    if not HUB_ID.fullmatch(encoder):
         raise UserError(f"model.encoder={encoder}: no such folder, and not a hub id such as {VISOBERT}")
     if (found := cached(encoder, weights)) is not None:
         return found
