@@ -16,9 +16,7 @@ from .ship.http.limits import Limits, add_limits
 from .ship.predict.options import add_predict
 from .spelling import as_options, one_by_one
 
-TRAIN = (
-    "torch lightning transformers hydra omegaconf torchmetrics sentencepiece sklearn scipy google onnx"
-)
+TRAIN = "torch lightning transformers hydra omegaconf torchmetrics sentencepiece sklearn scipy google onnx"
 SERVE = "onnxruntime huggingface_hub fastapi starlette pydantic uvicorn prometheus_client tqdm"
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys([*TRAIN.split(), "onnxscript", "jinja2"], "train"),

@@ -55,6 +55,7 @@ def go_to(hub: SmallHub, cache: Path, monkeypatch) -> None:
 
     for name, value in {
         "ENDPOINT": hub.url,
+        "HUGGINGFACE_CO_URL_TEMPLATE": hub.url + "/{repo_id}/resolve/{revision}/{filename}",
         "HF_HUB_CACHE": str(cache),
         "HF_HUB_OFFLINE": False,
         "HF_HUB_DISABLE_XET": True,
@@ -84,6 +85,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 return self.json([self.entry(file, content) for file, content in files.items()])
             siblings = [{"rfilename": file} for file in files]
             return self.json({"id": name, "sha": commit, "private": hub.private[name], "siblings": siblings})
+        if path.startswith("/api/"):
+            return self.refuse(404, "")
         user, name, _, revision, file = path[1:].split("/", 4)
         if (commit := self.commit(f"{user}/{name}", revision)) is None:
             return None

@@ -113,10 +113,18 @@ def _download(encoder: str) -> Path:
 
     try:
         files = set(HfApi().list_repo_files(encoder))
+        if "config.json" not in files or not files & set(WEIGHTS):
+            more = "; the bundle there was pushed without its encoder (absa push --run RUN)"
+            raise UserError(
+                f"model.encoder={encoder}: its repository on the hub holds no config.json with weights beside it"
+                + more * ("bundle.json" in files)
+            )
         safe = any(name.endswith(".safetensors") and "/" not in name for name in files)
         wanted = ["config.json", "tokenizer.json", SENTENCEPIECE, "*.safetensors*" if safe else "pytorch_model*.bin*"]
         ignore = ["*/*"]  # other frameworks' copies
         return Path(snapshot_download(encoder, allow_patterns=wanted, ignore_patterns=ignore, etag_timeout=10))
+    except UserError:
+        raise
     except Exception as error:  # the client raises a dozen kinds of error when a network fails
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UserError(f"model.encoder={encoder}: the hub would not give it: {reason}") from error

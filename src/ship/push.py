@@ -1,4 +1,4 @@
-"""``absa push``: a bundle in a repository of the Hugging Face hub, with its encoder's weights and a card for the hub."""
+"""``absa push``: put a bundle into a repository of the Hugging Face hub, with its encoder and a card."""
 
 import re
 from pathlib import Path
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from huggingface_hub import HfApi, ModelInfo
 
 CONFIG, WEIGHTS_FILE = "config.json", "model.safetensors"  # of the encoder, as transformers reads them
-OURS = {INFO, ONNX, TOKENIZER, SEEN, CONFIG, WEIGHTS_FILE}  # what a push replaces or, where it has none, deletes
+PUSHED = {INFO, ONNX, TOKENIZER, SEEN, CONFIG, WEIGHTS_FILE}  # what a push replaces or, where it has none, deletes
 USE = "## From the hub"
 
 
@@ -149,14 +149,14 @@ def _upload(api: "HfApi", name: str, private: bool, revision: str | None, files:
     there = {sibling.rfilename for sibling in (found.siblings if found else None) or []}
     if found and private and not found.private:
         raise UserError(f"{name}: is there already and public; make it private on its page, or choose another name")
-    if (others := sorted(there & OURS)) and INFO not in there:
+    if (others := sorted(there & PUSHED)) and INFO not in there:
         raise UserError(f"{name}: holds {', '.join(others)} and no {INFO}, so it is no bundle's; choose another name")
     if not found:
         api.create_repo(name, private=private or None)
     if revision is not None:
         api.create_branch(name, branch=revision, exist_ok=True)
     names = {path.name for path in files}
-    stale = sorted((there & OURS) - names)
+    stale = sorted((there & PUSHED) - names)
     commit = api.create_commit(
         name,
         [

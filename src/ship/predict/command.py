@@ -128,9 +128,7 @@ def predict_file(
         )
 
 
-def _to_stdout(
-    model: str, commit: str | None, source: Source, column: str, name: str, all_aspects: bool
-) -> int:
+def _to_stdout(model: str, commit: str | None, source: Source, column: str, name: str, all_aspects: bool) -> int:
     meter = Meter(source.size, source.place.offset)
     try:
         meter.say("loading the model")
