@@ -92,9 +92,13 @@ def load_bundle(folder: str | Path, threads: int | None = None, from_hub: bool =
     """
     folder = Path(folder)
     try:
-        info, contents = read_whole(folder, card=not from_hub)  # what was checked is loaded, even if the files change now
+        info, contents = read_whole(
+            folder, card=not from_hub
+        )  # what was checked is loaded, even if the files change now
     except UserError as error:
-        again = f"{folder.parents[1]}: delete this folder, and it is fetched again; else the repository itself is at fault"
+        again = (
+            f"{folder.parents[1]}: delete this folder, and it is fetched again; else the repository itself is at fault"
+        )
         raise UserError([*error.faults, *[again] * from_hub]) from error
     try:
         tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])

@@ -25,9 +25,7 @@ def add_predict(commands: Any) -> Any:
         "  absa predict bundle/ reviews.csv -o tasks.json --format label-studio --budget 200\n"
         "  absa predict bundle/ reviews.parquet --shard 3/16 -o answers-03.parquet",
     )
-    predict.add_argument(
-        "model", metavar="MODEL", help="a bundle (absa export) or its name on the hub, or a run"
-    )
+    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export) or its name on the hub, or a run")
     add_revision(predict)
     predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
