@@ -19,13 +19,13 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from src.errors import UserError, refuse, tell
+from src.judge.trained import train as train  # for `from train import train`, as in a notebook
 from src.runs.folder import alone_in
 from src.runs.overrides import explained
 from src.runs.run import Run
 from src.spelling import override, pasted
-from src.sweeps.jobs import ROOT, command_again, command_to_go_on, take_up
+from src.sweeps.jobs import command_again, command_to_go_on, take_up
 from src.sweeps.multirun import check_launcher
-from src.training.from_python import call
 from src.training.launched import launched
 from src.training.ranks import follow, leave, rank, summed, together
 from src.training.scripts import run as run_script
@@ -57,11 +57,6 @@ def job(config: DictConfig) -> float:
             tell(error)
             raise  # src.sweeps records the failure, and the next job begins
         refuse(error)
-
-
-def train(overrides: Sequence[str]) -> Run:
-    """Do from Python, as in a notebook, what ``python train.py`` does with ``overrides``. Raises as ``call`` does."""
-    return Run(call(run_training, overrides, ROOT / "train.py"))
 
 
 def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), again: bool = False) -> float:

@@ -25,16 +25,20 @@ if TYPE_CHECKING:
     from .answers.predictor import Predictor
     from .errors import UserError
     from .focal import FocalLoss, focal_loss
+    from .judge.trained import TrainedRun as Run
+    from .judge.trained import train
     from .ship.predictor import load
 
-PUBLIC = {  # a name, and the module that defines it
+PUBLIC = {  # a name, and the module that defines it; behind a colon the name that it has there, where it is another
     "load": "ship.predictor",
     "Predictor": "answers.predictor",
+    "train": "judge.trained",
+    "Run": "judge.trained:TrainedRun",
     "focal_loss": "focal",  # brings torch, as the next does
     "FocalLoss": "focal",
     "UserError": "errors",
 }
-__all__ = ["FocalLoss", "Predictor", "UserError", "focal_loss", "load"]
+__all__ = ["FocalLoss", "Predictor", "Run", "UserError", "focal_loss", "load", "train"]
 
 
 class SecondName(MetaPathFinder, Loader):
@@ -79,7 +83,8 @@ if _second not in sys.modules:  # else the second name is another copy, such as 
 def __getattr__(name: str) -> Any:
     if name not in PUBLIC:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    found = globals()[name] = getattr(import_module(f".{PUBLIC[name]}", __name__), name)
+    module, _, there = PUBLIC[name].partition(":")
+    found = globals()[name] = getattr(import_module(f".{module}", __name__), there or name)
     return found
 
 

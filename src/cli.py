@@ -10,16 +10,14 @@ from .data.files import FORMATS, named_format
 from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
 from .errors import UserError, print_lines, refuse, shown
 from .runs.machine import end_at_once, write_any_letter
-from .ship.commands import add_label_config, add_summary, add_suspects
-from .ship.evaluate import Commands, add_evaluate
+from .ship.commands import add_label_config, add_push, add_summary, add_suspects
+from .ship.evaluate import Commands, add_evaluate, add_revision
 from .ship.http.limits import Limits, add_limits
 from .ship.predict.options import add_predict
 from .spelling import as_options, one_by_one
 
-TRAIN = (
-    "torch lightning transformers hydra omegaconf torchmetrics sentencepiece huggingface_hub sklearn scipy google onnx"
-)
-SERVE = "onnxruntime fastapi starlette pydantic uvicorn prometheus_client tqdm"
+TRAIN = "torch lightning transformers hydra omegaconf torchmetrics sentencepiece sklearn scipy google onnx"
+SERVE = "onnxruntime huggingface_hub fastapi starlette pydantic uvicorn prometheus_client tqdm"
 EXTRAS = {  # package that a sub-command imports beyond the base: the extra of pyproject.toml that brings it
     **dict.fromkeys([*TRAIN.split(), "onnxscript", "jinja2"], "train"),
     **dict.fromkeys(SERVE.split(), "serve"),
@@ -52,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_suspects(commands)
     add_label_config(commands)
     add_summary(commands)
+    add_push(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
     if words[:1] in (["check"], ["convert"], ["evaluate"], ["suspects"], ["label-config"]):
         words = one_by_one(words, LISTS, lambda word: named_format(word)[0] in FORMATS)
@@ -160,7 +159,8 @@ def _add_serve(commands: Commands) -> None:
         "a demo page at /. SIGTERM or Ctrl-C stops it, once what was accepted is answered.",
         formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
-    serve.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote")
+    serve.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote, or its name on the hub")
+    add_revision(serve)
     serve.add_argument("--port", type=int, default=8000, help="0: any that is free")
     serve.add_argument("--host", default="127.0.0.1", help="0.0.0.0: reachable from other machines, by anyone")
     serve.add_argument("--threads", type=int, help="of the model; None: the cores that the process may use")
@@ -201,11 +201,18 @@ def _predict(**options: Any) -> None:
 
 
 def _serve(
-    bundle: str, host: str, port: int, threads: int | None, cors: list[str], log_texts: bool, **bounds: Any
+    bundle: str,
+    host: str,
+    port: int,
+    threads: int | None,
+    cors: list[str],
+    log_texts: bool,
+    revision: str | None,
+    **bounds: Any,
 ) -> None:
     from .ship.http.server import serve
 
-    serve(bundle, host, port, threads, log_texts, Limits(**bounds), cors)
+    serve(bundle, host, port, threads, log_texts, Limits(**bounds), cors, revision)
 
 
 def _check(files: list[str], **options: Any) -> None:

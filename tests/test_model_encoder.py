@@ -1,9 +1,7 @@
 """Where an encoder comes from, and that it is the one that was asked for."""
 
-import http.server
 import json
 import shutil
-import threading
 from pathlib import Path
 
 import pytest
@@ -14,6 +12,7 @@ from src.model import hub
 from src.model.encoder import from_config, load_encoder
 from src.model.hub import cached, choose, hub_answers, locate
 from src.tokens.tokenizer import PROBES, train_tokenizer
+from tests.hub import small_hub
 from tests.tiny import CONFIG
 
 
@@ -188,72 +187,30 @@ def test_a_hub_that_hangs_is_given_up_on_in_time(monkeypatch) -> None:
 
 
 @pytest.fixture
-def small_hub(folder: Path, tmp_path: Path, monkeypatch):
-    """A model hub on this machine that holds one repository, tiny/encoder, with another framework's file in it."""
-    commit, served = "a" * 40, []
-
-    class Handler(http.server.BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.answer(body=False)
-
-        def do_GET(self) -> None:
-            self.answer(body=True)
-
-        def answer(self, body: bool) -> None:
-            path = self.path.partition("?")[0]
-            names = [f.name for f in folder.iterdir()] + ["tf_model.h5", "onnx/model.onnx"]
-            if path.startswith("/api/models/tiny/encoder"):
-                tree = [{"type": "file", "path": n, "size": 1, "oid": "0" * 40} for n in names]
-                info = {"id": "tiny/encoder", "sha": commit, "siblings": [{"rfilename": n} for n in names]}
-                return self.send(json.dumps(tree if "/tree/" in path else info).encode(), body, "application/json")
-            if path.startswith("/tiny/encoder/resolve/"):
-                name = path.rpartition("/")[2]
-                if body:
-                    served.append(name)
-                return self.send((folder / name).read_bytes(), body, etag=f'"{name}"')
-            if path == "/":
-                return self.send(b"", body)
-            self.send_response(404)
-            self.send_header("X-Error-Code", "RepoNotFound")
-            self.end_headers()
-
-        def send(self, data: bytes, body: bool, kind: str = "application/octet-stream", etag: str = '"x"') -> None:
-            self.send_response(200)
-            for key, value in {
-                "Content-Type": kind,
-                "Content-Length": str(len(data)),
-                "ETag": etag,
-                "X-Repo-Commit": commit,
-            }.items():
-                self.send_header(key, value)
-            self.end_headers()
-            if body:
-                self.wfile.write(data)
-
-        def log_message(self, *_) -> None:
-            pass
-
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    url = f"http://127.0.0.1:{server.server_port}"
-    yield url, served, tmp_path / "cache"
-    server.shutdown()
+def hub_with_encoder(folder: Path, tmp_path: Path):
+    """A model hub on this machine with a repository, tiny/encoder, that also has another framework's files."""
+    with small_hub() as there:
+        files = {file.name: file.read_bytes() for file in folder.iterdir()}
+        there.put("tiny/encoder", {**files, "tf_model.h5": b"x", "onnx/model.onnx": b"x"})
+        there.put("tiny/bundle", {"bundle.json": b"{}", "model.onnx": b"x"})
+        yield there.url, there.served, tmp_path / "cache"
 
 
-def test_a_hub_id_is_downloaded_once_and_then_found_offline(small_hub) -> None:
+def test_a_hub_id_is_downloaded_once_and_then_found_offline(hub_with_encoder) -> None:
     """In a process of its own: the hub client reads its settings when it is imported."""
     import os
     import subprocess
     import sys
 
-    url, served, cache = small_hub
+    url, served, cache = hub_with_encoder
     code = (
         "from src.model.hub import cached, locate; from src.model.encoder import load_encoder\n"
         "assert cached('tiny/encoder') is None\n"
         "print(load_encoder('tiny/encoder', [], max_length=60).weights)\n"
         "assert cached('tiny/encoder') is not None\n"
-        "try: locate('tiny/missing')\n"
-        "except Exception as error: print(type(error).__name__, error)\n"
+        "for name in ('tiny/missing', 'tiny/bundle'):\n"
+        "    try: locate(name)\n"
+        "    except Exception as error: print(type(error).__name__, error)\n"
     )
     environment = os.environ | {
         "HF_ENDPOINT": url,
@@ -265,6 +222,7 @@ def test_a_hub_id_is_downloaded_once_and_then_found_offline(small_hub) -> None:
     assert first.returncode == 0, first.stderr
     assert "pre-trained, from" in first.stdout
     assert "UserError model.encoder=tiny/missing: the hub would not give it" in first.stdout
+    assert "no config.json with weights beside it; the bundle there was pushed without its encoder" in first.stdout
     assert sorted(served) == ["config.json", "model.safetensors", "tokenizer.json"]
     offline = (
         "from src.model.encoder import load_encoder; print(load_encoder('tiny/encoder', [], max_length=60).weights)"

@@ -195,3 +195,15 @@ except UserError as error:
 """
     out = in_clean(code, tmp_path, clean(tmp_path, installed, "serve"))
     assert "pip install 'visobert-absa[parquet]'" in out
+
+
+def test_training_from_a_wheel_says_what_it_takes(installed, tmp_path) -> None:
+    code = """
+from visobert_absa import Run, UserError, train
+try:
+    train(["model=mini"])
+except UserError as error:
+    print(error)
+"""
+    out = in_clean(code, tmp_path, clean(tmp_path, installed, "serve"))
+    assert "holds no train.py" in out and "pip install -e '.[train]'" in out

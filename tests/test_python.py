@@ -17,7 +17,7 @@ import src
 from src.cli import main
 from src.errors import UserError
 from src.ship.predictor import load, load_bundle
-from tests.conftest import ROOT
+from tests.conftest import ROOT, TINY
 
 TEXTS = ["Pin trâu", None, " ", "Máy đẹp, camera mờ", "pin tệ " * 400]
 
@@ -42,6 +42,8 @@ def test_importing_and_loading_take_no_torch_and_little_time(exported) -> None:
 import sys, time
 import src
 assert not {{"numpy", "tokenizers", "onnxruntime", "torch"}} & set(sys.modules)
+src.train, src.Run
+assert not {{"torch", "hydra", "sklearn"}} & set(sys.modules)
 from src import load
 began = time.perf_counter()
 load({str(exported)!r}, threads=1)
@@ -163,3 +165,67 @@ def test_options_that_do_not_fit_are_refused(exported, given) -> None:
         load(exported, **given)
     with pytest.raises(UserError, match="neither a bundle"):
         load(Path("nowhere"))
+
+
+# --- training and judging ---
+
+
+def examples(title: str) -> str:
+    """The blocks of a section of docs/python.md."""
+    sections = re.split(r"^## ", (ROOT / "docs" / "python.md").read_text(encoding="utf-8"), flags=re.M)
+    (text,) = (part for part in sections if part.startswith(f"{title}\n"))
+    return "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
+
+
+def test_the_examples_of_training_and_judging_run_outside_the_checkout(tmp_path, monkeypatch, capsys) -> None:
+    """With a tinier encoder than they name, as they train in earnest."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "labelled.csv").write_bytes((ROOT / "data" / "sample" / "test.csv").read_bytes())
+    code = examples("Training") + examples("Judging")
+    smaller = code.replace('"model=mini", ', "".join(f"{word!r}, " for word in TINY))
+    assert smaller != code and "evaluate" in code
+    names: dict = {}
+    exec(smaller, names)
+    run, judged = names["run"], names["judged"]
+    assert run.folder.is_relative_to(tmp_path / "outputs") and run.read_summary()["overrides"][: len(TINY)] == TINY
+    assert {"loss=focl", "trainer.max_epoch"} <= set(
+        re.findall(r"loss=focl|trainer\.max_epoch\b", capsys.readouterr().out)
+    )
+    assert json.loads(json.dumps(judged)) == judged, "plain data"
+    figures = run.read_summary()["figures"]["test"]
+    assert figures == pytest.approx({name: judged["all"]["figures"]["model"][name] for name in figures})
+    elsewhere = names["elsewhere"]["all"]["figures"]["model"]
+    assert elsewhere["pair_f1"] == pytest.approx(figures["pair_f1"], abs=1e-6), "the same reviews"
+
+
+def test_the_examples_of_the_loss_run() -> None:
+    exec(examples("The loss"), {})
+
+
+def test_a_mistake_in_judging_is_one_message(tmp_path, trained) -> None:
+    with pytest.raises(UserError, match=r"no summary\.json, so it is no finished run"):
+        src.Run(tmp_path).evaluate()
+    with pytest.raises(UserError, match="no summary"):
+        src.Run(tmp_path).evaluate("x.csv")
+    with pytest.raises(UserError, match="text_column says how a file is read, and there is no file"):
+        src.Run(trained[0]).evaluate(text_column="x")
+    with pytest.raises(UserError, match="there is no such file"):
+        src.Run(trained[0]).evaluate(tmp_path / "x.csv")
+
+
+def test_another_module_called_train_is_left_alone(tmp_path) -> None:
+    """A user's own train.py, in whose folder the call is made, and this project's are two programs."""
+    (tmp_path / "train.py").write_text("mine = 1", encoding="utf-8")
+    code = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+import train as mine, src
+try:
+    src.train(["loss=focl"])
+except src.UserError as error:
+    print(error)
+import train
+assert train is mine and train.mine
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True)
+    assert "loss=focl: no such choice" in done.stdout, done.stderr

@@ -378,8 +378,9 @@ def read_terminal(handle: int) -> bytes:
 def test_help_is_quick_and_brings_nothing_heavy() -> None:
     code = (
         "import sys, src.cli\n"
-        "try: src.cli.main(['predict', '--help'])\nexcept SystemExit: pass\n"
-        "print([m for m in ('numpy', 'onnxruntime', 'torch', 'pyarrow') if m in sys.modules])"
+        "for words in (['--help'], ['push', '--help'], ['predict', '--help']):\n"
+        "    try: src.cli.main(words)\n    except SystemExit: pass\n"
+        "print([m for m in ('numpy', 'onnxruntime', 'torch', 'pyarrow', 'huggingface_hub') if m in sys.modules])"
     )
     began = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

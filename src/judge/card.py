@@ -1,5 +1,6 @@
 """The model card: RUN/README.md in the format of the Hugging Face hub, written from the run's summary."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -80,6 +81,8 @@ def front_matter(name: str, summary: Summary, e: Evaluation) -> str:
         language="vi",
         pipeline_tag="text-classification",
         base_model=base if on_hub else None,
+        library_name="visobert-absa",  # else the hub would show transformers' call, which knows no such heads
+        datasets=[re.sub(r"[^\w.-]+", "-", dataset(summary))],
         tags=["aspect-based-sentiment-analysis", "vietnamese", "pytorch-lightning"],
         metrics=["f1", "accuracy"],
         model_name=name,

@@ -27,7 +27,14 @@ from .text import evaluation_text
 def evaluate_run(
     folder: str | Path, file: str | Path | None = None, protocol: str | None = None, in_noise: bool = False
 ) -> str:
-    """The tables for a run's test predictions, or for another predictions ``file`` of the run; ready to print.
+    """The tables of :func:`judge_run` for the run in ``folder``, ready to print. Raises UserError as that does."""
+    return evaluation_text(judge_run(Run(folder), file, protocol, in_noise), protocol)
+
+
+def judge_run(
+    run: Run, file: str | Path | None = None, protocol: str | None = None, in_noise: bool = False
+) -> Evaluation:
+    """Judge a run by its test predictions, or by another predictions ``file`` of it.
 
     ``in_noise``: its best checkpoint also answers the same reviews in noise, which takes longer than all the rest.
 
@@ -35,12 +42,10 @@ def evaluate_run(
     run, if the predictions are missing or have other aspects or no labels, and if ``protocol`` is unknown or for other
     data.
     """
-    run = Run(folder)
-    summary = run.read_summary()
-    split = shown_split(summary)
+    split = shown_split(run.read_summary())
     path = run.predictions(split) if file is None else Path(file)
     predictions = read_predictions(path, run.labels)
-    return evaluate_predictions(run, predictions, split if file is None else str(file), protocol, in_noise=in_noise)
+    return judge_predictions(run, predictions, split if file is None else str(file), protocol, in_noise=in_noise)
 
 
 def shown_split(summary: Summary) -> str:
@@ -56,20 +61,32 @@ def evaluate_predictions(
     told: Mapping[str, Any] | None = None,
     in_noise: bool = False,
 ) -> str:
-    """The tables for any predictions of a run's model; ``split`` names them. Raises UserError as evaluate_run.
+    """The tables of :func:`judge_predictions`, ready to print. Raises UserError as that does."""
+    return evaluation_text(judge_predictions(run, predictions, split, protocol, told, in_noise), protocol)
+
+
+def judge_predictions(
+    run: Run,
+    predictions: Predictions,
+    split: str,
+    protocol: str | None = None,
+    told: Mapping[str, Any] | None = None,
+    in_noise: bool = False,
+) -> Evaluation:
+    """Judge any predictions of a run's model; ``split`` names them. Raises UserError as :func:`judge_run`.
 
     ``told`` is how their file is read where that differs from the run's own.
     """
     if protocol is not None:
         protocol_named(protocol, run.labels)
     if not in_noise:
-        return evaluation_text(evaluation(run, predictions, split, told=told), protocol)
+        return evaluation(run, predictions, split, told=told)
     from .inference import answering_of  # imports torch
 
     noise, answering = noisy_reviews(predictions.texts), answering_of(run)
     with ThreadPoolExecutor(1) as beside:
         noised = InNoise(noise, beside.submit(answers_in_noise, noise, answering))
-        return evaluation_text(evaluation(run, predictions, split, told=told, in_noise=noised), protocol)
+        return evaluation(run, predictions, split, told=told, in_noise=noised)
 
 
 def evaluation(
@@ -80,7 +97,7 @@ def evaluation(
     told: Mapping[str, Any] | None = None,
     in_noise: InNoise | None = None,
 ) -> Evaluation:
-    """Judge predictions of a run's model, and what it answers ``in_noise``. ``told`` as in evaluate_predictions.
+    """Judge predictions of a run's model, and what it answers ``in_noise``. ``told`` as in judge_predictions.
 
     Raises UserError where they hold no labels to judge by.
     """

@@ -15,6 +15,7 @@ from ..tokens.tokenizer import SENTENCEPIECE
 VISOBERT = "uitnlp/visobert"
 MINI = Path(__file__).resolve().parents[2] / "assets" / "mini"  # the small encoder in this repository
 HUB_SECONDS = 3.0  # how long the hub may take to answer before it counts as out of reach
+HUB_ID = re.compile(r"[\w-][\w.-]*/[\w-][\w.-]*")  # user/name
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -42,7 +43,7 @@ def locate(encoder: str, weights: bool = True) -> Path:
             hint = "; model.pretrained=false starts from random weights" if weights and need[0] != "config.json" else ""
             raise UserError(f"model.encoder={encoder}: the folder holds no {' and no '.join(need)}{hint}")
         return folder
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w-][\w.-]*", encoder):
+    if not HUB_ID.fullmatch(encoder):
         raise UserError(f"model.encoder={encoder}: no such folder, and not a hub id such as {VISOBERT}")
     if (found := cached(encoder, weights)) is not None:
         return found
@@ -112,10 +113,18 @@ def _download(encoder: str) -> Path:
 
     try:
         files = set(HfApi().list_repo_files(encoder))
+        if "config.json" not in files or not files & set(WEIGHTS):
+            more = "; the bundle there was pushed without its encoder (absa push --run RUN)"
+            raise UserError(
+                f"model.encoder={encoder}: its repository on the hub holds no config.json with weights beside it"
+                + more * ("bundle.json" in files)
+            )
         safe = any(name.endswith(".safetensors") and "/" not in name for name in files)
         wanted = ["config.json", "tokenizer.json", SENTENCEPIECE, "*.safetensors*" if safe else "pytorch_model*.bin*"]
         ignore = ["*/*"]  # other frameworks' copies
         return Path(snapshot_download(encoder, allow_patterns=wanted, ignore_patterns=ignore, etag_timeout=10))
+    except UserError:
+        raise
     except Exception as error:  # the client raises a dozen kinds of error when a network fails
         reason = str(error).strip().split("\n")[0] or type(error).__name__
         raise UserError(f"model.encoder={encoder}: the hub would not give it: {reason}") from error

@@ -36,11 +36,12 @@ PRECISIONS = ("fp32", "int8")
 OTHER_HASH = "is not the file that was exported (its SHA-256 differs)"
 
 
-def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
+def read_whole(folder: str | Path, card: bool = True) -> tuple[dict[str, Any], dict[str, bytes]]:
     """The content of ``bundle.json``, and the bytes of the other files by name.
 
-    Each file is read once, and the bytes that are returned are those that were checked. Raises UserError that lists
-    every fault: no bundle, another format, keys missing or wrong, files missing or changed.
+    Each file is read once, and the bytes that are returned are those that were checked. Without ``card`` the model card
+    is left out, which people may edit on the hub. Raises UserError that lists every fault: no bundle, another format,
+    keys missing or wrong, files missing or changed.
     """
     folder = Path(folder)
     path = folder / INFO
@@ -66,7 +67,7 @@ def read_whole(folder: str | Path) -> tuple[dict[str, Any], dict[str, bytes]]:
         faults = [f"{path}: {OTHER_HASH}"]
     else:
         faults = [f"{path}: {fault}" for fault in _faults(info)]
-    contents, changed = _contents(folder, info.get("files"))
+    contents, changed = _contents(folder, info.get("files"), card)
     if faults + changed:
         raise UserError(faults + changed)
     return info, contents
@@ -125,7 +126,8 @@ def written_whole(out: Path) -> Iterator[Path]:
     try:
         with told_as(out, "give the command again; nothing was written"):
             yield temporary
-        temporary.chmod(0o777 & ~_umask())  # mkdtemp closes its folders to everybody else
+        os.umask(mask := os.umask(0))
+        temporary.chmod(0o777 & ~mask)  # mkdtemp closes its folders to everybody else
         with told_as(out, "give the command again; nothing was written"):
             for path in (*temporary.iterdir(), temporary):
                 flush(path)
@@ -226,11 +228,11 @@ def _faults(info: dict[str, Any]) -> list[str]:
     return faults
 
 
-def _contents(folder: Path, hashes: object) -> tuple[dict[str, bytes], list[str]]:
+def _contents(folder: Path, hashes: object, card: bool) -> tuple[dict[str, bytes], list[str]]:
     """The bytes of the files by name, and a fault for each that is missing or was changed since the export."""
     hashes = hashes if isinstance(hashes, dict) else {}
     contents, faults = {}, []
-    for name in (*FILES, SEEN) if SEEN in hashes else FILES:
+    for name in [name for name in (*FILES, *[SEEN] * (SEEN in hashes)) if card or name != CARD]:
         try:
             contents[name] = _read(folder / name)
         except UserError as error:
@@ -252,9 +254,3 @@ def _read(path: Path) -> bytes:
     if found.st_size > MOST_BYTES[path.name]:
         raise UserError(f"{path}: {found.st_size:,} bytes, and {MOST_BYTES[path.name]:,} at most are read")
     return path.read_bytes()
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

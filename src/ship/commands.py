@@ -1,4 +1,4 @@
-"""The arguments of ``absa suspects``, ``absa label-config`` and ``absa summary``, and what these commands call."""
+"""The arguments of ``absa suspects``, ``label-config``, ``summary`` and ``push``, and what these commands call."""
 
 import sys
 from typing import Any
@@ -63,6 +63,25 @@ def add_summary(commands: Commands) -> None:
     summary.set_defaults(run=_summary)
 
 
+def add_push(commands: Commands) -> None:
+    """The arguments of ``absa push``."""
+    push = commands.add_parser(
+        "push",
+        help="put a bundle on the Hugging Face hub",
+        description="Put a bundle into a repository of the hub, in one commit, with its model card and, where the run "
+        "that it was made of is at hand, the encoder as safetensors. absa predict, serve and evaluate then take "
+        "user/name for it. Who you are the hub knows from `hf auth login` or HF_TOKEN.",
+    )
+    push.add_argument("bundle", metavar="BUNDLE", help="the folder that absa export wrote")
+    push.add_argument("name", metavar="USER/NAME", help="the repository; it is made if it is not there")
+    at_hand = "the run that the bundle was made of (default: the folder that BUNDLE lies in, if it is that run)"
+    push.add_argument("--run", dest="run_folder", metavar="RUN", help=at_hand)
+    push.add_argument("--private", action="store_true", help="a repository that is made is seen by you alone")
+    push.add_argument("--revision", metavar="BRANCH", help="made if it is not there (default: main)")
+    push.add_argument("--dry-run", action="store_true", help="list the files and ask no network")
+    push.set_defaults(run=_push)
+
+
 def _suspects(files: list[str], out: str, **options: Any) -> None:
     from ..judge.relabel import find_suspects
 
@@ -80,6 +99,12 @@ def _label_config(files: list[str], **options: Any) -> None:
     print(xml, flush=True)
     if told:
         print(shown(told), file=sys.stderr)
+
+
+def _push(**options: Any) -> None:
+    from .push import push
+
+    print_lines(push(options.pop("bundle"), options.pop("name"), **options))
 
 
 def _summary(**options: Any) -> None:

@@ -11,6 +11,11 @@ from ..spelling import as_options
 Commands = Any  # what argparse returns for sub-commands is no public type
 
 
+def add_revision(command: Any) -> None:
+    """Add the option of all commands that take a model from the hub."""
+    command.add_argument("--revision", help="of a model on the hub: a branch, a tag or a commit (default: main)")
+
+
 def add_evaluate(commands: Commands) -> None:
     """Add the sub-command to those of ``absa``."""
     evaluate = commands.add_parser(
@@ -20,7 +25,8 @@ def add_evaluate(commands: Commands) -> None:
         "trivial answers and tf-idf with logistic regression; per aspect; by length, marks, number of aspects and "
         "stars; calibration.",
     )
-    evaluate.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote, or a bundle with a FILE")
+    named = "the folder that a training wrote; with a FILE also a bundle, or its name on the hub"
+    evaluate.add_argument("run_folder", metavar="RUN", help=named)
     evaluate.add_argument("file", nargs="?", metavar="FILE", help="a labelled data file (default: the test split)")
     evaluate.add_argument("--protocol", help="also a published protocol of UIT-ViSFD: visfd-paper or visfd-9")
     evaluate.add_argument(
@@ -29,11 +35,14 @@ def add_evaluate(commands: Commands) -> None:
         help="also judge the same reviews in noise: without diacritics, with typing errors and so on (up to 8 times "
         "the work of answering them)",
     )
+    add_revision(evaluate)
     add_file_options(evaluate, *(name for name in OPTIONS if name not in OF_A_RUN))
     evaluate.set_defaults(run=_evaluate)
 
 
-def _evaluate(run_folder: str, file: str | None, protocol: str | None, robustness: bool, **columns: Any) -> None:
+def _evaluate(
+    run_folder: str, file: str | None, protocol: str | None, robustness: bool, revision: str | None, **columns: Any
+) -> None:
     given = given_options(columns)
     if file is None and given:
         raise UserError(f"--{next(iter(given)).replace('_', '-')} says how FILE is read, and there is no FILE")
@@ -42,12 +51,15 @@ def _evaluate(run_folder: str, file: str | None, protocol: str | None, robustnes
         is_there(file, faults)
         faults.raise_if_any()
     from .bundle import INFO
+    from .fetch import is_hub_name, name_fault
 
-    if (Path(run_folder) / INFO).is_file():
+    if fault := name_fault(run_folder, revision):
+        raise UserError(f"{run_folder}: {fault}")
+    if is_hub_name(run_folder) or (Path(run_folder) / INFO).is_file():
         from .judged import evaluate_bundle
 
         with as_options():
-            print_lines(evaluate_bundle(run_folder, file, protocol, robustness, **given))
+            print_lines(evaluate_bundle(run_folder, file, protocol, robustness, revision, **given))
         return
     if file is None:
         from ..judge.evaluation import evaluate_run

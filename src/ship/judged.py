@@ -21,6 +21,7 @@ from ..judge.robustness import InNoise, answers_in_noise, noisy_reviews
 from ..judge.text import evaluation_text
 from ..spelling import command
 from .bundle import SEEN, read_whole
+from .fetch import fetch
 from .predictor import load_bundle
 
 READ_BY = tuple(name for name in Columns._fields if name not in ("aspects", "sentiments"))
@@ -28,18 +29,25 @@ READ_BY = tuple(name for name in Columns._fields if name not in ("aspects", "sen
 
 
 def evaluate_bundle(
-    folder: str | Path, file: str | Path | None, protocol: str | None = None, in_noise: bool = False, **given: Any
+    bundle: str | Path,
+    file: str | Path | None,
+    protocol: str | None = None,
+    in_noise: bool = False,
+    revision: str | None = None,
+    **given: Any,
 ) -> str:
     """The tables for a bundle's answers to a labelled ``file``, read as its run read its own; ready to print.
 
-    ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Raises UserError without
-    a file, for faults of the file, aspects that the bundle does not know, what is no whole bundle, and if ``protocol``
-    is unknown or for other data.
+    ``bundle`` is a folder, or a name on the hub with a ``revision``. ``given`` are fields of
+    :class:`src.data.reviews.Columns` that are other than in training. Raises UserError without a file, for faults of
+    the file, aspects that the bundle does not know, what is no whole bundle, if ``protocol`` is unknown or for other
+    data, and as :func:`src.ship.fetch.fetch`.
     """
     if file is None:
-        again = command("absa", ["evaluate", str(folder), "labelled.csv"])
-        raise UserError(f"{folder}: a bundle holds no test split; name a labelled file: {again}")
-    predictor = load_bundle(folder)
+        again = command("absa", ["evaluate", str(bundle), "labelled.csv"])
+        raise UserError(f"{bundle}: a bundle holds no test split; name a labelled file: {again}")
+    folder, commit = fetch(bundle, revision)
+    predictor = load_bundle(folder, from_hub=commit is not None)
     info, labels = predictor.info, predictor.labels
     if protocol is not None:
         protocol_named(protocol, labels)
@@ -57,12 +65,12 @@ def evaluate_bundle(
     notes = [f"Weights: {info['precision']}."]
     keys = None
     try:
-        keys = read_keys(read_whole(folder)[1][SEEN])
+        keys = read_keys(read_whole(folder, card=commit is None)[1][SEEN])
     except (KeyError, ValueError, EOFError):
         notes.append(f"{UNKNOWN}this bundle keeps no hashes of its training texts; export it again.")
     tuned = Tuned(Thresholds.from_dict(info["thresholds"]), Calibration.from_dict(info["calibration"]), [])
     counts = np.array(info["class_counts"]) if "class_counts" in info else None
-    by = Judgement(str(folder), labels, tuned, counts, None, keys, notes)
+    by = Judgement(str(bundle), labels, tuned, counts, None, keys, notes)
     stars = stars_of(str(file), reviews.lines.tolist(), told)
     noised = None
     if in_noise:

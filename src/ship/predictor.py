@@ -18,6 +18,7 @@ from ..labels import Labels
 from ..runs.machine import cores
 from ..tokens.tokenizer import from_json
 from .bundle import INFO, ONNX, TOKENIZER, declared_labels, read_whole
+from .fetch import fetch
 from .onnx_file import check_one_file
 
 SLOW = ["SkipLayerNormFusion"]  # onnxruntime's fused kernel takes three times as long as the two kernels it replaces
@@ -59,36 +60,46 @@ class OnnxModel:
 
 
 def load(path: str | os.PathLike[str], *, threads: int | None = None, revision: str | None = None) -> Predictor:
-    """A predictor for the bundle at ``path``, or for a run's folder (which needs torch).
+    """A predictor for the bundle at ``path`` or of that name on the hub, or for a run's folder (which needs torch).
 
-    ``threads`` reviews are computed side by side, by default as many as there are cores: 1 where workers share the
-    machine. Raises UserError if ``path`` is neither, if the bundle was changed since its export, and for fewer threads
-    than 1.
+    A path that is there is never looked for on the hub, nor is a :class:`~pathlib.Path`. ``revision`` is a branch, a
+    tag or a commit of the hub's repository. ``threads`` reviews are computed side by side, by default as many as there
+    are cores: 1 where workers share the machine. Raises UserError if ``path`` is neither, if the bundle was changed
+    since its export, for fewer threads than 1, and as :func:`src.ship.fetch.fetch`.
     """
     if threads is not None and not (isinstance(threads, int) and threads >= 1):
         raise UserError(f"threads={threads!r}: expected a number, 1 or more")
-    if revision is not None:
-        raise UserError(f"revision={revision!r}: a folder has none")
-    folder = Path(path).absolute()
+    found, commit = fetch(path, revision)
+    folder = found.absolute()
     if not (folder / INFO).is_file() and (folder / "summary.json").is_file():
         from ..judge.inference import load_run  # brings torch
 
-        predictor = load_run(Path(path), threads)
+        predictor = load_run(found, threads)
     elif (folder / INFO).is_file():
-        predictor = load_bundle(Path(path), threads)
+        predictor = load_bundle(found, threads, from_hub=commit is not None)
     else:
         raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
-    predictor.made_by = partial(load, str(folder), threads=threads)
+    again = str(folder) if commit is None else str(path)
+    predictor.made_by = partial(load, again, threads=threads, revision=commit)  # workers load the same commit
     return predictor
 
 
-def load_bundle(folder: str | Path, threads: int | None = None) -> Predictor:
+def load_bundle(folder: str | Path, threads: int | None = None, from_hub: bool = False) -> Predictor:
     """Check a bundle's hashes and load it; ``threads`` defaults to the number of cores that the process may use.
 
-    Raises UserError if ``folder`` is no bundle, was changed since its export, or cannot be loaded.
+    ``from_hub``: its card may have been edited there. Raises UserError if ``folder`` is no bundle, was changed since
+    its export, or cannot be loaded.
     """
     folder = Path(folder)
-    info, contents = read_whole(folder)  # the bytes that were checked are loaded, even if the files change now
+    try:
+        info, contents = read_whole(
+            folder, card=not from_hub
+        )  # what was checked is loaded, even if the files change now
+    except UserError as error:
+        again = (
+            f"{folder.parents[1]}: delete this folder, and it is fetched again; else the repository itself is at fault"
+        )
+        raise UserError([*error.faults, *[again] * from_hub]) from error
     try:
         tokenizer = from_json(contents[TOKENIZER].decode(), info["max_length"])
         return over_onnx(info, tokenizer, contents[ONNX], threads)

@@ -3,7 +3,6 @@
 import csv
 import io
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +18,7 @@ from ..labels import Labels
 from ..runs.run import Run
 from .answers_file import labels_in, rows_by_group, states_of, what_rows_say
 from .bundle import INFO, declared_labels, read_whole
+from .fetch import fetch
 
 ALL_REVIEWS = "all"  # the name of the group of all reviews
 
@@ -46,9 +46,13 @@ class Summarised(NamedTuple):
 
 
 def error_table(model: str) -> tuple[Labels, np.ndarray]:
-    """The labels of a run or a bundle, and its table of validation, int64 [A, C + 1, C + 1]. Raises UserError."""
-    if not (Path(model) / INFO).is_file():
-        run = Run(model)
+    """The labels of a run or a bundle, and its table of validation, int64 [A, C + 1, C + 1].
+
+    ``model`` may be the name of a bundle on the hub. Raises UserError.
+    """
+    folder, commit = fetch(model)
+    if not (folder / INFO).is_file():
+        run = Run(folder)
         summary, labels = run.read_summary(), run.labels
         if summary["task"] != "absa":
             raise UserError(
@@ -56,7 +60,7 @@ def error_table(model: str) -> tuple[Labels, np.ndarray]:
             )
         thresholds = Thresholds.from_dict(summary["thresholds"]).array if "thresholds" in summary else np.array(0.5)
         return labels, validation_table(read_predictions(run.predictions("val"), labels), labels, thresholds)
-    info, _ = read_whole(model)
+    info, _ = read_whole(folder, card=commit is None)
     labels = declared_labels(info)
     shape = (len(labels.aspects), len(labels.sentiments) + 1, len(labels.sentiments) + 1)
     try:

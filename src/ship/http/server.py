@@ -15,6 +15,7 @@ from fastapi import FastAPI
 
 from ...errors import UserError
 from ...runs.machine import cores, stop_signals
+from ..fetch import fetch
 from ..predictor import load_bundle
 from .connections import IDLE_SECONDS, guarded
 from .limits import Limits, check_origins
@@ -32,6 +33,7 @@ def serve(
     log_texts: bool,
     limits: Limits,
     origins: Sequence[str] = (),
+    revision: str | None = None,
 ) -> None:
     """Serve until SIGTERM or Ctrl-C, answer the requests that were accepted, and return.
 
@@ -43,7 +45,8 @@ def serve(
     if threads is not None and threads < 1:
         raise UserError(f"--threads {threads}: expected 1 or more")
     with bind(host, port) as listener:  # first: loading the model takes longer
-        predictor = load_bundle(bundle, threads)
+        found, commit = fetch(bundle, revision)
+        predictor = load_bundle(found, threads, from_hub=commit is not None)
         predictor.predict([EXAMPLE])  # the first call is slow, as it allocates memory
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
         service = Service(predictor, limits, threads or cores())

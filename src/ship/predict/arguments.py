@@ -15,6 +15,7 @@ from ...data.text_rows import sniff
 from ...errors import Faults
 from ...spelling import pasted
 from ..bundle import INFO
+from ..fetch import is_hub_name, name_fault
 from .target import Target
 from .tasks import LABEL_STUDIO
 from .writers import OUTPUT_FORMATS
@@ -22,11 +23,18 @@ from .writers import OUTPUT_FORMATS
 STREAM = "-"
 
 
-def check_model(model: str, faults: Faults) -> None:
-    """Add a fault unless ``model`` is the folder of a bundle or of a finished run, as its files show."""
+def check_model(model: str, revision: str | None, faults: Faults) -> None:
+    """Add a fault unless ``model`` is the folder of a bundle or of a finished run, as its files show, or a hub's name.
+
+    No network is asked.
+    """
     path = Path(model)
-    if not path.is_dir():
-        faults.add(model, "there is no such folder; a bundle (absa export) or a run is expected")
+    if fault := name_fault(model, revision):
+        faults.add(model, fault)
+    elif is_hub_name(model):
+        return
+    elif not path.is_dir():
+        faults.add(model, "there is no such folder; a bundle (absa export), a run or a name of the hub is expected")
     elif not (path / INFO).is_file() and not (path / "summary.json").is_file():
         faults.add(model, f"neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
 

@@ -11,6 +11,7 @@ from ...data.rows import Source
 from ...data.tasks import check_names
 from ...errors import Faults, shown
 from ...spelling import pasted
+from ..fetch import fetch
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
 from .finish import finish
@@ -40,6 +41,7 @@ def predict_file(
     safe_cells: bool = False,
     shard: str | None = None,
     budget: int | None = None,
+    revision: str | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -47,10 +49,10 @@ def predict_file(
 
     The status is 1 if rows could not be read: the errors file beside ``out`` holds their lines and the reasons. It is
     130 after Ctrl-C. Raises UserError, before the model is loaded, with everything that is wrong with the arguments and
-    the input's header; later, if the model cannot be loaded or a file cannot be written.
+    the input's header; later, if the model cannot be fetched or loaded or a file cannot be written.
     """
     faults, file = Faults(), str(Path(file).expanduser()) if file.startswith("~") else file
-    check_model(model, faults)
+    check_model(model, revision, faults)
     target = None if out == STREAM else Target(out)
     form = format_of(out, output_format, faults)
     if safe_cells and form != "csv":
@@ -72,6 +74,7 @@ def predict_file(
         source, column, kind = open_source(file, input_format, reading, opened, faults)
         faults.raise_if_any()
         assert source is not None
+        at = fetch(model, revision)
         if part is not None:
 
             def again() -> Source:
@@ -84,7 +87,7 @@ def predict_file(
         for note in source.notes:
             print(shown(f"{name_of(file)}: {note}"), file=sys.stderr)
         if target is None:
-            return _to_stdout(model, source, column, name_of(file), all_aspects)
+            return _to_stdout(model, at.commit, source, column, name_of(file), all_aspects)
         options: dict[str, Any] = {
             "format": [form, kind],
             "text column": text_column,
@@ -100,7 +103,7 @@ def predict_file(
             "--budget": budget,
         }
         options |= {name: given for name, given in later.items() if given is not None}
-        identity = {"input": fingerprint(file), "model": model_hash(model), **options}
+        identity = {"input": fingerprint(file), "model": model_hash(at.folder), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
         opened.callback(journal.close)
         check_target(target, file, resume, overwrite, faults)  # again: another command may just have finished it
@@ -111,6 +114,7 @@ def predict_file(
             source.seek(journal.state.place)
         return _to_file(
             model,
+            at.commit,
             source,
             column,
             journal,
@@ -124,11 +128,11 @@ def predict_file(
         )
 
 
-def _to_stdout(model: str, source: Source, column: str, name: str, all_aspects: bool) -> int:
+def _to_stdout(model: str, commit: str | None, source: Source, column: str, name: str, all_aspects: bool) -> int:
     meter = Meter(source.size, source.place.offset)
     try:
         meter.say("loading the model")
-        predictor = _load(model)
+        predictor = _load(model, commit)
         meter.start()
         state = to_stream(answered(source, column, predictor, "jsonl", all_aspects), name, meter)
     except KeyboardInterrupt:
@@ -142,6 +146,7 @@ def _to_stdout(model: str, source: Source, column: str, name: str, all_aspects: 
 
 def _to_file(
     model: str,
+    commit: str | None,
     source: Source,
     column: str,
     journal: Journal,
@@ -157,7 +162,7 @@ def _to_file(
     meter = Meter(source.size, source.place.offset, before)
     try:
         meter.say("loading the model")
-        predictor = _load(model)
+        predictor = _load(model, commit)
         asked = None
         if form == LABEL_STUDIO:
             check_names(predictor.labels)
@@ -191,10 +196,10 @@ def _stopped(how_far: str) -> int:
     return 130
 
 
-def _load(model: str) -> "Predictor":
+def _load(model: str, commit: str | None) -> "Predictor":
     from ..predictor import load  # brings onnxruntime, which takes longer than all the checks
 
-    return load(model)
+    return load(model, revision=commit)
 
 
 def _close(name: str, state: State, before: int, seconds: float, errors: str) -> None:

@@ -181,7 +181,7 @@ def fingerprint(file: str) -> dict[str, Any]:
     return {"bytes": facts.st_size, "modified_ns": facts.st_mtime_ns, "sha256_of_first_mib": head}
 
 
-def model_hash(model: str) -> str:
+def model_hash(model: str | Path) -> str:
     """A hash of ``bundle.json``, which holds its files' hashes; or of a run's summary and best checkpoint."""
     path = Path(model)
     best = path / "checkpoints" / "best.ckpt"

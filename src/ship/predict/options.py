@@ -5,6 +5,7 @@ from typing import Any
 
 from ...data.files import FORMATS
 from ...data.options import FILE_KINDS, OF_TEXTS, add_file_options
+from ..evaluate import add_revision
 from .tasks import LABEL_STUDIO
 from .writers import OUTPUT_FORMATS
 
@@ -24,7 +25,8 @@ def add_predict(commands: Any) -> Any:
         "  absa predict bundle/ reviews.csv -o tasks.json --format label-studio --budget 200\n"
         "  absa predict bundle/ reviews.parquet --shard 3/16 -o answers-03.parquet",
     )
-    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export), or the folder of a finished run")
+    predict.add_argument("model", metavar="MODEL", help="a bundle (absa export) or its name on the hub, or a run")
+    add_revision(predict)
     predict.add_argument("file", metavar="FILE", help=f"{FILE_KINDS}; - is stdin")
     predict.add_argument("-o", "--out", required=True, metavar="ANSWERS", help="the file to write; - for stdout")
     predict.add_argument(
