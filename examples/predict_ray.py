@@ -11,7 +11,7 @@ that answers.checkpoint/ does not have yet. So do not delete that folder, and be
 """
 
 import argparse
-import os
+from pathlib import Path
 from typing import Any
 
 from visobert_absa import UserError, load
@@ -31,7 +31,7 @@ class Answers:
 
 def place(path: str) -> str:
     """The whole path, as workers stand in other folders; an address such as s3://... as it is."""
-    return path if "://" in path else os.path.abspath(path)
+    return path if "://" in path else str(Path(path).absolute())
 
 
 def main() -> None:
@@ -48,7 +48,10 @@ def main() -> None:
 
     from pyarrow.dataset import dataset
 
-    reviews = dataset(given.input)
+    try:
+        reviews = dataset(given.input)
+    except (OSError, ValueError) as error:  # not there, or no Parquet
+        parser.error(f"{given.input}: {error}")
     if given.id_column not in reviews.schema.names:
         parser.error(f"--id-column {given.id_column}: not among {', '.join(reviews.schema.names)}")
     try:
@@ -68,12 +71,11 @@ def main() -> None:
     cores = int(ray.cluster_resources()["CPU"])
     workers = given.workers or cores
     of_core = max(0.0, min(1.0, (cores - 2) / workers))  # of what Ray counts two stay free, else nothing is read
-    answers = ray.data.read_parquet(given.input, ray_remote_args={"num_cpus": 0.1}).map_batches(
+    answers = ray.data.read_parquet(given.input, num_cpus=0.1).map_batches(
         Answers,
         fn_constructor_args=(given.model, given.text_column),
         batch_format="pyarrow",
-        batch_size=1024,
-        concurrency=workers,
+        compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=of_core,
         scheduling_strategy="SPREAD",
     )

@@ -45,7 +45,10 @@ def main() -> None:
     from pyspark.sql import SparkSession
 
     spark = SparkSession.builder.appName("absa").getOrCreate()
-    reviews = spark.read.parquet(given.input)
+    try:
+        reviews = spark.read.parquet(given.input)
+    except AnalysisException as error:
+        parser.error(error.getMessage())
     if given.id_column not in reviews.columns:
         parser.error(f"--id-column {given.id_column}: not among {', '.join(reviews.columns)}")
     function = answers(given.model, given.text_column)
