@@ -77,7 +77,6 @@ def main() -> None:
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=workers),
         num_cpus=of_core,
-        scheduling_strategy="SPREAD",
     )
     answers.write_parquet(given.output, ray_remote_args={"num_cpus": 0.1})
 

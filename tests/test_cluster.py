@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -64,16 +65,11 @@ class Started:
         return psutil.Process(self.process.pid).children(recursive=True)
 
     def workers(self, kind: str) -> list[psutil.Process]:
-        """Those that answer: their command line begins with ``kind``, or they are forks of what it begins so."""
+        """Those with ``kind`` in their command line that have no children: Spark forks its workers from one alike."""
         found = []
         for process in self.family():
-            try:
-                if kind in " ".join(process.cmdline()) and (
-                    kind.startswith("ray") or kind in " ".join(process.parent().cmdline())
-                ):
-                    found.append(process)
-            except psutil.Error:
-                continue
+            with suppress(psutil.Error):  # it has ended meanwhile
+                found += [process] * (kind in " ".join(process.cmdline()) and not process.children())
         return found
 
     def kill_all(self) -> None:
@@ -106,11 +102,11 @@ def killed_twice(engines: Path, command: list[object], written, worker: str, fol
     second = Started(engines, command, folder / "second.log")
     try:
         second.wait_until(lambda: len(written()) > len(done))
-        victim = second.wait_until(lambda: second.workers(worker))[0]
-        victim.kill()
+        second.wait_until(lambda: second.workers(worker))[0].kill()
         assert f"{ROWS} reviews" in second.end()
     finally:
-        second.kill_all() if second.process.poll() is None else None
+        if second.process.poll() is None:
+            second.kill_all()
     assert {path: path.read_bytes() for path in done} == done
 
 
@@ -124,7 +120,7 @@ def test_ray_answers_as_absa_predict_does_and_goes_on_after_kills(engines, given
 
     command = [engines / "python", ROOT / "examples" / "predict_ray.py", bundle, file, out]
     command += ["--id-column", "id", "--text-column", "comment", "--workers", "2", "--megabytes", "0.1"]
-    killed_twice(engines, command, written, "ray::MapWorker", tmp_path)
+    killed_twice(engines, command, written, "MapBatches(Answers)", tmp_path)
     assert_same_answers(dataset(out).to_table(), expected, ROWS)
 
 
