@@ -4,7 +4,6 @@ Each engine gets the same reviews twice: the first time all of it is killed, the
 """
 
 import os
-import signal
 import subprocess
 import time
 from contextlib import suppress
@@ -76,7 +75,8 @@ class Started:
         """As where the machine is lost."""
         everyone = [psutil.Process(self.process.pid), *self.family()]
         for process in everyone:
-            process.send_signal(signal.SIGKILL)
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
         self.process.wait()
         psutil.wait_procs(everyone, timeout=30)
 
