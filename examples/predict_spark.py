@@ -43,6 +43,7 @@ def main() -> None:
 
     from pyspark.errors import AnalysisException
     from pyspark.sql import SparkSession
+    from pyspark.sql.types import StructType
 
     spark = SparkSession.builder.appName("absa").getOrCreate()
     try:
@@ -56,15 +57,17 @@ def main() -> None:
         (empty,) = function(iter([reviews.limit(0).toArrow()]))
     except UserError as error:
         parser.error(str(error))
-    rows, left = reviews.count(), reviews
+    own = spark.createDataFrame(empty.select(empty.column_names[len(reviews.columns) :])).schema
+    rows, left, key = reviews.count(), reviews, f"`{given.id_column}`"
     try:
-        left = reviews.join(spark.read.parquet(given.output).select(given.id_column), given.id_column, "left_anti")
+        done = spark.read.parquet(given.output).select(key)
+        left = reviews.join(done, reviews[key] == done[key], "left_anti")
     except AnalysisException as error:
         if error.getCondition() not in ("PATH_NOT_FOUND", "UNABLE_TO_INFER_SCHEMA"):
             raise
     (
-        left.repartition(-(-rows // given.rows_per_file) or 1, given.id_column)
-        .mapInArrow(function, spark.createDataFrame(empty).schema)
+        left.repartition(-(-rows // given.rows_per_file) or 1, key)
+        .mapInArrow(function, StructType([*reviews.schema, *own]))
         .write.mode("append")
         .option("mapreduce.fileoutputcommitter.algorithm.version", 2)  # a task's file is there as soon as it is done
         .parquet(given.output)

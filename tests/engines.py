@@ -20,9 +20,9 @@ def write_reviews(file: Path, rows: int) -> Path:
     texts = [BAD[i // SPREAD % len(BAD)] if i % SPREAD == 0 else f"{good[i % len(good)]} {i}" for i in range(rows)]
     given = [text.encode() if isinstance(text, str) else text for text in texts]
     columns = {
-        "id": pa.array([f"r{i:05}" for i in range(rows)]),
         "comment": pa.array(given, pa.binary()).view(pa.string()),
         "stars": pa.array([None if i % 3 == 0 else i % 5 + 0.1 for i in range(rows)]),
+        "id": pa.array([f"r{i:05}" for i in range(rows)]),
         "tags": pa.array([["mới", str(i)][: i % 3] for i in range(rows)], pa.list_(pa.string())),
     }
     parquet.write_table(pa.table(columns), file, row_group_size=500)
