@@ -40,13 +40,13 @@ def main() -> None:
     parser.add_argument("model", type=place, help="a bundle (absa export)")
     parser.add_argument("input", type=place, help="a Parquet file, or a folder of them")
     parser.add_argument("output", type=place, help="the folder to write; gone on with if it is there")
-    parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none missing")
+    parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none empty")
     parser.add_argument("--text-column", help="default: data, text, review, comment, ...")
     parser.add_argument("--workers", type=int, help="default: one for each core of the cluster")
     parser.add_argument("--megabytes", type=float, default=8, help="of a file that is written; a kill costs no more")
     given = parser.parse_args()
 
-    from pyarrow.dataset import dataset
+    from pyarrow.dataset import dataset, field
 
     try:
         reviews = dataset(given.input)
@@ -54,6 +54,8 @@ def main() -> None:
         parser.error(f"{given.input}: {error}")
     if given.id_column not in reviews.schema.names:
         parser.error(f"--id-column {given.id_column}: not among {', '.join(reviews.schema.names)}")
+    if missing := reviews.count_rows(filter=field(given.id_column).is_null()):
+        parser.error(f"--id-column {given.id_column}: empty in {missing} rows")
     try:
         Answers(given.model, given.text_column)(reviews.schema.empty_table())
     except UserError as error:
@@ -81,8 +83,9 @@ def main() -> None:
     answers.write_parquet(given.output, ray_remote_args={"num_cpus": 0.1})
 
     asked, answered = reviews.count_rows(), dataset(given.output).count_rows()
-    if asked != answered:  # an id that stands twice is skipped after a kill; a missing one is answered again
-        parser.error(f"{given.output} has {answered} rows for {asked} reviews: are the ids unique, and all there?")
+    if asked != answered:  # after a kill an id that stands twice is answered once
+        why = "are ids repeated, or answers to other reviews in it?"
+        parser.error(f"{given.output} has {answered} rows for {asked} reviews: {why}")
     print(f"{given.output}: {answered} reviews")
 
 

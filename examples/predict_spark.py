@@ -36,7 +36,7 @@ def main() -> None:
     parser.add_argument("model", help="a bundle (absa export)")
     parser.add_argument("input", help="a Parquet file, or a folder of them")
     parser.add_argument("output", help="the folder to write; gone on with if it is there")
-    parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none missing")
+    parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none empty")
     parser.add_argument("--text-column", help="default: data, text, review, comment, ...")
     parser.add_argument("--rows-per-file", type=int, default=20_000, help="rows of a task; a kill costs no more")
     given = parser.parse_args()
@@ -52,13 +52,16 @@ def main() -> None:
         parser.error(error.getMessage())
     if given.id_column not in reviews.columns:
         parser.error(f"--id-column {given.id_column}: not among {', '.join(reviews.columns)}")
+    key = f"`{given.id_column}`"
+    if missing := reviews.filter(reviews[key].isNull()).count():
+        parser.error(f"--id-column {given.id_column}: empty in {missing} rows")
     function = answers(given.model, given.text_column)
     try:
         (empty,) = function(iter([reviews.limit(0).toArrow()]))
     except UserError as error:
         parser.error(str(error))
     own = spark.createDataFrame(empty.select(empty.column_names[len(reviews.columns) :])).schema
-    rows, left, key = reviews.count(), reviews, f"`{given.id_column}`"
+    rows, left = reviews.count(), reviews
     try:
         done = spark.read.parquet(given.output).select(key)
         left = reviews.join(done, reviews[key] == done[key], "left_anti")
@@ -74,8 +77,9 @@ def main() -> None:
     )
 
     answered = spark.read.parquet(given.output).count()
-    if rows != answered:  # an id that stands twice is skipped after a kill; a missing one is answered again
-        parser.error(f"{given.output} has {answered} rows for {rows} reviews: are the ids unique, and all there?")
+    if rows != answered:  # after a kill an id that stands twice is answered once
+        why = "are ids repeated, or answers to other reviews in it?"
+        parser.error(f"{given.output} has {answered} rows for {rows} reviews: {why}")
     print(f"{given.output}: {answered} reviews")
 
 

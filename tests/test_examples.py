@@ -68,6 +68,7 @@ def test_importing_an_example_takes_no_engine_and_no_torch(name) -> None:
     ("words", "said"),
     [
         (["BUNDLE", "in.parquet", "--id-column", "ID"], "--id-column ID: not among comment, stars, id, tags"),
+        (["BUNDLE", "in.parquet", "--id-column", "stars"], f"--id-column stars: empty in {ROWS // 3} rows"),
         (["BUNDLE", "in.parquet", "--id-column", "id", "--text-column", "txt"], 'there is no column "txt"'),
         (["nowhere", "in.parquet", "--id-column", "id"], "neither a bundle"),
         (["BUNDLE", "in.parquet"], "--id-column"),
