@@ -43,7 +43,7 @@ def main() -> None:
     parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none empty")
     parser.add_argument("--text-column", help="default: data, text, review, comment, ...")
     parser.add_argument("--workers", type=int, help="default: one for each core of the cluster")
-    parser.add_argument("--megabytes", type=float, default=8, help="of a file that is written; a kill costs no more")
+    parser.add_argument("--megabytes", type=float, default=8, help="of a file; a worker that dies loses one at most")
     given = parser.parse_args()
 
     from pyarrow.dataset import dataset, field

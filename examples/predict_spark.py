@@ -38,7 +38,7 @@ def main() -> None:
     parser.add_argument("output", help="the folder to write; gone on with if it is there")
     parser.add_argument("--id-column", required=True, help="what tells the rows apart: no value twice, none empty")
     parser.add_argument("--text-column", help="default: data, text, review, comment, ...")
-    parser.add_argument("--rows-per-file", type=int, default=20_000, help="rows of a task; a kill costs no more")
+    parser.add_argument("--rows-per-file", type=int, default=20_000, help="a worker that dies loses one at most")
     given = parser.parse_args()
 
     from pyspark.errors import AnalysisException
