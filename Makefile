@@ -8,17 +8,22 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+ENGINES := .venv-engines
 
-.PHONY: train test test-slow torture fuzz bench lint setup clean
+.PHONY: train test test-slow test-cluster torture fuzz bench lint setup clean
 
 train: setup
 	$(RUN) train.py $(ARGS)
 
 test: setup
-	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow" $(ARGS)
+	$(RUN) -m pytest -n 2 --dist worksteal -m "not slow and not cluster" $(ARGS)
 
 test-slow: setup
-	$(RUN) -m pytest -m slow $(ARGS)
+	$(RUN) -m pytest -m "slow and not cluster" $(ARGS)
+
+# examples/ on Ray and Spark themselves, in an environment of their own; needs Java 17. Some minutes
+test-cluster: setup $(ENGINES)/ready
+	ENGINES=$(ENGINES)/bin $(RUN) -m pytest -n 0 -m cluster $(ARGS)
 
 # Faults done to the real training: what survives, with a table; the short form is a test. Three minutes
 torture: setup
@@ -47,5 +52,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	$(RUN) -m pip install -q -c constraints.txt -e '.[dev]'
 	touch $@
 
+$(ENGINES)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(ENGINES)
+	$(ENGINES)/bin/python -m pip install -q -c constraints.txt -e '.[serve,parquet,engines]'
+	touch $@
+
 clean:
-	rm -rf $(VENV)
+	rm -rf $(VENV) $(ENGINES)

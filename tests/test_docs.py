@@ -157,7 +157,7 @@ def test_what_else_is_typed_is_there() -> None:
         asked = re.findall(r"(?:^    |`)make (?:ARGS=\S+ )?([\w-]+)", text, re.M)
         assert set(asked) <= targets, name(page)
         assert set(re.findall(r"'\.\[(\w+)\]'", text)) <= extras.keys(), name(page)
-        for file in re.findall(r"(?:python|pytest) ((?:benchmarks|tests|docs|data)/[\w/]+\.py)", text):
+        for file in re.findall(r"(?:python|pytest) ((?:benchmarks|tests|docs|data|examples)/[\w/]+\.py)", text):
             assert (ROOT / file).is_file(), f"{name(page)}: {file}"
 
 
@@ -204,7 +204,8 @@ def test_settings_and_options_that_are_named_exist(page, maker) -> None:
     named = {m[1] for w in spans if (m := re.fullmatch(rf"((?:{groups})[./][\w./]+)(?:=.*)?", w))}
     files = {n for n in named if n.endswith((".py", ".yaml", ".md", ".onnx", "/")) or (ROOT / n).exists()}
     assert {n for n in named - files if n not in known and "NAME" not in n} == set()
-    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py"), ROOT / "docs" / "original.md"]
+    sources = [*(ROOT / "src").rglob("*.py"), *(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").iterdir()]
+    sources += [ROOT / "docs" / "original.md"]
     options = set(re.findall(r"--[a-z][\w-]+", "".join(map(text_of, sources))))
     options |= {"--" + name.replace("_", "-") for name in OPTIONS}
     options |= {"--help", "--cfg", "--local-dir", "--stop-timeout", "--backend-store-uri"}  # of other programs
