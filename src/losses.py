@@ -131,3 +131,26 @@ def divergence(one: dict[str, Tensor], other: dict[str, Tensor], labelled: Tenso
         a, b = one["mentioned"].float(), other["mentioned"].float()
         total = total + ((a.sigmoid() - b.sigmoid()) * (a - b)).mean() / 2  # a - b sums both classes
     return total
+
+
+def distillation(
+    logits: dict[str, Tensor], teacher: dict[str, Tensor], pairs: Tensor, temperature: float = 2.0
+) -> dict[str, Tensor]:
+    """How far the teacher's distributions are from the student's, a float32 scalar in nats for each head.
+
+    Both dicts hold float logits: ``sentiment`` [B, A, C] and, for task ``absa``, ``mentioned`` [B, A]. With ``t`` the
+    temperature, the term of a pair is ``t^2 KL(softmax(teacher / t), softmax(logits / t))`` (Hinton et al. 2015,
+    section 2: t^2 keeps the gradients at the size of those of the labels). ``sentiment`` sums it weighted by ``pairs``,
+    float [B, A] in [0, 1], and divides by the sum of the weights, 1 at the least; ``mentioned`` is the mean over all
+    aspects of the same divergence of the two sigmoids. No gradient reaches the teacher.
+    """
+    q = (teacher["sentiment"].detach().float() / temperature).log_softmax(-1)
+    p = (logits["sentiment"].float() / temperature).log_softmax(-1)
+    apart = torch.where(pairs > 0, (q.exp() * (q - p)).sum(-1), 0.0) * pairs
+    losses = {"sentiment": temperature**2 * apart.sum() / pairs.sum().clamp(min=1)}
+    if "mentioned" in logits:
+        z, y = logits["mentioned"].float() / temperature, teacher["mentioned"].detach().float() / temperature
+        share = y.sigmoid()
+        apart = share * (F.logsigmoid(y) - F.logsigmoid(z)) + (1 - share) * (F.logsigmoid(-y) - F.logsigmoid(-z))
+        losses["mentioned"] = temperature**2 * apart.mean()
+    return losses

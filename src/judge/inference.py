@@ -22,7 +22,7 @@ from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
-from ..tokens.windows import encode_whole
+from ..tokens.windows import Windowed, encode_whole
 from ..training.checkpoint import AtomicCheckpointIO
 
 
@@ -43,12 +43,18 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     module = load_best(run)
     tokenizer = tokenizer_of(run, module, data["max_length"])
     read = encode_whole(tokenizer, reviews.texts)
+    batches = Batches(*in_windows(module, read, reviews, batch_size))
+    with torch.inference_mode():
+        return assemble([module.predict_step(batch, 0) for batch in batches], read.first, reviews), findings
+
+
+def in_windows(
+    module: AspectSentimentModule, read: Windowed, reviews: Reviews, batch_size: int
+) -> tuple[TokenisedSplit, BatchPlan]:
+    """The windows of reviews, ``read`` by the module's tokenizer, and the plan of their batches, the longest first."""
     pad_id = pad_id_of(module.classifier.encoder.config)
     split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
-    plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
-    with torch.inference_mode():
-        batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
-    return assemble(batches, read.first, reviews), findings
+    return split, BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:

@@ -23,6 +23,7 @@ SHARED = (
     "loss",
     "pretraining",
     "seed",
+    "teacher",
     "trainer.accumulate_grad_batches",
     "trainer.devices",
     "trainer.strategy",
@@ -32,6 +33,7 @@ WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
 # settings that earlier runs do not have, and what they were then in effect
 ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep"}
+ADDED |= {"model.teacher_weight": 0.5, "model.teacher_temperature": 2.0}
 MOST_TOLD = 10  # differences in words
 
 
