@@ -2,6 +2,7 @@
 
 import logging
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,7 @@ def build(settings: dict[str, Any], data: Any) -> tuple[Any, Any]:
         "texts": data.corpus.digest,
         "batches": [data.tokens_per_batch, data.max_length, data.mask],
         "packed": data.packed,
+        "noise": asdict(data.noise),
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
     }
     return module, encoder

@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any
 
 import hydra
@@ -21,9 +22,11 @@ from src.errors import UserError, refuse, tell
 from src.runs.folder import alone_in
 from src.runs.overrides import explained
 from src.runs.run import Run
+from src.spelling import override, pasted
 from src.sweeps.jobs import ROOT, command_again, command_to_go_on, take_up
 from src.sweeps.multirun import check_launcher
 from src.training.from_python import call
+from src.training.launched import launched
 from src.training.ranks import follow, leave, rank, summed, together
 from src.training.scripts import run as run_script
 
@@ -33,6 +36,7 @@ if TYPE_CHECKING:
     from src.datamodule import AspectDataModule
     from src.model.encoder import Encoder
     from src.runs.summary import EncoderFacts
+    from src.training.init_from import Earlier
 
 # What takes seconds to import is imported in the functions that need it: --help and a mistyped override answer at once.
 
@@ -46,7 +50,7 @@ def job(config: DictConfig) -> float:
     jobs.append(config)
     many = HydraConfig.get().mode == RunMode.MULTIRUN
     try:
-        with alone_in(HydraConfig.get().runtime.output_dir, config):
+        with alone_in(HydraConfig.get().runtime.output_dir, config), all_there():
             return run_training(config, again=many)
     except UserError as error:
         if many:
@@ -79,34 +83,40 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from src.runs.folder import check_room
     from src.training.building import build_module, build_trainer
     from src.training.callbacks import TrainingStopped
+    from src.training.init_from import earlier
     from src.training.loggers import begin, log_outcome
     from src.training.loss import alpha_of
+    from src.training.meeting import check_alike, told_by_first
     from src.training.progress import quiet
     from src.training.resume import find_checkpoint, go_on_from, shared_settings
     from src.training.summary import choices, configured_epochs, not_visobert, start_up, summary
 
     run = Run(HydraConfig.get().runtime.output_dir)
-    if again and (earlier := take_up(run, settings)) is not None:
-        return earlier
+    if again and (done := take_up(run, settings)) is not None:
+        return done
 
     quiet()
-    checkpoint = find_checkpoint(settings["ckpt_path"], config, run.folder)
+    checkpoint = told_by_first(lambda: find_checkpoint(settings["ckpt_path"], config, run.folder))
+    begun = earlier(given, checkpoint, settings["model"], source) if (given := settings.get("init_from")) else None
     log.info(f"Encoder: {source['encoder']} ({why})")
     L.seed_everything(settings["seed"], verbose=False)
     data: AspectDataModule = instantiate(settings["data"])
     log.info("\n".join(data.findings.lines()))
     alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
-    teacher = teacher_of(settings, data, run, checkpoint, first=not rank())
+    teacher = told_by_first(lambda: teacher_of(settings, data, run, checkpoint, first=not rank()))
     data.teacher = teacher.logits if teacher else None
-    encoder = bring_encoder(settings, source, data)
+    encoder = bring_encoder(settings, source, data, begun)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
     data.setup()
 
     module = build_module(settings, data, encoder, alpha)
-    module.origin["settings"] = shared_settings(config)
+    module.origin |= {"settings": shared_settings(config), "init_from": begun.origin if begun else None}
     module.origin["the teacher's logits"] = teacher.hash if teacher else None
-    check_room(run.folder, module)
+    if begun is not None and checkpoint is None:
+        log.info("\n".join(begun.take_heads(module)))
+    check_alike(module.origin)
+    told_by_first(lambda: check_room(run.folder, module))
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     run.begin(config)
@@ -128,7 +138,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
             trainer.fit(module, loader, data.val_dataloader(), ckpt_path=checkpoint, weights_only=True)
             tokens = summed(loader.tokens, trainer.strategy.root_device)
     except TrainingStopped:
-        log.warning(f"Stopped. To go on: {command_again() if again else command_to_go_on('train.py')}")
+        log.warning(f"Stopped. To go on: {command_again() if again else going_on()}")
         raise SystemExit(0 if rank() else 130) from None
     seconds["fit"] = time.monotonic() - started
     if not leave():
@@ -156,11 +166,13 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     """Checked settings as plain values, load_encoder's among them apart, and why that encoder. Raises UserError."""
     from src.model.hub import choose
     from src.training.checks import ENCODER_KEYS, check_config
+    from src.training.meeting import begin_as_one, told_by_first
 
-    check_config(plain(config), multirun=HydraConfig.get().mode == RunMode.MULTIRUN)
+    many = HydraConfig.get().mode == RunMode.MULTIRUN
+    begin_as_one(lambda: check_config(plain(config), multirun=many), lambda: plain(config))
     why = "as configured"
     if config.model.encoder == "auto":
-        name, why = choose()
+        name, why = told_by_first(choose)
         config = hydra.compose("config", [*(o for o in overrides if not re.match(r"\+*model=", o)), f"model={name}"])
         if HydraConfig.get().mode == RunMode.RUN:
             sys.argv.append(f"model={name}")  # ddp's other processes must train the same encoder, so they do not ask
@@ -170,13 +182,21 @@ def resolve(config: DictConfig, overrides: list[str]) -> tuple[dict[str, Any], d
     return settings, source, why
 
 
-def bring_encoder(settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule") -> "Encoder":
-    """Load the encoder; set its tokenizer, packing, rank and device on ``data``. Raises UserError."""
+def bring_encoder(
+    settings: dict[str, Any], source: dict[str, Any], data: "AspectDataModule", begun: "Earlier | None" = None
+) -> "Encoder":
+    """Load the encoder, or take that of ``begun``; set its tokenizer, packing, rank and device on ``data``.
+
+    Raises UserError.
+    """
     from src.model.encoder import load_encoder
     from src.training.devices import take_part
 
     texts, pooling = data.splits.train.texts, settings["model"]["pooling"]
-    encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
+    if begun is not None:
+        encoder = begun.encoder(source, data.max_length)
+    else:
+        encoder = load_encoder(texts=texts, pooling=pooling, max_length=data.max_length, **source)
     data.tokenizer, data.pad_id = encoder.tokenizer, encoder.pad_id
     data.packed = data.packed and encoder.packs
     take_part(data, settings["trainer"])
@@ -192,10 +212,26 @@ def plain(config: DictConfig) -> dict[str, Any]:
     return container
 
 
+def all_there() -> AbstractContextManager[None]:
+    """Around a job of several processes that torchrun or srun started: the loss of one is told in one message."""
+    if launched() is None:
+        return nullcontext()
+    from src.training.meeting import loss_told
+
+    return loss_told(lambda: f"To go on from the last checkpoint: {going_on()}")
+
+
+def going_on() -> str:
+    """What is typed to go on with the run, by whatever started its processes."""
+    if (start := launched()) is None:
+        return command_to_go_on("train.py")
+    words = pasted([override("hydra.run.dir", HydraConfig.get().runtime.output_dir), "ckpt_path=last"])
+    return f"the same {start.by} command{' on every machine' * (start.by == 'torchrun')}, with {words}"
+
+
 def main() -> None:
     """The command line, as Hydra reads it, with a user's mistake always ending in exit status 2."""
-    if rank():
-        sys.argv += follow()
+    sys.argv += follow()
     run_script(checked_job, begun=jobs)
 
 

@@ -16,7 +16,7 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 
-from src.ship.predictor import open_predictor
+from src.ship.predictor import load
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
     p.add_argument("--column", default="data")
     a = p.parse_args()
     began = time.perf_counter()
-    predictor = open_predictor(a.model)
+    predictor = load(a.model)
     start_up = time.perf_counter() - began
     with a.csv.open(encoding="utf-8-sig", newline="") as file:
         texts = [row[a.column] for row in csv.DictReader(file) if row[a.column]]

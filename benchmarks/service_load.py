@@ -166,6 +166,9 @@ async def load(
             head = await reader.readuntil(b"\r\n\r\n")
             length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
             body = await reader.readexactly(length)
+            if b"connection: close" in head.lower():  # the next request needs another connection
+                writer.close()
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
             count(tally, head, body, right, 1000 * (time.perf_counter() - began), time.perf_counter() <= end)
         writer.close()
 

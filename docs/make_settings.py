@@ -21,6 +21,7 @@ ORDER = (  # the page's sections: heading, and the files or folders/ of conf/ fo
     ("model", ("model/visobert", "model/mini", "model/")),
     ("loss", ("loss/focal", "loss/ce", "loss/")),
     ("loss/alpha", ("loss/alpha/",)),
+    ("data/noise", ("data/noise/none", "data/noise/")),
     ("trainer", ("trainer/default", "trainer/")),
     ("callbacks", ("callbacks/default", "callbacks/")),
     ("logger", ("logger/",)),

@@ -1,5 +1,9 @@
 """The package: ``src`` in a checkout, ``visobert_absa`` where it is installed; both names give the same modules.
 
+What other people's programs may import from it stands in ``PUBLIC`` (docs/python.md has examples). These names and
+their arguments stay; all else may change. A name is imported when it is first used, so that ``import visobert_absa``
+takes no time and ``load`` no torch.
+
 An installed top-level ``src`` would collide with every other project's ``src``, so a wheel holds this folder as
 ``visobert_absa``. In a checkout the programs, their YAML files and a user's own code import ``src``, which needs no
 install and which mypy and editors follow. With an editable install a process can import both names: the finder below
@@ -15,6 +19,22 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec, spec_from_loader
 from os.path import realpath
 from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .answers.predictor import Predictor
+    from .errors import UserError
+    from .focal import FocalLoss, focal_loss
+    from .ship.predictor import load
+
+PUBLIC = {  # a name, and the module that defines it
+    "load": "ship.predictor",
+    "Predictor": "answers.predictor",
+    "focal_loss": "focal",  # brings torch, as the next does
+    "FocalLoss": "focal",
+    "UserError": "errors",
+}
+__all__ = ["FocalLoss", "Predictor", "UserError", "focal_loss", "load"]
 
 
 class SecondName(MetaPathFinder, Loader):
@@ -54,3 +74,14 @@ class SecondName(MetaPathFinder, Loader):
 _second = "visobert_absa" if __name__ == "src" else "src"
 if _second not in sys.modules:  # else the second name is another copy, such as an older wheel's
     sys.meta_path.insert(0, SecondName(__name__, _second))
+
+
+def __getattr__(name: str) -> Any:
+    if name not in PUBLIC:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    found = globals()[name] = getattr(import_module(f".{PUBLIC[name]}", __name__), name)
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *PUBLIC})

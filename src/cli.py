@@ -10,7 +10,7 @@ from .data.files import FORMATS, named_format
 from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
 from .errors import UserError, print_lines, refuse, shown
 from .runs.machine import end_at_once, write_any_letter
-from .ship.commands import add_summary, add_suspects
+from .ship.commands import add_label_config, add_summary, add_suspects
 from .ship.evaluate import Commands, add_evaluate
 from .ship.http.limits import Limits, add_limits
 from .ship.predict.options import add_predict
@@ -50,9 +50,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     add_predict(commands).set_defaults(run=_predict)
     _add_serve(commands)
     add_suspects(commands)
+    add_label_config(commands)
     add_summary(commands)
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if words[:1] in (["check"], ["convert"], ["evaluate"], ["suspects"]):
+    if words[:1] in (["check"], ["convert"], ["evaluate"], ["suspects"], ["label-config"]):
         words = one_by_one(words, LISTS, lambda word: named_format(word)[0] in FORMATS)
     found, more = parser.parse_known_args(words)
     options = vars(found)
@@ -60,6 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "check",
         "convert",
         "suspects",
+        "label-config",
     ):  # argparse takes only the files before the first option
         options["files"] += [word for word in more if not word.startswith("-")]
         more = [word for word in more if word.startswith("-")]

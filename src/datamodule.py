@@ -10,11 +10,13 @@ from tokenizers import Tokenizer
 
 from .data.files import in_folder
 from .data.findings import Findings
+from .data.noise import Noise
 from .data.reviews import Columns, Reviews
 from .data.splits import Splits, read_splits
 from .errors import UserError
 from .labels import SENTIMENTS, Labels
 from .tokens.batching import Batches, BatchPlan, TokenisedSplit, batch_size_for
+from .tokens.noisy import NoisyTexts
 from .tokens.tokenizer import encode
 from .tokens.windows import beyond, windowed
 
@@ -26,7 +28,8 @@ class AspectDataModule(L.LightningDataModule):
     may also be fractions of the training file, or None for "no such split". The file settings are those of
     :func:`src.data.splits.read_splits`. ``absent="neutral"`` trains unmentioned aspects as neutral, the way the
     original scripts did; metrics and class counts never count them so. ``packed`` leaves the padding out of training
-    where the encoder allows it. ``batch_size="auto"`` follows from the number of training reviews. The files are read
+    where the encoder allows it. ``noise`` has chances of :class:`src.data.noise.Noise`, for the training split alone.
+    ``batch_size="auto"`` follows from the number of training reviews. The files are read
     on first use, which raises UserError with every fault of the files at once.
     """
 
@@ -57,6 +60,7 @@ class AspectDataModule(L.LightningDataModule):
         tokens_per_batch: int | None = None,
         eval_batch_size: int = 64,
         packed: bool = False,
+        noise: Mapping[str, float] | None = None,
         seed: int = 0,
         tokenizer: Tokenizer | None = None,
         pad_id: int = 1,
@@ -65,7 +69,7 @@ class AspectDataModule(L.LightningDataModule):
         self.absent, self.max_length = absent, max_length
         self.batching, self._batch_size, self.tokens_per_batch = batching, batch_size, tokens_per_batch
         self.eval_batch_size, self.seed = eval_batch_size, seed
-        self.packed = packed
+        self.packed, self.noise = packed, Noise(**noise or {})
         self.tokenizer, self.pad_id = tokenizer, pad_id
         self.teacher: np.ndarray | None = None  # float16 [N, A, C + 1]: see src.judge.teacher
         self.device = "cpu"  # where the batches are made
@@ -191,7 +195,10 @@ class AspectDataModule(L.LightningDataModule):
     def _loader(self, split: str) -> Batches:
         packed = self.packed and split == "train"  # metrics come from padded batches on every device
         teacher = self.teacher if split == "train" else None
-        return Batches(self._need(split), self._plan(split), self.device, packed, teacher)
+        noisy, reviews = None, self.reviews(split)
+        if self.noise and split == "train" and reviews is not None and self.tokenizer is not None:
+            noisy = NoisyTexts(reviews.texts, self.tokenizer, self.noise)
+        return Batches(self._need(split), self._plan(split), self.device, packed, noisy, teacher)
 
     def _plan(self, split: str) -> BatchPlan:
         plan = BatchPlan(self._need(split).lengths, rank=self.rank, world_size=self.world_size)

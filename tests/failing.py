@@ -9,7 +9,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 when, rank = os.environ["FAIL"].split()  # not words: Lightning starts the others with the same words
 
-if os.environ.get("LOCAL_RANK", "0") == rank:
+if os.environ.get("RANK", os.environ.get("LOCAL_RANK", "0")) == rank:
     from src.errors import UserError
     from src.lit_module import AspectSentimentModule
 

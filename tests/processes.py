@@ -59,3 +59,9 @@ def held_elsewhere(folder: Path) -> subprocess.Popen:
     process = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
     return process
+
+
+def joined_by_shell(form: str, parts: list[Path]) -> bytes:
+    """What the lines of ``docs/cluster.md`` make of the parts of ``absa predict --shard``."""
+    command = ["cat"] if form == "jsonl" else ["awk", "NR == 1 || FNR > 1"]
+    return subprocess.run([*command, *map(str, parts)], capture_output=True, check=True).stdout

@@ -19,6 +19,7 @@ CHOICES = [
     *(f"model={n}" for n in ("auto", "visobert", "visobert_14gb", "xlmr", "mini")),
     *(f"loss={n}" for n in ("focal", "ce")),
     *(f"loss/alpha={n}" for n in ("auto", "custom", "per_aspect", "equal")),
+    *(f"data/noise={n}" for n in ("none", "typed")),
     *(f"trainer={n}" for n in ("default", "ddp")),
     *(f"callbacks={n}" for n in ("default", "ema")),
     *(f"logger={n}" for n in ("csv", "tensorboard", "wandb", "mlflow")),

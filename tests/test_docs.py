@@ -28,7 +28,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")), *sorted((ROO
 PAGES += [ROOT / "assets" / "mini" / "README.md", ROOT / "data" / "sample" / "README.md"]
 PROGRAM = r"(?:\w+=\S+ )?(?:python|absa|make|pip|pytest) .*|cat .* \| absa .*"
 MADE_UP = "train.csv val.csv validation.csv test.csv all.csv Train.csv train_balanced.csv last.ckpt a.csv b.jsonl.gz"
-MADE_UP += " my_reviews.txt texts.txt.gz corpus.txt.gz old.csv new.xlsx"
+MADE_UP += " my_reviews.txt texts.txt.gz corpus.txt.gz old.csv new.xlsx new.json"
 FIRST_BYTES = 8_000  # of the README: what a newcomer reads to its end
 
 
@@ -72,7 +72,7 @@ def with_files(words: list[str], folder: Path) -> list[str]:
     words = [re.sub(r"=(path/to/[\w-]+|DIR|FOLDER)$", f"={folder}", w) for w in words]
     words = [re.sub(r"=outputs/\S+/(\w+\.ckpt)$", rf"={folder}/\1", w) for w in words]
     words = [re.sub(r"=outputs/DATE/TIME/encoder$", f"={folder}", w) for w in words]
-    words = [re.sub(r"=\[(\w+\.csv),(\w+\.xlsx)\]$", rf"=[{folder}/\1,{folder}/\2]", w) for w in words]
+    words = [re.sub(r"=\[(\w+\.csv),(\w+\.(?:xlsx|json))\]$", rf"=[{folder}/\1,{folder}/\2]", w) for w in words]
     return [re.sub(r"=([\w.]+\.(?:csv|txt|gz))$", rf"={folder}/\1", w) for w in words]
 
 
@@ -142,8 +142,8 @@ def test_every_absa_command_is_valid(command, monkeypatch) -> None:
     if words == ["--help"]:
         return
     done = []
-    owner = next(module for module in (cli, of_files, evaluate) if hasattr(module, f"_{words[0]}"))
-    monkeypatch.setattr(owner, f"_{words[0]}", lambda **options: done.append(options))
+    owner = next(module for module in (cli, of_files, evaluate) if hasattr(module, f"_{words[0].replace('-', '_')}"))
+    monkeypatch.setattr(owner, f"_{words[0].replace('-', '_')}", lambda **options: done.append(options))
     cli.main(words)
     assert len(done) == 1
 

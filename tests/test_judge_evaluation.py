@@ -10,7 +10,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, f1_score, precision_recall_fscore_support, precision_score, recall_score
 
 from src.answers.calibration import fit_calibration
-from src.answers.figures import FIGURES, evaluate, figures
+from src.answers.figures import FIGURES, JOINT, evaluate, figures
 from src.answers.predictions import Predictions, read_predictions
 from src.answers.thresholds import tune_thresholds
 from src.data.findings import text_keys
@@ -43,7 +43,7 @@ def judged(folder) -> dict:
 def test_an_evaluation_is_plain_data(judged) -> None:
     assert json.loads(json.dumps(judged, allow_nan=False)) == judged
     assert judged["answers"] == ANSWERS
-    assert set(judged["all"]["figures"]["model"]) == {*FIGURES["absa"], "neutral_f1"}
+    assert set(judged["all"]["figures"]["model"]) == {*FIGURES["absa"], *JOINT, "neutral_f1"}
 
 
 def test_figures_are_those_at_the_tuned_thresholds_and_at_a_half(folder, judged) -> None:
@@ -171,6 +171,8 @@ def test_an_aspect_with_neither_gold_nor_prediction_is_named(folder) -> None:
     p.sentiment[p.sentiment == 2], p.sentiment_logits[..., 2] = 1, -9
     judged = evaluation(Run(folder), p, draws=10)
     named = {"aspect_f1_macro": ["Price"], "sentiment_f1": ["neutral"], "sentiment_f1_per_aspect": ["Price"]}
+    joint = ["Battery neutral", "Camera neutral", "Price positive", "Price negative", "Price neutral"]
+    named |= {"pair_f1_per_aspect": ["Price"], "pair_f1_macro": joint}
     assert judged["all"]["left_out"] == named
     assert judged["mixed"]["left_out"] == named | {"aspect_f1_macro": ["Price", "OTHERS"]}
     assert "neutral_f1" not in judged["all"]["figures"]["model"]

@@ -21,13 +21,15 @@ from sklearn.metrics import (
 from src.answers.calibration import Calibration
 from src.answers.explanation import shades
 from src.answers.predictions import Predictions, read_predictions, sigmoid, write_predictions
+from src.answers.table import harmless
 from src.data.findings import TOLD
 from src.errors import NoRoom, UserError
 from src.judge import page, words
 from src.judge.html import TEMPLATES, pieces, printable
 from src.judge.inference import load_run
 from src.judge.languages import vietnamese
-from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, harmless, taking_turns, write_suspects
+from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, taking_turns, write_suspects
+from src.judge.noise import NOISES
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
 from src.labels import IGNORE, SENTIMENTS, Labels
@@ -113,6 +115,23 @@ def test_the_figures_are_those_of_scikit_learn(reported) -> None:
         caption = text[text.index(f"<figcaption><strong>{aspect}</strong>") :]
         value = float(re.search(r'average precision <data value="([^"]+)"', caption).group(1))
         assert value == pytest.approx(average_precision_score(p.mentioned[:, a], p.mentioned_logits[:, a]))
+
+
+def test_noise_and_parts_of_the_reviews_are_shown(reported) -> None:
+    run, text = reported
+    section = text[text.index('<section id="robustness"') : text.index('<section id="aspects"')]
+    assert re.findall(r'data-noise="([^"]+)"', section) == list(NOISES)
+    sizes = [int(n) for n in re.findall(r'data-part="\d+ aspects?(?: and more)?">.*?<data value="(\d+)"', section)]
+    assert sum(sizes) == len(read_predictions(run.predictions("test"), run.labels).texts)
+    plain = re.search(r'data-noise="without diacritics">.*?</tr>', section, re.S).group(0)
+    assert "May dep, pin trau" in plain
+    clean, noisy = (float(re.search(r'model"><data value="([^"]+)"', row).group(1)) for row in (section, plain))
+    assert noisy < clean
+
+
+def test_what_cannot_answer_is_not_judged_in_noise(tmp_path) -> None:
+    english, _ = report_of(tmp_path)
+    assert "Not judged in noise: " in english and "data-noise" not in english and "data-part" in english
 
 
 def test_the_page_is_whole_and_strict(reported) -> None:
@@ -321,6 +340,8 @@ def test_every_text_has_both_languages() -> None:
     used = {"".join(re.findall(r'"([^"]*)"', literals)) for literals in said_in}
     used |= {*words.FIGURE_NAMES.values(), *words.FIGURE_WORDS.values(), *words.ANSWER_WORDS.values(), words.MICRO_F1}
     used |= {*words.ANSWER_WORDS, *words.TASKS.values(), *words.SPLITS.values(), *KINDS, *SENTIMENTS, *TOLD.values()}
+    parts = ("{a} to {b} words", "{a} aspect", "{a} aspects", "{a} aspects and more", "{a} star", "{a} stars")
+    used |= {*NOISES, *parts, "with diacritics", "without diacritics", "as they are"}
     assert used - known.keys() - {"...", "{text}"} == set()
     for english, said in known.items():
         assert sorted(holes.findall(english)) == sorted(holes.findall(said)), english

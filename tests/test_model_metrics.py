@@ -12,6 +12,8 @@ from src.answers.figures import (
     FIGURES,
     evaluate,
     figures,
+    joint_figures,
+    joint_left_out,
     left_out,
     per_aspect,
     per_review,
@@ -198,6 +200,7 @@ def test_a_perfect_model_has_one_in_every_figure_whatever_the_labels(rows, seed)
     p = Predictions(names, names, mentioned, sentiment, hint, 10.0 * mentioned - 5)
     for task in FIGURES:
         assert set(map(float, figures(evaluate(p), LABELS, task).values())) == {1.0}
+        assert {1.0} == set(map(float, joint_figures(evaluate(p), LABELS).values()))
         for values in figures(bootstrap([per_review(p)], draws=20)[0], LABELS, task).values():
             assert (values == 1).all(), "and in every interval"
     metric = AspectFigures(LABELS, "absa", cut=True)
@@ -231,6 +234,19 @@ def test_any_answer_to_any_labels_is_judged_as_scikit_learn_does(rows, seed) -> 
         for where, which in ((known, sentiment), (found & ~open_, said))
     )
     assert got["pair_f1"] == pytest.approx(f1_score(gold, answer, average="micro", zero_division=1))
+
+    joint, missing = joint_figures(counts, LABELS), joint_left_out(counts, LABELS)
+    classes = [i for i in range(3 * C) if gold[:, i].any() or answer[:, i].any()]
+    each = [f1_score(gold[:, i], answer[:, i]) for i in classes]
+    assert joint["pair_f1_macro"] == pytest.approx(np.mean(each) if each else 1)
+    if len(classes) > 1:  # scikit-learn takes one column for labels 0 and 1
+        macro = f1_score(gold[:, classes], answer[:, classes], average="macro", zero_division=0)
+        assert joint["pair_f1_macro"] == pytest.approx(macro)
+    aspects = [a for a in range(3) if {3 * a, 3 * a + 1, 3 * a + 2} & {*classes}]
+    own = [f1_score(*(x[:, 3 * a : 3 * a + 3].ravel() for x in (gold, answer))) for a in aspects]
+    assert joint["pair_f1_per_aspect"] == pytest.approx(np.mean(own) if own else 1)
+    assert missing.get("pair_f1_per_aspect", []) == [LABELS.aspects[a] for a in range(3) if a not in aspects]
+    assert len(missing.get("pair_f1_macro", [])) == 3 * C - len(classes)
 
     named = left_out(counts, LABELS, "absa")
     assert named.get("aspect_f1_macro", []) == [LABELS.aspects[a] for a in range(A) if a not in here]

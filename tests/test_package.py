@@ -1,14 +1,17 @@
 """One package under two names: ``src`` in the checkout, ``visobert_absa`` in a wheel, and no module twice."""
 
 import os
+import re
 import shutil
 import subprocess
 import sys
 import tomllib
 import zipfile
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
 
 from tests.conftest import ROOT
 
@@ -127,3 +130,68 @@ def test_a_review_is_answered_from_the_wheel_outside_the_checkout_without_torch(
     )
     out = python(code, tmp_path, PYTHONPATH=str(installed), PYTHONIOENCODING="utf-8")
     assert '"aspects"' in out and "pin trâu" in out
+
+
+def needed(extras: set[str]) -> set[str]:
+    """The names of the packages that an install of the project with these extras brings."""
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    left = [*project["dependencies"], *(line for e in extras for line in project["optional-dependencies"][e])]
+    found: set[str] = set()
+    while left:
+        requirement = Requirement(left.pop())
+        for extra in {"", *requirement.extras}:
+            if f"{requirement.name}[{extra}]" in found:
+                continue
+            found.add(f"{requirement.name}[{extra}]")
+            wanted = [Requirement(line) for line in distribution(requirement.name).requires or []]
+            left += [str(one) for one in wanted if one.marker is None or one.marker.evaluate({"extra": extra})]
+    return {name.partition("[")[0] for name in found}
+
+
+def clean(folder: Path, installed: Path, *extras: str) -> dict[str, str]:
+    """The environment of a Python that finds the wheel and what its extras bring, and nothing else."""
+    (folder / "site").mkdir()
+    for name in needed(set(extras)):
+        there = distribution(name)
+        for top in {file.parts[0] for file in there.files or []} - {"..", "__pycache__"}:
+            link = folder / "site" / top
+            if not link.exists():
+                link.symlink_to(Path(there.locate_file(top)))
+    return {"PYTHONPATH": os.pathsep.join([str(installed), str(folder / "site")]), "PYTHONIOENCODING": "utf-8"}
+
+
+def in_clean(code: str, cwd: Path, environment: dict[str, str]) -> str:
+    """As :func:`python`, but without the packages of this environment (-S)."""
+    command = [sys.executable, "-S", "-c", code]
+    done = subprocess.run(command, cwd=cwd, env=os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("title", "extras"), [("Answers", ["serve"]), ("Arrow", ["serve", "parquet"])])
+def test_the_examples_in_python_run_from_the_wheel_in_a_clean_environment(
+    installed, exported, tmp_path, title, extras
+) -> None:
+    """Those of docs/python.md, outside the checkout, with the packages of the extras alone."""
+    page = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+    section = re.split(r"^## ", page, flags=re.M)
+    (text,) = (part for part in section if part.startswith(f"{title}\n"))
+    blocks = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert blocks
+    environment = clean(tmp_path, installed, *extras)
+    (tmp_path / "bundle").symlink_to(exported, target_is_directory=True)
+    absent = ["torch", "transformers", "lightning", "hydra", *(["pyarrow"] if title == "Answers" else [])]
+    look = f"\nimport importlib.util\nassert not any(map(importlib.util.find_spec, {absent}))\n"
+    in_clean("\n".join(blocks) + look, tmp_path, environment)
+
+
+def test_without_pyarrow_one_message_says_what_to_install(installed, exported, tmp_path) -> None:
+    code = f"""
+from visobert_absa import UserError, load
+try:
+    load({str(exported)!r}).predict_arrow(None)
+except UserError as error:
+    print(error)
+"""
+    out = in_clean(code, tmp_path, clean(tmp_path, installed, "serve"))
+    assert "pip install 'visobert-absa[parquet]'" in out

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from src.answers.predictor import Predictor
-from src.ship.predict.writers import Table
+from src.answers.table import Table
 from src.ship.predictor import load_bundle
 from tests.serving import Held, running, wait_for
 from tests.test_judge_browser import ARGUMENTS

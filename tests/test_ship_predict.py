@@ -96,8 +96,8 @@ def test_tables(name, form, exported, predictor, tmp_path) -> None:
 
 
 def test_a_mention_without_sentiment_stands_in_the_table(exported) -> None:
+    from src.answers.table import Table
     from src.labels import Labels
-    from src.ship.predict.writers import Table
 
     table = Table(Labels(("Pin", "Khác"), ("Khác",)), "absa", True, ["Pin_sentiment"])
     assert [name for name, _ in table.fields] == [

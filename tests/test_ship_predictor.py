@@ -21,7 +21,7 @@ from src.errors import UserError
 from src.labels import Labels
 from src.runs.run import Run
 from src.ship.bundle import SEEN, read_whole
-from src.ship.predictor import OnnxModel, load_bundle, open_predictor, over_onnx
+from src.ship.predictor import OnnxModel, load, load_bundle, over_onnx
 from tests.conftest import ROOT
 
 HEAVY = ("torch", "transformers", "lightning", "hydra", "omegaconf", "torchmetrics", "sklearn", "scipy", "onnx")
@@ -62,7 +62,7 @@ def test_the_logits_are_those_of_training(predictor, trained, texts) -> None:
 
 
 def test_a_run_and_its_bundle_answer_alike(predictor, trained, exported, texts) -> None:
-    run, bundle = open_predictor(trained[0]), open_predictor(exported)
+    run, bundle = load(trained[0]), load(exported)
     assert isinstance(bundle.model, OnnxModel) and not isinstance(run.model, OnnxModel)
     assert (run.labels, run.task, run.max_length) == (bundle.labels, bundle.task, bundle.max_length)
     for a, b in zip(run.predict(texts), bundle.predict(texts), strict=True):
@@ -79,8 +79,8 @@ def test_it_needs_none_of_the_heavy_packages(exported) -> None:
     code = (
         "import sys\n"
         f"sys.modules.update(dict.fromkeys({HEAVY!r}))\n"  # None: importing one of them fails
-        "from src.ship.predictor import open_predictor\n"
-        f"answers = open_predictor({str(exported)!r}).predict(['Pin trâu'], all_aspects=True)\n"
+        "from src.ship.predictor import load\n"
+        f"answers = load({str(exported)!r}).predict(['Pin trâu'], all_aspects=True)\n"
         f"assert not [m for m in {HEAVY!r} if sys.modules[m] is not None]\n"
         "print(answers)"
     )
@@ -205,7 +205,7 @@ def test_the_work_of_an_explanation_is_bounded(predictor) -> None:
 
 def test_a_long_text_gets_the_same_answer_from_the_run_and_from_its_bundle(trained, predictor) -> None:
     """From torch and from ONNX."""
-    run = open_predictor(trained[0], 1)
+    run = load(trained[0], threads=1)
     filler = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. "
     long = [filler * n + text for n, text in ((24, "Pin trâu, màn hình đẹp."), (40, "Camera mờ!"), (90, "Giá tốt"))]
     for one, other in zip(run.predict(long, all_aspects=True), predictor.predict(long, all_aspects=True), strict=True):
@@ -338,4 +338,4 @@ def test_the_vocabulary_is_not_copied_for_every_text(exported, monkeypatch) -> N
 
 def test_what_is_neither_bundle_nor_run_is_refused(tmp_path) -> None:
     with pytest.raises(UserError, match="neither a bundle"):
-        open_predictor(tmp_path)
+        load(tmp_path)

@@ -27,6 +27,7 @@ from tests.serving import Held, Reply, running, wait_for
 from tests.test_ship_predictor import HEAVY
 
 HEAD = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+HEALTH = b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"
 SECRET = "bí mật 7391"
 
 
@@ -129,10 +130,68 @@ def test_too_many_connections_are_told_so(predictor, monkeypatch) -> None:
         reply = service.ask("GET", "/health")
         assert (reply.status, reply.code, reply.headers["Retry-After"]) == (503, "busy", "1")
         wait_for(lambda: len(service.server.server_state.connections) == 3)
-        with connections(service.port, 2, b""), socket.create_connection(("127.0.0.1", service.port)) as cut_off:
-            assert cut(lambda: cut_off.recv(100), 1)
+        with connections(service.port, 2, b""):
+            for data in (b"", HEALTH):  # far beyond, asked or not
+                assert is_busy(service.raw(data)), data
     with running(predictor) as service:
         assert service.ask("GET", "/health").status == 200
+
+
+def is_busy(answer: bytes) -> bool:
+    """Whether all that came until the end of the connection is one answer that says when to come back."""
+    head, body = answer.split(b"\r\n\r\n")
+    headers = head.lower().split(b"\r\n")
+    assert headers[0].startswith(b"http/1.1 503") and b"retry-after: 1" in headers and b"connection: close" in headers
+    return json.loads(body)["error"]["code"] == "busy"
+
+
+def test_who_is_one_too_many_and_asks_late_is_told_so(predictor, monkeypatch) -> None:
+    """Not cut without an answer: the client cannot know why, or whether its request was taken."""
+    monkeypatch.setattr(guard, "CONNECTIONS", 3)
+    monkeypatch.setattr(guard, "BUSY_SECONDS", 0.2)
+    with running(predictor) as service, connections(service.port, 3, b""), connections(service.port, 4, b"") as late:
+        assert all(is_busy(b"".join(iter(lambda c=c: c.recv(65536), b""))) for c in late)
+
+
+def test_the_last_place_is_free_again_after_its_answer(predictor, monkeypatch) -> None:
+    """Else clients that keep their connections would lock out all others."""
+    monkeypatch.setattr(guard, "CONNECTIONS", 3)
+    with running(predictor) as service, connections(service.port, 2, HEALTH) as kept:
+        assert all(b"connection: close" not in connection.recv(65536).lower() for connection in kept)
+        assert all(b"connection: close" in service.raw(HEALTH).lower() for _ in range(3))
+
+
+ALIVE = b'{"status":"alive"}'
+
+
+def whole(connection: socket.socket, end: bytes) -> bytes:
+    """What comes until it ends with ``end``, or until the service ends the connection."""
+    answer = b""
+    while not (end and answer.endswith(end)) and (data := connection.recv(65536)):
+        answer += data
+    return answer
+
+
+def test_an_idle_connection_is_told_that_it_ends(predictor, monkeypatch) -> None:
+    monkeypatch.setattr(guard, "CROWDED_SECONDS", 0.1)
+    monkeypatch.setattr(guard, "IDLE_SECONDS", 0.2)
+    with running(predictor) as service, connections(service.port, 2, HEALTH) as idle:
+        for connection in idle:
+            answers = whole(connection, b"")
+            assert answers.startswith(b"HTTP/1.1 200") and answers.count(b"HTTP/1.1 408") == 1
+            assert b"connection: close" in answers.split(ALIVE)[1].lower()
+
+
+def test_an_idle_connection_stays_while_there_is_room(predictor, monkeypatch) -> None:
+    monkeypatch.setattr(guard, "CONNECTIONS", 4)
+    monkeypatch.setattr(guard, "CROWDED_SECONDS", 0.1)
+    with running(predictor) as service, connections(service.port, 3, HEALTH) as opened:
+        assert all(whole(connection, ALIVE).startswith(b"HTTP/1.1 200") for connection in opened)
+        time.sleep(0.5)  # one makes room, two stay
+        for connection in opened:
+            connection.sendall(HEALTH)
+        answers = [whole(connection, ALIVE) for connection in opened]
+    assert sorted(answer.split()[1] for answer in answers) == [b"200", b"200", b"408"]
 
 
 @pytest.mark.parametrize("host", ["localhost", "LOCALHOST:80", "127.0.0.1", "127.0.0.1:8000", "[::1]", "[::1]:1"])
@@ -260,7 +319,8 @@ def test_a_request_that_never_begins_is_cut(predictor, monkeypatch, first) -> No
     monkeypatch.setattr(guard, "HEAD_SECONDS", 0.3)
     with running(predictor) as service, connections(service.port, 3, first) as slow:
         began = time.monotonic()
-        assert all(cut(lambda opened=connection: opened.recv(100), 1) for connection in slow)
+        assert all(connection.recv(65536).startswith(b"HTTP/1.1 408") for connection in slow)
+        assert all(connection.recv(65536) == b"" for connection in slow)
         assert time.monotonic() - began < 4
         assert service.post("/predict", {"text": "pin trâu"}).status == 200
 

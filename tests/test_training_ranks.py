@@ -1,6 +1,7 @@
 """Several processes train and judge as one would, stop together, and go on; with gloo on the processor."""
 
 import copy
+import os
 import signal
 import subprocess
 import sys
@@ -233,7 +234,8 @@ def test_the_others_end_when_the_first_is_killed(tmp_path) -> None:
     """Even one that waits for it in a collective, which no signal reaches."""
     child = "import time; from src.training.ranks import follow; follow(); print('up', flush=True); time.sleep(60)"
     parent = f"import subprocess, sys; subprocess.Popen([sys.executable, '-c', {child!r}]).wait()"
-    first = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, stdout=subprocess.PIPE, text=True)
+    second = os.environ | {"LOCAL_RANK": "1"}
+    first = subprocess.Popen([sys.executable, "-c", parent], cwd=ROOT, env=second, stdout=subprocess.PIPE, text=True)
     assert first.stdout.readline() == "up\n"
     first.kill()
     began = time.monotonic()

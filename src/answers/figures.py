@@ -18,6 +18,7 @@ DETECTION = ("pair_f1", "aspect_f1_micro", "aspect_f1_macro")
 SENTIMENT = ("sentiment_f1", "sentiment_f1_per_aspect", "sentiment_accuracy")
 FIGURES = {"absa": DETECTION + SENTIMENT, "sentiment": SENTIMENT}
 """Names of the figures that each task gives; logged as ``val/NAME`` and ``test/NAME``."""
+JOINT = ("pair_f1_per_aspect", "pair_f1_macro")  # of task absa, in evaluations only: see joint_figures
 LOSS = "val/loss"  # what ``monitor`` may name instead of a figure: less is better
 
 REASON = "neither gold nor prediction has it"  # why a macro figure leaves something out
@@ -109,6 +110,39 @@ def figures(counts: Counts, labels: Labels, task: str) -> dict[str, Any]:
         values["aspect_f1_micro"] = f1(hit.sum(-1), said.sum(-1), gold.sum(-1), nothing=1.0)
         values["aspect_f1_macro"] = mean_where(f1(hit, said, gold), said + gold > 0)
     return {name: values[name] for name in FIGURES[task]}
+
+
+def joint_figures(counts: Counts, labels: Labels) -> dict[str, Any]:
+    """``pair_f1`` averaged otherwise, as papers report it, of task ``absa``: float64 scalars, or [draws].
+
+    ``pair_f1_per_aspect`` is the mean over aspects of each aspect's own ``pair_f1``, ``pair_f1_macro`` the mean over
+    (aspect, sentiment) classes; both over what occurs in gold or prediction, as scikit-learn's macro F1 over labels.
+    """
+    hit, said, gold = _pair_classes(counts, labels)
+    whole = [x.sum(-1) for x in (hit, said, gold)]  # [A]
+    flat = [x.reshape(*x.shape[:-2], -1) for x in (hit, said, gold)]  # [A * C]
+    named = zip(JOINT, (whole, flat), strict=True)
+    return {name: mean_where(f1(*of), of[1] + of[2] > 0) for name, of in named}
+
+
+def joint_left_out(counts: Counts, labels: Labels) -> dict[str, list[str]]:
+    """Figure of :func:`joint_figures` -> the aspects, or aspects with a sentiment, that do not occur; no draws."""
+    _, said, gold = _pair_classes(counts, labels)
+    occurs = said + gold > 0  # [A, C]
+    aspects = [a for a in labels.aspects if a not in labels.without_sentiment]
+    classes = [f"{a} {c}" for a in aspects for c in labels.sentiments]
+    named = {
+        JOINT[0]: [a for a, here in zip(aspects, occurs.any(-1), strict=True) if not here],
+        JOINT[1]: [pair for pair, here in zip(classes, occurs.ravel(), strict=True) if not here],
+    }
+    return {figure: names for figure, names in named.items() if names}
+
+
+def _pair_classes(counts: Counts, labels: Labels) -> tuple[Any, Any, Any]:
+    """Hits, predictions and gold of the pairs whose aspects carry sentiments: [..., A, C] each."""
+    carries = np.array(labels.carries_sentiment)
+    gold = counts.confusion.sum(-1)
+    return tuple(x[..., carries, :] for x in (counts.pair_hit, counts.pair_said, gold))
 
 
 def left_out(counts: Counts, labels: Labels, task: str) -> dict[str, list[str]]:

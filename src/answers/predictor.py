@@ -8,23 +8,30 @@ at one short review.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from ..data.nfc import composed
+from ..errors import UserError
 from ..labels import Labels
 from ..tokens.tokenizer import check_texts, spans
 from ..tokens.windows import Windowed, encode_whole, window_spans, windows
 from .calibration import Calibration
 from .decisions import Decisions
 from .explanation import Explanation
+from .table import Table
 from .thresholds import Thresholds
 from .windows import join, with_windows
 
+if TYPE_CHECKING:
+    import pyarrow as pa
+
 # token ids and mask, int64 [B, T] -> float32 logits: ``sentiment`` [B, A, C]; for task ``absa`` ``mentioned`` [B, A]
 Model = Callable[[np.ndarray, np.ndarray], dict[str, np.ndarray]]
+ArrowRows = TypeVar("ArrowRows", bound="pa.RecordBatch | pa.Table")
 
 
 class Predictor:
@@ -33,6 +40,9 @@ class Predictor:
     ``info`` is a bundle's description or a run's summary: its ``task``, ``thresholds`` and ``calibration`` are read.
     ``tokenizer`` cuts at ``max_length`` tokens: a longer text is read in windows (:mod:`src.tokens.windows`). Up to
     ``threads`` reviews or windows are computed side by side.
+
+    A predictor that :func:`src.ship.predictor.load` made pickles as the call that made it, so that a worker loads the
+    model itself from the same path; any other cannot be pickled.
     """
 
     def __init__(
@@ -49,16 +59,47 @@ class Predictor:
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads)
         self._tokenizer = tokenizer
+        self.made_by: Callable[[], Predictor] | None = None  # what a pickle holds
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self.made_by is None:
+            raise TypeError("a Predictor that visobert_absa.load did not make cannot be pickled")
+        return self.made_by, ()
 
     def predict(self, texts: Sequence[str], *, all_aspects: bool = False) -> list[dict[str, Any]]:
         """An answer per text, in the order given, as :meth:`src.answers.decisions.Decisions.answers` describes it.
 
         Long texts also have ``windows`` and ``cut``: see :func:`src.answers.windows.told`. Raises UserError, which
-        names the texts by their number from 0 on, for what is no valid Unicode text.
+        names the texts by their number from 0 on, for what is no valid Unicode text, and for one text that stands in
+        no list.
         """
-        read = self._read(texts)
+        if isinstance(texts, str | bytes):
+            raise UserError("expected a list of texts, such as [text], got a single text")
+        read = self._read(list(texts))
         answers = self.decisions.answers(*join(read.first, *self._computed(read)), all_aspects=all_aspects)
         return with_windows(answers, read.first, read.cut)
+
+    def predict_arrow(
+        self, batch: ArrowRows, *, text_column: str | None = None, all_aspects: bool = False, first_line: int | None = 1
+    ) -> ArrowRows:
+        """A RecordBatch or Table of pyarrow with the columns of the answers behind its own, row for row.
+
+        The columns are those of ``absa predict``'s Parquet file, and ``reason``: why a row has no answer (no text,
+        another type, bytes that are not UTF-8), else null. :meth:`arrow_schema` tells them beforehand. The texts are in
+        ``text_column``, by default the column that ``absa predict`` takes. ``line`` counts the rows from ``first_line``
+        on; None leaves the column out, as where a batch does not know which rows of the input it holds. Raises
+        UserError if there is no column of texts, if two columns have one name, and without pyarrow.
+        """
+        arrow, make_table = _arrow(), partial(Table, self.labels, self.task, all_aspects)
+        answer = partial(self.predict, all_aspects=all_aspects)
+        answered: ArrowRows = arrow.answered_rows(batch, text_column, make_table, answer, first_line)
+        return answered
+
+    def arrow_schema(
+        self, schema: "pa.Schema", *, all_aspects: bool = False, first_line: int | None = 1
+    ) -> "pa.Schema":
+        """The schema of what :meth:`predict_arrow` makes of a batch of ``schema``. Raises UserError without pyarrow."""
+        return _arrow().extended(schema, partial(Table, self.labels, self.task, all_aspects), first_line)
 
     def logits(self, texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
         """``mentioned`` float32 [N, A] (None for task ``sentiment``) and ``sentiment`` float32 [N, A, C], in order.
@@ -130,3 +171,13 @@ class Predictor:
         text = composed(text)
         parts, cut = window_spans(self._tokenizer, text)
         return Explanation(text, self._tokens(text, parts), self.decisions, parts, cut)
+
+
+def _arrow() -> Any:
+    try:
+        from . import arrow
+    except ModuleNotFoundError as error:
+        if error.name != "pyarrow":
+            raise
+        raise UserError("pyarrow is not installed; pip install 'visobert-absa[parquet]'") from None
+    return arrow

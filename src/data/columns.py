@@ -20,7 +20,7 @@ class Layout(NamedTuple):
 
     ``label`` is the column of labels; None where columns are aspects: all but ``others``. ``pairs`` gives aspect and
     cell of all that a row says, and raises ValueError. ``gathered``, where a review has several rows, makes one of
-    them. ``told`` says it all in words.
+    them. ``annotated`` says whether anybody labelled a row, where the layout tells that. ``told`` says it all in words.
     """
 
     name: str
@@ -31,6 +31,7 @@ class Layout(NamedTuple):
     pairs: Callable[[Mapping[str, Any]], list[tuple[str, object]]]
     told: str
     gathered: Callable[[Rows], Rows] | None = None
+    annotated: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 def layout_of(
@@ -72,6 +73,9 @@ class _Finder:
         known = {self.by_name[name] for name in (*ID_COLUMNS, *MORE_IDS, *IGNORED_COLUMNS) if name in self.by_name}
         named = [*text_candidates(source.columns), *(self.by_name[name] for name in TITLES if name in self.by_name)]
         texts = {name for name in named if not self._says_sentiments(name)}
+        self.exported = label_studio.is_table([plain_name(c).replace(" ", "_") for c in source.columns])
+        if self.exported and (note := self.by_name.get(label_studio.NOTE)) and not self._says_sentiments(note):
+            known.add(note)
         self.others = frozenset({text, *ignored, *known, *(texts & set(names))})
         self.names = [name for name in names if name not in self.others]
 
@@ -193,7 +197,7 @@ class _Finder:
     def _wide(self, name: str, faults: Faults) -> Layout | None:
         beside = flags.columns(self.names) if name == "flags" else {}
         tool = [name for name in self.names if plain_name(name) in TOOL_COLUMNS and not self._says_sentiments(name)]
-        if name != "flags" and label_studio.is_table([plain_name(c).replace(" ", "_") for c in self.source.columns]):
+        if name != "flags" and self.exported:
             name = "label-studio"
         declared = {clean_name(aspect) for aspect in self.given.aspects or ()}
         tool = [column for column in tool if column not in declared]
@@ -241,7 +245,8 @@ class _Finder:
         told += f", {said}" + (
             f"; left out: {listed([column or quoted('') for column in left_out])}" if left_out else ""
         )
-        return Layout(name, self.text, self.id, label, others, pairs, told)
+        annotated = label_studio.is_annotated if name == "label-studio" else None
+        return Layout(name, self.text, self.id, label, others, pairs, told, annotated=annotated)
 
     def _called(self, names: Sequence[str]) -> str | None:
         return next((self.by_name[name] for name in names if name in self.by_name), None)

@@ -43,7 +43,7 @@ class ParquetSource:
         self.notes: list[str] = []
         self.size: int | None = source.file.metadata.num_rows
         kinds = zip(columns, source.schema.types, strict=True)
-        self.binary = frozenset(column for column, kind in kinds if _is_binary(kind))
+        self.binary = frozenset(column for column, kind in kinds if is_binary(kind))
         self._source = source
         self._next = 0
 
@@ -157,7 +157,7 @@ def sizes_of(values: pa.Array) -> np.ndarray:
         if least is not None and not 0 <= least <= most < len(values.dictionary):  # pyarrow would read elsewhere
             raise pa.ArrowInvalid("a value that its dictionary does not have")
         return np.asarray(each[pc.fill_null(values.indices, len(each) - 1).to_numpy(zero_copy_only=False)])
-    if kinds.is_string(kind) or kinds.is_large_string(kind) or _is_binary(kind):
+    if kinds.is_string(kind) or kinds.is_large_string(kind) or is_binary(kind):
         lengths = pc.fill_null(pc.binary_length(values), 0)
         return np.asarray(lengths.to_numpy(zero_copy_only=False), dtype=np.int64) + 8
     if kinds.is_struct(kind):
@@ -233,7 +233,8 @@ def _jsonable(value: object) -> object:
     return [_jsonable(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
-def _is_binary(kind: pa.DataType) -> bool:
+def is_binary(kind: pa.DataType) -> bool:
+    """Whether values of this type are bytes."""
     return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind) or pa.types.is_fixed_size_binary(kind))
 
 

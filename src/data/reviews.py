@@ -37,8 +37,8 @@ class Reviews:
 
     ``lines`` [N] are the lines where the rows begin, counted from 1 (Parquet: the row's number); ``names`` are the ids
     in the file, if it has any. ``mentioned`` is bool [N, A], ``sentiment`` int8 [N, A] with 0..C-1 or IGNORE.
-    ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both
-    (``without_label`` is empty unless ``unlabelled=drop``: else a row without labels is a review that mentions none).
+    ``without_text`` and ``without_label`` are the lines of rows that were left out; a row that lacks both is in both.
+    (A row without labels is a review that mentions none, but for ``unlabelled=drop`` and tasks that nobody annotated.)
     ``several`` has a line for each aspect of a review to which :attr:`Columns.several` gave its class. All lines are
     int64. ``blanks`` are the words that were read as "not mentioned", with how often. ``read_as`` says which column was
     taken for what. Of a split of several files, ``path`` names all; :meth:`place` tells them apart again.
@@ -199,19 +199,20 @@ def load_reviews(
         lines, without_text, without_label = array("q"), array("q"), array("q")
         for line, cells in rows:
             said = labels.read(line, cells)
+            drop = columns.unlabelled == "drop" or (layout.annotated is not None and not layout.annotated(cells))
             text: Any = cells.get(layout.text)
             if is_blank(text):
                 without_text.append(line)
             elif fault := no_text(text, layout.text):
                 faults.add(path, fault, line)
-            elif said or (said is not None and columns.unlabelled == "keep"):
+            elif said or (said is not None and not drop):
                 texts.append(text)
                 if layout.id is not None and names is not None:
                     name = cells.get(layout.id)
                     names.append(str(line if name in (None, "") else name))
                 lines.append(line)
                 labels.keep(said)
-            if said == {} and columns.unlabelled == "drop":
+            if said == {} and drop:
                 without_label.append(line)
     found, mentioned, sentiment = labels.finish()
     counted = np.asarray(without_text), np.asarray(without_label), np.asarray(labels.several, np.int64)
@@ -221,6 +222,8 @@ def load_reviews(
         faults.add(path, CHANGED)
     elif not mentioned.any() and len(faults) == before and not values.asks(path):
         none = f"none of the {reviews.rows:,} rows has both a text and a label"
+        if layout.annotated is not None and len(reviews.without_label) == reviews.rows:
+            none = f"none of the {reviews.rows:,} tasks is annotated; export them from Label Studio once they are"
         faults.add(path, none if reviews.rows else "the file has a header and no rows")
     return reviews, found
 

@@ -51,21 +51,27 @@ def constant_answers(predictions: Predictions, class_counts: np.ndarray) -> dict
     return {"all absent": Predicted(~every, said), "all mentioned": Predicted(every, said)}
 
 
-def tfidf_answer(run: Run, summary: Summary, labels: Labels, predictions: Predictions) -> Predicted:
+def tfidf_answer(
+    run: Run, summary: Summary, labels: Labels, predictions: Predictions, more: Predictions | None = None
+) -> Predicted:
     """The answer of tf-idf with logistic regression, trained on the run's training split.
+
+    ``more`` are the predictions with further reviews after them: the answer is then that of all, which costs no second
+    training.
 
     Thresholds are tuned on the run's validation split as a model's are. The answer is kept in ``RUN/baselines/``; a
     damaged file there is made again. Raises UserError if the data files are gone or changed, or share no words.
     """
-    cache = run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
-    if (kept := _read(cache, predictions.sentiment_logits.shape)) is not None:
+    asked = predictions if more is None else more
+    if (kept := _read(_cache(run, summary, asked), asked.sentiment_logits.shape)) is not None:
         return kept
     splits = splits_of(summary, labels)
     try:
-        answer = answer_by_tfidf(splits, labels, predictions)
+        answer = answer_by_tfidf(splits, labels, asked)
     except ValueError as error:  # texts without a single word in common
         raise UserError(f"tf-idf found nothing to learn ({error})") from error
-    _write(cache, answer)
+    for kept_of in [asked] if more is None else [asked, predictions]:
+        _write(_cache(run, summary, kept_of), Predicted(*(part[: len(kept_of.texts)] for part in answer)))
     return answer
 
 
@@ -155,6 +161,10 @@ def splits_of(summary: Summary, labels: Labels) -> Splits:
     if splits.labels != labels:
         raise UserError("the files of the training give other aspects now")
     return splits
+
+
+def _cache(run: Run, summary: Summary, predictions: Predictions) -> Path:
+    return run.folder / "baselines" / f"tfidf-{_key(summary, predictions)}.npz"
 
 
 def _key(summary: Summary, predictions: Predictions) -> str:

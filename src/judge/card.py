@@ -12,8 +12,9 @@ from ..runs.run import Run
 from ..runs.summary import Summary
 from . import words
 from .contracts import Evaluation
-from .evaluation import MODEL, evaluation, shown_split
+from .evaluation import evaluation, shown_split
 from .html import printable, templates
+from .judgement import MODEL
 from .places import without_places
 
 

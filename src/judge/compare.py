@@ -14,8 +14,8 @@ from ..errors import UserError, did_you_mean, quoted
 from ..labels import IGNORE, Labels
 from .candidates import Candidate, find_runs, read_candidate, refuse_other_tests, validated
 from .contracts import Compared, Comparison, Difference
-from .evaluation import SEED
 from .intervals import DRAWS, bootstrap, difference, holm
+from .judgement import SEED
 from .leaks import UNKNOWN, without_trained
 from .naming import belongs, differing_as_typed, row_name, settle_encoders, typed_keys
 from .text import comparison_text

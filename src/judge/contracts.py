@@ -22,6 +22,39 @@ class Section(Measured):
     reviews: int
 
 
+class Slice(TypedDict):
+    """The model's figures over a part of the reviews: :mod:`src.judge.slices`."""
+
+    by: str  # length, diacritics, aspects, stars
+    name: str
+    reviews: int
+    figures: Numbers  # None where the part's labels have nothing to compare
+    intervals: Intervals
+    tfidf: float | None  # tf-idf's figure of the same name as the first of ``figures``
+
+
+class Noised(TypedDict):
+    """The model's figures over the same reviews in a kind of noise: :mod:`src.judge.robustness`."""
+
+    kind: str
+    example: str  # a sentence in this noise
+    changed: int  # reviews that the noise changes
+    figures: dict[str, float]
+    intervals: Intervals
+    difference: float  # of the figure that ranks, minus that of the reviews as they are
+    difference_interval: list[float]  # paired, over reviews
+    tfidf: float | None  # tf-idf's figure that ranks, in the same noise
+
+
+class Robustness(TypedDict):
+    """Every kind of noise that was judged, and those for which there was no time."""
+
+    figure: str  # the one that ranks: pair_f1, or sentiment_f1 of task sentiment
+    seed: int  # of the noise
+    kinds: list[Noised]
+    skipped: list[str]
+
+
 class ProtocolFigures(Measured):
     """Figures under a published protocol of UIT-ViSFD."""
 
@@ -63,6 +96,9 @@ class Evaluation(TypedDict):
     mixed: Section  # the reviews that mix sentiments
     unseen: Section  # the reviews whose texts were not trained on; empty where all are such
     trained_on: int | None  # reviews whose texts were trained on; None if that is not known
+    slices: list[Slice]
+    worst: Slice | None  # the slice with the lowest figure, of those that are large enough
+    robustness: Robustness | None  # None where it was not asked for
     per_aspect: dict[str, list[dict[str, Any]]]  # answer -> rows of src.answers.figures.per_aspect, with "confusion"
     confusion: Confusion  # of the model over all gold pairs, gold aspects given
     thresholds: Cuts  # on uncalibrated probabilities

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from tqdm import tqdm
 
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
@@ -15,15 +16,17 @@ from ..answers.windows import join
 from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, Reviews, read_reviews
 from ..errors import UserError
+from ..labels import IGNORE
 from ..lit_module import AspectSentimentModule
 from ..model.encoder import pad_id_of
-from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile
 from ..runs.run import Run
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
-from ..tokens.windows import Windowed, encode_whole
-from ..training.checkpoint import AtomicCheckpointIO
+from ..tokens.windows import encode_whole
+from ..training.checkpoint import load_module
+from ..training.progress import watched
+from .robustness import HeadLogits, LogitsOf
 
 
 def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
@@ -40,21 +43,30 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     reviews, _ = read_reviews(file, **told)
     name = Path(file).name
     findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
-    module = load_best(run)
-    tokenizer = tokenizer_of(run, module, data["max_length"])
-    read = encode_whole(tokenizer, reviews.texts)
-    batches = Batches(*in_windows(module, read, reviews, batch_size))
-    with torch.inference_mode():
-        return assemble([module.predict_step(batch, 0) for batch in batches], read.first, reviews), findings
+    mentioned, sentiment = answering_of(run, batch_size)(reviews.texts)
+    return _predictions(reviews, mentioned, sentiment), findings
 
 
-def in_windows(
-    module: AspectSentimentModule, read: Windowed, reviews: Reviews, batch_size: int
-) -> tuple[TokenisedSplit, BatchPlan]:
-    """The windows of reviews, ``read`` by the module's tokenizer, and the plan of their batches, the longest first."""
+def answering_of(run: Run, batch_size: int = 64, device: str = "cpu", shown: str | None = None) -> LogitsOf:
+    """What the run's best checkpoint answers to texts, in float32, in batches of like lengths.
+
+    ``shown`` is the title of a progress bar. Raises UserError for a run without its best checkpoint.
+    """
+    labels, module = run.labels, load_best(run).to(device)
+    tokenizer = tokenizer_of(run, module, run.read_summary()["config"]["data"]["max_length"])
     pad_id = pad_id_of(module.classifier.encoder.config)
-    split = TokenisedSplit.of(read, reviews.mentioned, reviews.sentiment, pad_id)
-    return split, BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
+
+    def answer(texts: Sequence[str]) -> HeadLogits:
+        read = encode_whole(tokenizer, texts)
+        shape = len(texts), len(labels.aspects)
+        split = TokenisedSplit.of(read, np.zeros(shape, bool), np.full(shape, IGNORE, np.int8), pad_id)
+        batches = Batches(split, BatchPlan(split.lengths, batch_size=batch_size, mode="sequential"), device)
+        with torch.inference_mode():
+            followed = tqdm(batches, desc=shown, disable=shown is None or not watched(), leave=False)
+            said = [module.predict_step(batch, 0) for batch in followed]
+        return _joined([{name: values.cpu() for name, values in batch.items()} for batch in said], read.first)
+
+    return answer
 
 
 def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: Reviews) -> Predictions:
@@ -63,36 +75,27 @@ def assemble(batches: Sequence[dict[str, Tensor]], first: np.ndarray, reviews: R
     Each batch has ``row`` int64 [B], the windows' positions, and logits ``sentiment`` float32 [B, A, C] and, for task
     ``absa``, ``mentioned`` float32 [B, A]. ``first`` int64 [N + 1] says which windows each review has.
     """
+    return _predictions(reviews, *_joined(batches, first))
+
+
+def _joined(batches: Sequence[dict[str, Tensor]], first: np.ndarray) -> tuple[np.ndarray | None, np.ndarray]:
     order = np.argsort(np.concatenate([batch["row"].numpy() for batch in batches]))
     logits = {
         head: np.concatenate([batch[head].numpy() for batch in batches])[order] for head in batches[0] if head != "row"
     }
-    sentiment = reviews.sentiment.astype(np.int64)
-    mentioned, said = join(first, logits.get("mentioned"), logits["sentiment"])
-    return Predictions(
-        reviews.ids, reviews.texts, reviews.mentioned, sentiment, said, mentioned, reviews.lines.tolist()
-    )
+    return join(first, logits.get("mentioned"), logits["sentiment"])
+
+
+def _predictions(reviews: Reviews, mentioned: np.ndarray | None, sentiment: np.ndarray) -> Predictions:
+    gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
+    return Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned, reviews.lines.tolist())
 
 
 def load_best(run: Run) -> AspectSentimentModule:
-    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is none, or no whole one.
-
-    A file from elsewhere may describe a model of any size, so that size is compared with the file's before the model
-    takes memory.
-    """
+    """The run's best checkpoint, ready to predict on the processor. Raises UserError if there is no whole one."""
     if not run.best.is_file():
         raise UserError(f"{run.folder}: holds no checkpoints/best.ckpt")
-    settings = AtomicCheckpointIO().load_checkpoint(run.best).get("hyper_parameters", {})
-    try:
-        claimed = bytes_of(settings["encoder_config"], lambda: AspectSentimentModule(**settings))
-    except Exception as error:  # the settings may be anything
-        raise DamagedFile(f"{run.best}: describes no model of this project ({type(error).__name__})") from error
-    if claimed > run.best.stat().st_size:
-        raise DamagedFile(f"{run.best}: describes a model of {claimed:,} bytes, and has not so many")
-    module: AspectSentimentModule = AspectSentimentModule.load_from_checkpoint(
-        run.best, map_location="cpu", weights_only=True
-    )
-    return module.eval()
+    return load_module(run.best)
 
 
 def tokenizer_of(run: Run, module: AspectSentimentModule, max_length: int) -> Tokenizer:

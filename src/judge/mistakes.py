@@ -10,14 +10,13 @@ import numpy as np
 
 from ..answers.calibration import Calibration
 from ..answers.predictions import Predictions
+from ..answers.table import harmless
 from ..labels import IGNORE, Labels
 from ..runs.machine import write_whole
 
 MISSED, INVENTED, WRONG = "missed", "invented", "wrong sentiment"
 KINDS = (MISSED, INVENTED, WRONG)
 CONFIDENT = 0.9  # below this a disagreement is no evidence against a label, however rare its class
-FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
-"""What a cell begins with that a spreadsheet would run (OWASP, "CSV injection"), the full-width forms too."""
 
 
 class Mistake(NamedTuple):
@@ -109,13 +108,6 @@ def write_suspects(path: Path, mistakes: Sequence[Mistake], predictions: Predict
 def ranked_suspects(mistakes: Sequence[Mistake]) -> list[Mistake]:
     """The suspected label errors, the least likely label first."""
     return sorted((m for m in mistakes if m.suspect), key=lambda m: (m.gold_confidence, m.row, m.aspect))
-
-
-def harmless(cell: str) -> str:
-    """``cell``, with ``'`` before it if a spreadsheet could take it for a formula."""
-    cell = cell.replace("\0", "\ufffd")
-    first = cell.lstrip(" \u00a0\u200b\ufeff")  # blanks that a spreadsheet may drop
-    return f"'{cell}" if first.startswith(FORMULA) else cell
 
 
 def _mean(values: np.ndarray) -> float:

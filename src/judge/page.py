@@ -2,6 +2,7 @@
 
 import csv
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,11 @@ from ..data.findings import TOLD
 from ..labels import IGNORE, Labels
 from ..runs.summary import Summary
 from .contracts import Evaluation
-from .evaluation import AT_HALF, MODEL
 from .html import json_block, pieces, printable
+from .judgement import AT_HALF, MODEL
+from .languages import Said, say
 from .mistakes import KINDS, Mistake
+from .slices import LEAST_REVIEWS
 
 SHOWN_BYTES = 1_500_000  # of mistakes with their texts, so that the page stays below 2 MB
 SUSPECT_LETTERS = 300  # of a text in the list of suspected label errors; the CSV has all of it
@@ -36,6 +39,32 @@ def headline(e: Evaluation) -> list[dict[str, Any]]:
         best = max(rivals, key=rivals.__getitem__, default=None)
         rows.append({"figure": name, "value": value, "interval": intervals[name], "others": others, "best_rival": best})
     return rows
+
+
+def part_said(name: str) -> Said:
+    """The name of a part of the reviews in both languages, such as "2 to 22 words"."""
+    numbers = dict(zip("ab", map(int, re.findall(r"\d+", name)), strict=False))
+    holes = iter(numbers)
+    return say(re.sub(r"\d+", lambda _: f"{{{next(holes)}}}", name), **numbers)
+
+
+def worst_said(e: Evaluation) -> Said | None:
+    """The part of the reviews that the model does worst on, in a sentence; None where too few are large enough."""
+    part, figure = e["worst"], next(iter(e["all"]["figures"][MODEL]))
+    if part is None:
+        return None
+    low, high = part["intervals"][figure]
+    return say(
+        "The model does worst on the reviews of the part “{part}”: {figure} {value} ({low} to {high}, {n} reviews). "
+        "Parts of fewer than {least} reviews do not count.",
+        part=part_said(part["name"]),
+        figure=say("<code>{name}</code>", name=figure),
+        value=part["figures"][figure] or 0.0,
+        low=low,
+        high=high,
+        n=part["reviews"],
+        least=LEAST_REVIEWS,
+    )
 
 
 def curves(predictions: Predictions, labels: Labels, e: Evaluation) -> list[dict[str, Any]]:

@@ -1,34 +1,43 @@
-"""``absa suspects``: labels of the files one trains on that look wrong, as a table to go through."""
+"""``absa suspects``: labels of the files one trains on that look wrong, as a table or as tasks to go through."""
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from ..answers.table import harmless
 from ..data.convert import CELL, escaped
 from ..data.files import in_folder
 from ..data.reviews import Columns, Reviews
 from ..data.sheet_rows import sheet_rows
 from ..data.splits import labels_of, load_files
+from ..data.tasks import check_names, prediction, task, write_tasks
 from ..errors import UserError, did_you_mean
-from ..labels import Labels
+from ..labels import IGNORE, Labels
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..spelling import table
-from .mistakes import CONFIDENT, harmless
-from .suspects import Ranked, Suspect, rank_suspects
+from .mistakes import CONFIDENT
+from .suspects import ABSENT, PRESENT, Ranked, Suspect, rank_suspects
 
 SUSPECT_COLUMNS = ("file", "row", "line", "id", "aspect", "kind", "label", "likelier", "confidence", "label_confidence")
-FORMATS_OUT = (".csv", ".xlsx")
+FORMATS_OUT = {".csv": "csv", ".xlsx": "xlsx", ".json": "label-studio"}
+AS_LABELLED, BY_THE_MODEL = "labels of the file", "small encoder and tf-idf"  # the two predictions of a task
 FEWEST_REVIEWS = 50  # reviews, below which a model of the rest says nothing of a label
 PRINTED = 10  # suspects that are printed
 
 
 def find_suspects(
-    files: Sequence[str], out: str, folds: int = 5, seed: int = 0, epochs: int | None = None, **columns: Any
+    files: Sequence[str],
+    out: str,
+    folds: int = 5,
+    seed: int = 0,
+    epochs: int | None = None,
+    output_format: str | None = None,
+    **columns: Any,
 ) -> str:
     """Write the suspected labels of ``files``, or of the training file of a run, to ``out``; returns what to print.
 
@@ -36,9 +45,14 @@ def find_suspects(
     UserError with all faults, before anything is trained.
     """
     path = Path(out)
-    if path.suffix.lower() not in FORMATS_OUT:
-        hint = did_you_mean(path.suffix.lower(), FORMATS_OUT)
-        raise UserError(f"{out}: the table is written as .csv or .xlsx, told from the name{hint}")
+    told = FORMATS_OUT.get(path.suffix.lower())
+    if told is None or output_format not in (None, told):
+        hint = did_you_mean(path.suffix.lower(), tuple(FORMATS_OUT))
+        raise UserError(
+            f"{out}: the table is written as .csv or .xlsx, tasks of Label Studio as .json, told from the name{hint}"
+            if told is None
+            else f"{out}: the name says {told}, not {output_format}; leave --format out, or change the name"
+        )
     if not path.absolute().parent.is_dir():
         raise UserError(f"{out}: there is no folder {path.parent}")
     if path.suffix.lower() == ".xlsx":
@@ -50,6 +64,8 @@ def find_suspects(
     if not files:
         raise UserError("name a labelled file, or the folder of a run")
     reviews, labels = read_labelled(files, **columns)
+    if told == "label-studio":
+        check_names(labels)
     if len(reviews) < max(FEWEST_REVIEWS, folds):
         raise UserError(f"{reviews.path}: {len(reviews):,} reviews; {max(FEWEST_REVIEWS, folds)} are needed at least")
 
@@ -60,7 +76,11 @@ def find_suspects(
     rows = _rows(places)
     cells = [_cells(s, reviews, labels, *places[s.review], rows[s.review]) for s in ranked.suspects]
     with told_as(path, "give the command again"):
-        write_suspect_rows(path, cells)
+        if told == "label-studio":
+            made = suspect_tasks(ranked.suspects, cells, reviews, labels)
+            write_whole(path, lambda file: write_tasks(file, made))
+        else:
+            write_suspect_rows(path, cells)
     return "\n".join([*suspects_told(ranked, cells, int(reviews.mentioned.sum())), str(path)])
 
 
@@ -92,6 +112,43 @@ def _cells(s: Suspect, reviews: Reviews, labels: Labels, file: str, line: int, r
     numbers = [round(s.confidence, 4), round(s.label_confidence, 4)]
     where = [file, row, line, name, labels.aspects[s.aspect]]
     return [*where, s.kind, s.given, s.likelier, *numbers, "", reviews.texts[s.review]]
+
+
+def suspect_tasks(
+    suspects: Sequence[Suspect], cells: Sequence[Sequence[Any]], reviews: Reviews, labels: Labels
+) -> Iterator[dict[str, Any]]:
+    """A task for each review with suspects, in their order; ``cells`` are the rows of the table.
+
+    Its predictions are the labels as they stand, and the same with all likelier ones; its note names the suspects.
+    """
+    of_review: dict[int, list[int]] = {}
+    for number, suspect in enumerate(suspects):
+        of_review.setdefault(suspect.review, []).append(number)
+    for i, numbers in of_review.items():
+        said: dict[str, tuple[str | None, float | None]] = {
+            aspect: (None if c == IGNORE else labels.sentiments[c], None)
+            for aspect, there, c in zip(
+                labels.aspects, reviews.mentioned[i], reviews.sentiment[i].tolist(), strict=True
+            )
+            if there
+        }
+        likelier, notes = dict(said), []
+        for s in (suspects[number] for number in numbers):
+            aspect = labels.aspects[s.aspect]
+            notes.append(f"{aspect}: {s.given}, likelier {s.likelier} ({s.confidence:.0%})")
+            if s.given != ABSENT:
+                said[aspect] = (said[aspect][0], s.label_confidence)
+            likelier[aspect] = (None if s.likelier == PRESENT else s.likelier, s.confidence)
+            if s.likelier == ABSENT:
+                del likelier[aspect]
+        file, row, line, name, *_ = cells[numbers[0]]
+        meta = ({"id": name} if name else {}) | {"file": file, "row": row, "line": line}
+        first = suspects[numbers[0]]
+        both = [
+            prediction(labels, said, first.label_confidence, AS_LABELLED),
+            prediction(labels, likelier, first.confidence, BY_THE_MODEL),
+        ]
+        yield task(reviews.texts[i], both, meta, "; ".join(notes))
 
 
 def suspects_told(ranked: Ranked, cells: Sequence[Sequence[Any]], mentions: int) -> list[str]:

@@ -21,12 +21,13 @@ from .html import TEMPLATES, json_block, policy_hash, printable, templates
 from .languages import say, script_texts, told
 from .mistakes import KINDS, Mistake, find_mistakes, ranked_suspects, taking_turns, write_suspects
 from .places import without_places
+from .robustness import InNoise, LogitsOf, answers_in_noise, noisy_reviews, until
 from .verdict import five_sentences
 
 SUSPECTS_FILE = "suspected_label_errors.csv"
 SHOWN_SUSPECTS = 100
 TILES = {"absa": ("pair_f1", "aspect_f1_macro", "sentiment_f1"), "sentiment": SENTIMENT}
-SECONDS = 95.0  # for everything but writing the page; colouring the words gets the seconds that are left of them
+NOISE_SECONDS, SECONDS = 60.0, 95.0  # from the start: to answer the reviews in noise, and to colour the words of errors
 LEAST_SECONDS, MOST_SECONDS = 10.0, 70.0  # seconds that colouring gets at least and at most
 MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
@@ -45,11 +46,15 @@ def write_report(folder: str | Path) -> Path:
     decisions = decide(run, summary, labels)
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     shown = page.fitting(mistakes, predictions)
-    seconds = min(MOST_SECONDS, max(LEAST_SECONDS, SECONDS - (time.monotonic() - started)))
-    with ThreadPoolExecutor(1) as background:  # trains tf-idf while the words of the errors are coloured
-        evaluating = background.submit(evaluation, run, predictions, split)
-        weights, notes = _weights(run, predictions.texts, shown, seconds)
-        judged = evaluating.result()
+    answering, not_in_noise = _answering(run, started + NOISE_SECONDS)
+    with ThreadPoolExecutor(
+        1
+    ) as beside:  # while tf-idf is trained: first the reviews in noise, then the coloured words
+        noise = noisy_reviews(predictions.texts) if answering else {}
+        in_noise = InNoise(noise, beside.submit(answers_in_noise, noise, answering)) if answering else None
+        colouring = beside.submit(_weights, run, predictions.texts, shown, started + SECONDS)
+        judged = evaluation(run, predictions, split, in_noise=in_noise)
+        weights, notes = colouring.result()
     suspects = ranked_suspects(mistakes)
     cut = without_places(summary, str(run.folder.resolve()))
     public = cut(summary)  # the report is sent to others
@@ -67,6 +72,9 @@ def write_report(folder: str | Path) -> Path:
         "charts": charts,
         "told_left_out": told_left_out,
         "headline": page.headline(judged),
+        "part_said": page.part_said,
+        "worst": page.worst_said(judged),
+        "not_in_noise": cut(not_in_noise),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
@@ -103,12 +111,22 @@ def render(context: dict[str, object]) -> str:
     return environment.get_template("report.html.j2").render(context | own)
 
 
+def _answering(run: Run, end: float) -> tuple[LogitsOf | None, str | None]:
+    """What the model answers to reviews in noise, as far as there is time; or None, and why not, for the reader."""
+    from .inference import answering_of  # imports torch
+
+    try:
+        return until(end, answering_of(run)), None
+    except UserError as error:
+        return None, f"Not judged in noise: {error}"
+
+
 def _weights(
-    run: Run, texts: Sequence[str], mistakes: Sequence[Mistake], seconds: float
+    run: Run, texts: Sequence[str], mistakes: Sequence[Mistake], end: float
 ) -> tuple[dict[int, np.ndarray], list[str]]:
     """The weight of each word, float64 [words], by the mistake's position, and notes for the reader.
 
-    The words are explained as the service explains them, every aspect and kind in turn, until ``seconds`` are over.
+    The words are explained as the service explains them, every aspect and kind in turn, until ``end``.
     """
     import torch
 
@@ -116,7 +134,8 @@ def _weights(
 
     if not mistakes:
         return {}, []
-    end = time.monotonic() + seconds
+    now = time.monotonic()
+    end = min(now + MOST_SECONDS, max(now + LEAST_SECONDS, end))
     try:
         predictor = load_run(run.folder, max(1, torch.get_num_threads() - 1))  # leaves tf-idf a core
     except UserError as error:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
 from ..data.findings import text_keys
 from ..data.reviews import Reviews
@@ -27,12 +25,9 @@ from ..runs.machine import write_whole
 from ..runs.run import Run
 from ..runs.summary import TeacherFacts
 from ..spelling import override, pasted
-from ..tokens.batching import Batches
-from ..tokens.windows import encode_whole
 from ..training.devices import device_of
-from ..training.progress import watched
 from .candidates import find_runs
-from .inference import assemble, in_windows, load_best, tokenizer_of
+from .inference import answering_of
 from .leaks import keys_of, seen
 
 log = logging.getLogger(__name__)
@@ -74,15 +69,15 @@ def teacher_of(
         return None
     asked = (given,) if isinstance(given, str) else tuple(given)
     train = data.splits.train
-    if first and checkpoint is None:
-        kept = []
-    else:
-        kept = [run.teacher, *([Run(checkpoint.parent.parent).teacher] if checkpoint is not None else [])]
-    for path in kept:
-        earlier = _read(path)
-        if earlier is not None and (earlier.asked, earlier.reviews) == (asked, _hash_of(train, data.labels)):
+    reviews = _hash_of(train, data.labels)
+    kept = [run] if not first or checkpoint is not None else []
+    kept += [Run(checkpoint.parent.parent)] if checkpoint is not None else []
+    for earlier in (_read(one.teacher) for one in kept):
+        if earlier is not None and (earlier.asked, earlier.reviews) == (asked, reviews):
             return earlier
     folders, unfinished = _found(asked)
+    if run.folder.resolve() in [folder.resolve() for folder in folders]:
+        raise UserError(f"teacher={run.folder}: is the folder of this very run; give it another, hydra.run.dir=FOLDER")
     if unfinished:
         log.warning(f"teacher: left out, because they are not finished: {listed([str(f) for f in unfinished])}")
     task = settings["task"]["name"]
@@ -94,9 +89,8 @@ def teacher_of(
     for folder, order in zip(folders, orders, strict=True):
         assert not isinstance(order, list)
         _warn_of_leaks(Run(folder), data)
-        mean += _logits(Run(folder), train, order, device) / len(folders)
-    runs = tuple(map(str, folders))
-    return Teacher(mean.astype(np.float16), asked, runs, _hash_of(train, data.labels))
+        mean += _logits(Run(folder), train.texts, order, device) / len(folders)
+    return Teacher(mean.astype(np.float16), asked, tuple(map(str, folders)), reviews)
 
 
 def _found(asked: Sequence[str]) -> tuple[list[Path], list[Path]]:
@@ -131,25 +125,15 @@ def _order(folder: Path, labels: Labels, task: str) -> tuple[np.ndarray, np.ndar
     return aspects, np.array([its.sentiments.index(name) for name in labels.sentiments])
 
 
-def _logits(run: Run, reviews: Reviews, order: tuple[np.ndarray, np.ndarray], device: str) -> np.ndarray:
+def _logits(run: Run, texts: Sequence[str], order: tuple[np.ndarray, np.ndarray], device: str) -> np.ndarray:
     """The run's logits in this training's order of aspects and sentiments, float32 [N, A, C + 1].
 
     Long reviews are read whole, in windows of the run's own length.
     """
-    module = load_best(run)
-    max_length = run.read_summary()["config"]["data"]["max_length"]
-    read = encode_whole(tokenizer_of(run, module, max_length), reviews.texts)
-    batches = Batches(*in_windows(module, read, reviews, 64), device)
-    if module.to(device).device.type == "cuda":
-        torch.backends.cuda.matmul.allow_tf32 = False  # the same logits whatever a training before it in a sweep set
-    with torch.inference_mode():
-        shown = tqdm(batches, desc=f"Teacher {run.folder.name}", disable=not watched(), leave=False)
-        found = [{k: v.cpu() for k, v in module.predict_step(batch, 0).items()} for batch in shown]
-    said = assemble(found, read.first, reviews)
+    mentioned, sentiment = answering_of(run, device=device, shown=f"Teacher {run.folder.name}")(texts)
+    detected = mentioned if mentioned is not None else np.zeros(sentiment.shape[:2], np.float32)
     aspects, sentiments = order
-    detected = said.mentioned_logits if said.mentioned_logits is not None else np.zeros(said.mentioned.shape)
-    both = np.concatenate([said.sentiment_logits[..., sentiments], detected[..., None]], -1)
-    ordered: np.ndarray = both[:, aspects].astype(np.float32)
+    ordered: np.ndarray = np.concatenate([sentiment[..., sentiments], detected[..., None]], -1)[:, aspects]
     return ordered
 
 

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 from ..answers.figures import told_left_out
 from ..spelling import cell, table, visible
-from .contracts import Compared, Comparison, Evaluation, Measured, Section
+from .contracts import Compared, Comparison, Evaluation, Measured, Robustness, Section
 from .leaks import leak_sentence
+from .slices import LEAST_REVIEWS
 
 BESIDE = {  # figures of the leaderboard after the one that ranks, so that a row fits a terminal
     "absa": ("aspect_f1_macro", "sentiment_f1"),
@@ -31,7 +32,9 @@ def evaluation_text(evaluation: Evaluation, protocol: str | None = None) -> str:
         )
     if protocol is not None:
         parts.append(_protocol(e, protocol))
-    parts += [_aspects(e), _confusions(e), _calibration(e)]
+    if e["robustness"] is not None:
+        parts.append(_robustness(e, e["robustness"]))
+    parts += [_slices(e), _aspects(e), _confusions(e), _calibration(e)]
     notes = list(e["notes"])
     return "\n\n".join([*parts, *notes])
 
@@ -66,6 +69,51 @@ def _protocol(e: Evaluation, name: str) -> str:
     published = [f"{figure} {value:.4f}" for figure, value in judged["published"].items()]
     beside = f"\nPublished ({judged['source']}): {', '.join(published)}" if published else ""
     return f"{name}: {judged['words']}\n{_figures(e, judged)}{beside}"
+
+
+def _robustness(e: Evaluation, r: Robustness) -> str:
+    figure, others = r["figure"], BESIDE[e["task"]]
+    measured, rival = e["all"], e["all"]["figures"].get("tf-idf")
+    clean, level = measured["figures"]["model"], f"{100 * e['bootstrap']['level']:g} % interval"
+    rows = [["", "changed", figure, level, "minus clean", level, *(["tf-idf"] if rival else []), *others]]
+    cells = [cell(clean[figure], 4), between(measured["intervals"][figure]), "", ""]
+    beside = [cell(rival[figure], 4)] if rival else []
+    rows.append(["as they are", "", *cells, *beside, *(cell(clean[name], 4) for name in others)])
+    for kind in r["kinds"]:
+        low, high = kind["difference_interval"]
+        cells = [cell(kind["figures"][figure], 4), between(kind["intervals"][figure])]
+        cells += [f"{kind['difference']:+.4f}", f"{low:+.3f} to {high:+.3f}"]
+        beside = [cell(kind["tfidf"], 4)] if rival else []
+        last = [cell(kind["figures"][name], 4) for name in others]
+        rows.append([kind["kind"], f"{kind['changed']:,}", *cells, *beside, *last])
+    told = [f"Not judged, for want of time: {', '.join(r['skipped'])}"] if r["skipped"] else []
+    return "\n".join(["Robustness: the same reviews in noise, thresholds as above", table(rows), *told])
+
+
+def _slices(e: Evaluation) -> str:
+    figure, *_ = e["all"]["figures"]["model"]
+    others, rival = BESIDE[e["task"]], "tf-idf" in e["answers"]
+    level = f"{100 * e['bootstrap']['level']:g} % interval"
+    rows = [["", "reviews", figure, level, *(["tf-idf"] if rival else []), *others]]
+    for part in e["slices"]:
+        interval = part["intervals"].get(figure)
+        cells = [cell(part["figures"][figure], 4), between(interval) if interval else "-"]
+        cells += [cell(part["tfidf"], 4)] if rival else []
+        rows.append([part["name"], f"{part['reviews']:,}", *cells, *(cell(part["figures"][o], 4) for o in others)])
+    worst = worst_sentence(e)
+    return "\n".join(["By parts of the reviews", table(rows), *([worst] if worst else [])])
+
+
+def worst_sentence(e: Evaluation) -> str | None:
+    """Which part of the reviews the model does worst on; None where fewer than two are large enough to tell."""
+    part, (figure, *_) = e["worst"], e["all"]["figures"]["model"]
+    if part is None:
+        return None
+    return (
+        f"Worst on reviews with {part['name']}: {figure} {part['figures'][figure]:.3f} "
+        f"({between(part['intervals'][figure])}, {part['reviews']:,} reviews); "
+        f"parts below {LEAST_REVIEWS} do not count."
+    )
 
 
 def _aspects(e: Evaluation) -> str:

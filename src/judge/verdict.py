@@ -5,7 +5,7 @@ from typing import Any
 
 from ..runs.summary import Summary
 from .contracts import Evaluation
-from .evaluation import MODEL
+from .judgement import MODEL
 from .languages import Said, say
 from .mistakes import INVENTED, MISSED, WRONG, Mistake
 from .page import headline

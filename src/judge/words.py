@@ -10,6 +10,8 @@ from .leaks import leak_sentence
 
 FIGURE_NAMES = {
     "pair_f1": "Aspects with their sentiments",
+    "pair_f1_per_aspect": "Pairs, mean over aspects",
+    "pair_f1_macro": "Pairs, mean over classes",
     "aspect_f1_micro": "Aspect detection, micro",
     "aspect_f1_macro": "Aspect detection, macro",
     "sentiment_f1": "Sentiments, aspects given",
@@ -19,6 +21,8 @@ FIGURE_NAMES = {
 }
 FIGURE_WORDS = {
     "pair_f1": "Micro F1 of (aspect, sentiment) pairs from the text alone: both have to be right.",
+    "pair_f1_per_aspect": "The mean over aspects of the F1 of each aspect’s pairs, as some papers report it.",
+    "pair_f1_macro": "The mean over (aspect, sentiment) classes of the F1 of each, as other papers report it.",
     "aspect_f1_micro": "Micro F1 of which aspects a review mentions.",
     "aspect_f1_macro": "The mean over aspects, labelled or detected, of the F1 of detecting each: rare ones count as "
     "much as frequent ones.",

@@ -124,7 +124,7 @@ def _published(encoder: str, pooling: str, max_length: int, pretrained: bool) ->
             raise ValueError("it says no vocab_size, so it is no encoder of texts")
     except Exception as error:  # the configuration may be anything, and each architecture has its own errors
         raise UserError(f"{folder}/config.json: not a configuration that transformers knows ({error})") from error
-    _check_positions(config, max_length)
+    check_positions(config, max_length)
     if tokenizer.get_vocab_size() > config.vocab_size:
         raise UserError(
             f"{folder}: the tokenizer has {tokenizer.get_vocab_size()} tokens, the encoder {config.vocab_size} "
@@ -251,7 +251,8 @@ def positions(config: Any) -> int | None:
     return limit
 
 
-def _check_positions(config: Any, max_length: int) -> None:
+def check_positions(config: Any, max_length: int) -> None:
+    """Raise UserError if an encoder has no room for texts of ``max_length`` tokens."""
     limit = positions(config)
     if limit is not None and max_length > limit:
         raise UserError(f"data.max_length={max_length}: this encoder has positions for {limit} tokens at most")

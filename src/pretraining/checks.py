@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 from typing import Any
 
+from ..data.noise import noise_faults
 from ..errors import UserError
 from ..runs.overrides import no_such_setting
 from ..training.checks import (
@@ -39,7 +40,7 @@ def check_pretraining(config: dict[str, Any]) -> None:
     """Raise UserError with every fault of a resolved configuration (plain dicts and lists)."""
     faults = [no_such_setting(key, config="pretrain") for key in config if key not in PRETRAINING_KEYS]
     faults += call_faults(config)
-    faults += model_faults(config["model"])
+    faults += model_faults(config["model"]) + noise_faults(config["data"].get("noise"))
     own = dict(config["pretraining"])
     if own.pop("save_as", None) not in TYPES:
         faults.append(f"pretraining.save_as={config['pretraining'].get('save_as')}: expected {' or '.join(TYPES)}")

@@ -1,6 +1,6 @@
 """Texts without labels -> batches of token ids in which some words are masked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,8 +10,10 @@ import torch
 from tokenizers import Tokenizer
 
 from ..data.corpus import Corpus, read_corpus
+from ..data.noise import Noise
 from ..data.texts import Texts
 from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
+from ..tokens.noisy import NoisyTexts
 from ..tokens.tokenizer import encode
 from .masking import Vocabulary, mask_of, mask_words, vocabulary_of
 
@@ -44,7 +46,8 @@ class PretrainingData(L.LightningDataModule):
     """Reads ``texts`` (files of :func:`src.data.corpus.read_corpus`) and yields masked batches.
 
     ``mask`` is the share of words that is masked; a batch holds ``tokens_per_batch`` tokens, padding included. Texts
-    of more than ``max_length`` tokens are cut. Raises UserError with every fault of the files at once.
+    of more than ``max_length`` tokens are cut. ``noise`` has chances of :class:`src.data.noise.Noise`, for training
+    alone. Raises UserError with every fault of the files at once.
     """
 
     def __init__(
@@ -60,8 +63,10 @@ class PretrainingData(L.LightningDataModule):
         tokens_per_batch: int = 4096,
         packed: bool = True,
         seed: int = 0,
+        noise: Mapping[str, float] | None = None,
     ) -> None:
         super().__init__()
+        self.noise = Noise(**noise or {})
         self.mask, self.max_length, self.tokens_per_batch = mask, max_length, tokens_per_batch
         self.packed, self.seed, self.device = packed, seed, "cpu"
         self.tokenizer: Tokenizer | None = None
@@ -97,6 +102,7 @@ class PretrainingData(L.LightningDataModule):
     def _loader(self, split: str) -> MaskedBatches:
         if self.tokenizer is None:
             raise RuntimeError("PretrainingData needs a tokenizer before it can make batches")
+        noisy = NoisyTexts(self.corpus.train, self.tokenizer, self.noise) if self.noise and split == "train" else None
         return MaskedBatches(
             self.tokenised(split),
             self._plan(split),
@@ -105,4 +111,5 @@ class PretrainingData(L.LightningDataModule):
             fixed=split == "val",
             device=self.device,
             packed=self.packed,
+            noisy=noisy,
         )

@@ -1,9 +1,10 @@
-"""The arguments of ``absa suspects`` and ``absa summary``, and what these commands call."""
+"""The arguments of ``absa suspects``, ``absa label-config`` and ``absa summary``, and what these commands call."""
 
+import sys
 from typing import Any
 
-from ..data.options import add_file_options, given_options
-from ..errors import print_lines
+from ..data.options import FILE_KINDS, add_file_options, given_options
+from ..errors import print_lines, shown
 from ..spelling import as_options
 from .evaluate import Commands
 
@@ -17,12 +18,33 @@ def add_suspects(commands: Commands) -> None:
         "labels that it contradicts, the most suspicious first, each kind of mistake in its turn.",
     )
     suspects.add_argument("files", nargs="*", metavar="FILE|RUN", help="labelled files, or the folder of a run")
-    suspects.add_argument("-o", "--out", required=True, metavar="SUSPECTS", help="the file to write: .csv or .xlsx")
+    kinds = "the file to write: .csv or .xlsx; .json: tasks of Label Studio, a review each"
+    suspects.add_argument("-o", "--out", required=True, metavar="SUSPECTS", help=kinds)
+    suspects.add_argument(
+        "--format",
+        dest="output_format",
+        choices=("csv", "xlsx", "label-studio"),
+        help="default: by the name of SUSPECTS",
+    )
     suspects.add_argument("--folds", type=int, default=5, help="parts of the file (default: %(default)s)")
     suspects.add_argument("--seed", type=int, default=0, help="of the parts and the trainings (default: %(default)s)")
     suspects.add_argument("--epochs", type=int, help="of each training (default: by the number of reviews)")
     add_file_options(suspects)
     suspects.set_defaults(run=_suspects)
+
+
+def add_label_config(commands: Commands) -> None:
+    """The arguments of ``absa label-config``."""
+    config = commands.add_parser(
+        "label-config",
+        help="the labelling configuration for Label Studio",
+        description="Print the labelling configuration (XML) of a Label Studio project for a model's aspects and "
+        "sentiments, or for those of labelled files.",
+    )
+    kinds = f"a model, or labelled files: {FILE_KINDS}; or none, and --aspects"
+    config.add_argument("files", nargs="*", metavar="RUN|BUNDLE|FILE", help=kinds)
+    add_file_options(config)
+    config.set_defaults(run=_label_config)
 
 
 def add_summary(commands: Commands) -> None:
@@ -47,6 +69,17 @@ def _suspects(files: list[str], out: str, **options: Any) -> None:
     given = given_options(options)
     with as_options():
         print_lines(find_suspects(files, out, **options, **given))
+
+
+def _label_config(files: list[str], **options: Any) -> None:
+    from .label_config import label_config_of
+
+    given = given_options(options)
+    with as_options():
+        xml, told = label_config_of(files, **given)
+    print(xml, flush=True)
+    if told:
+        print(shown(told), file=sys.stderr)
 
 
 def _summary(**options: Any) -> None:

@@ -1,5 +1,7 @@
 """Judge a bundle on a labelled file: the figures of what was shipped, int8 weights and all, without torch."""
 
+from collections.abc import Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,12 @@ from ..answers.predictions import Predictions
 from ..answers.thresholds import Thresholds
 from ..data.findings import compare, text_keys
 from ..data.reviews import Columns, read_reviews
+from ..data.stars import stars_of
 from ..errors import UserError
-from ..judge.evaluation import Judgement, Tuned, judged
+from ..judge.judgement import Judgement, Tuned, judged
 from ..judge.leaks import UNKNOWN, read_keys
 from ..judge.protocols import protocol_named
+from ..judge.robustness import InNoise, answers_in_noise, noisy_reviews
 from ..judge.text import evaluation_text
 from ..spelling import command
 from .bundle import SEEN, read_whole
@@ -23,7 +27,9 @@ READ_BY = tuple(name for name in Columns._fields if name not in ("aspects", "sen
 """Settings by which a run read its files; a bundle keeps them, and has the aspects and sentiments in its labels."""
 
 
-def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str | None = None, **given: Any) -> str:
+def evaluate_bundle(
+    folder: str | Path, file: str | Path | None, protocol: str | None = None, in_noise: bool = False, **given: Any
+) -> str:
     """The tables for a bundle's answers to a labelled ``file``, read as its run read its own; ready to print.
 
     ``given`` are fields of :class:`src.data.reviews.Columns` that are other than in training. Raises UserError without
@@ -41,9 +47,13 @@ def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str |
     reviews, _ = read_reviews(file, **told, aspects=labels.aspects, sentiments=labels.sentiments)
     name = Path(file).name
     findings = compare({name: reviews}, {name: text_keys(reviews.texts)}).lines()
-    mentioned, sentiment = predictor.logits([text.encode("utf-8", "replace").decode() for text in reviews.texts])
+
+    def answering(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+        return predictor.logits([text.encode("utf-8", "replace").decode() for text in texts])
+
+    mentioned, sentiment = answering(reviews.texts)
     gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
-    predictions = Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned)
+    predictions = Predictions(reviews.ids, reviews.texts, *gold, sentiment, mentioned, reviews.lines.tolist())
     notes = [f"Weights: {info['precision']}."]
     keys = None
     try:
@@ -53,4 +63,11 @@ def evaluate_bundle(folder: str | Path, file: str | Path | None, protocol: str |
     tuned = Tuned(Thresholds.from_dict(info["thresholds"]), Calibration.from_dict(info["calibration"]), [])
     counts = np.array(info["class_counts"]) if "class_counts" in info else None
     by = Judgement(str(folder), labels, tuned, counts, None, keys, notes)
-    return "\n\n".join(["\n".join(findings), evaluation_text(judged(by, predictions, str(file)), protocol)])
+    stars = stars_of(str(file), reviews.lines.tolist(), told)
+    noised = None
+    if in_noise:
+        noise = noisy_reviews(reviews.texts)
+        noised = InNoise(noise, Future())
+        noised.answers.set_result(answers_in_noise(noise, answering))
+    shown = judged(by, predictions, str(file), stars=stars, in_noise=noised)
+    return "\n\n".join(["\n".join(findings), evaluation_text(shown, protocol)])

@@ -3,6 +3,8 @@
 ``absa predict`` and the service with its demo page use these predictors.
 """
 
+import os
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +58,28 @@ class OnnxModel:
         return dict(zip(self._heads, out, strict=True))
 
 
-def open_predictor(path: str | Path, threads: int | None = None) -> Predictor:
-    """A predictor for a bundle, or for a run's folder (which needs torch). Raises UserError if ``path`` is neither."""
-    path = Path(path)
-    if not (path / INFO).is_file() and (path / "summary.json").is_file():
+def load(path: str | os.PathLike[str], *, threads: int | None = None, revision: str | None = None) -> Predictor:
+    """A predictor for the bundle at ``path``, or for a run's folder (which needs torch).
+
+    ``threads`` reviews are computed side by side, by default as many as there are cores: 1 where workers share the
+    machine. Raises UserError if ``path`` is neither, if the bundle was changed since its export, and for fewer threads
+    than 1.
+    """
+    if threads is not None and not (isinstance(threads, int) and threads >= 1):
+        raise UserError(f"threads={threads!r}: expected a number, 1 or more")
+    if revision is not None:
+        raise UserError(f"revision={revision!r}: a folder has none")
+    folder = Path(path).absolute()
+    if not (folder / INFO).is_file() and (folder / "summary.json").is_file():
         from ..judge.inference import load_run  # brings torch
 
-        return load_run(path, threads)
-    if not (path / INFO).is_file():
+        predictor = load_run(Path(path), threads)
+    elif (folder / INFO).is_file():
+        predictor = load_bundle(Path(path), threads)
+    else:
         raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
-    return load_bundle(path, threads)
+    predictor.made_by = partial(load, str(folder), threads=threads)
+    return predictor
 
 
 def load_bundle(folder: str | Path, threads: int | None = None) -> Predictor:

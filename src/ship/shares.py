@@ -10,11 +10,11 @@ import numpy as np
 
 from ..answers.predictions import read_predictions
 from ..answers.shares import corrected_with_draws, validation_table
+from ..answers.table import harmless
 from ..answers.thresholds import Thresholds
 from ..data.formats import open_rows
 from ..errors import Faults, UserError
 from ..judge.intervals import interval
-from ..judge.mistakes import harmless
 from ..labels import Labels
 from ..runs.run import Run
 from .answers_file import labels_in, rows_by_group, states_of, what_rows_say

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from ..labels import Batch
+from .noisy import NoisyTexts
 from .packing import pack
 from .windows import Windowed
 
@@ -160,7 +161,7 @@ class Batches:
     ``state_dict``, so a run that was stopped within an epoch goes on with the first batch it had not seen. A plain
     iterable, because a DataLoader's workers and per-review calls cost more than these batches do. The split lies on
     ``device``; ``packed`` adds each batch's :class:`src.tokens.packing.Packing`, ``teacher`` (float [N, A, C + 1]) its
-    reviews' rows of that.
+    reviews' rows of that. With ``noisy``, reviews are read as it changes them, others in every epoch.
     """
 
     def __init__(
@@ -169,9 +170,10 @@ class Batches:
         plan: BatchPlan,
         device: str = "cpu",
         packed: bool = False,
+        noisy: NoisyTexts | None = None,
         teacher: np.ndarray | None = None,
     ) -> None:
-        self.split, self.plan, self.packed = split, plan, packed
+        self.split, self.plan, self.packed, self._noisy = split, plan, packed, noisy
         self.device = torch.device(device)
         # few of torch's operations take uint16: the bits are kept as int16, and each batch masks them to 0..65535
         ids = split.ids.view(np.int16) if split.ids.dtype == np.uint16 else split.ids
@@ -198,21 +200,34 @@ class Batches:
         self._done = start
         for rows in self.plan.batches(self._epoch)[start:]:
             self._done += 1
-            self.tokens += int(self.split.lengths[rows].sum())
             batch = self.batch(rows)
             if self.plan.mode == "sequential" and self._done > self.plan.own:
                 batch["repeated"] = True
             yield batch
 
     def batch(self, rows: np.ndarray) -> Batch:
-        """The reviews at ``rows`` (int [B]), padded on the right. Only indices go to the device."""
+        """The reviews at ``rows`` (int [B]), padded on the right.
+
+        Only indices go to the device, and the tokens of reviews that noise has changed.
+        """
         starts, lengths = self.split.offsets[rows], self.split.lengths[rows]
-        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, self.split.longest)  # so that few shapes occur
+        changed = self._noisy.ids(rows, self.plan.seed, self._epoch) if self._noisy is not None else {}
+        for i, ids in changed.items():
+            starts[i], lengths[i] = 0, len(ids)
+        # few shapes occur: whole steps, but no wider than the longest review
+        width = min(-(-int(lengths.max()) // BUCKET) * BUCKET, max(self.split.longest, int(lengths.max())))
         real = np.arange(width) < lengths[:, None]
         places = np.where(real, starts[:, None] + np.arange(width), 0)
+        self.tokens += int(lengths.sum())
         at, mask, row = (self._copy(torch.from_numpy(x)) for x in (places, real, rows.astype(np.int64)))
+        input_ids = torch.where(mask, self._ids[at].long() & self._bits, self.split.pad_id)
+        if changed:
+            typed = np.full((len(changed), width), self.split.pad_id)
+            for k, ids in enumerate(changed.values()):
+                typed[k, : len(ids)] = ids
+            input_ids[self._copy(torch.tensor(list(changed)))] = self._copy(torch.from_numpy(typed))
         batch: Batch = {
-            "input_ids": torch.where(mask, self._ids[at].long() & self._bits, self.split.pad_id),
+            "input_ids": input_ids,
             "attention_mask": mask.long(),
             "mentioned": self._mentioned[row].float(),
             "sentiment": self._sentiment[row].long(),

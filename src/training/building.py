@@ -1,12 +1,14 @@
 """What a checked configuration is built into: the LightningModule and its Trainer."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as L
 import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
 from ..datamodule import AspectDataModule
 from ..lit_module import AspectSentimentModule
@@ -15,6 +17,7 @@ from ..runs.run import Run
 from .callbacks import StopSafely
 from .checkpoint import AtomicCheckpointIO
 from .devices import attention_for, resolve_precision
+from .launched import launched
 from .loss import make_loss, with_alpha
 from .progress import EpochLine, progress_bar, watched
 
@@ -47,6 +50,7 @@ def build_module(
         "reviews without an aspect": len(data.splits.train.silent),
         "batches": [data.batching, data.batch_size, data.tokens_per_batch, data.max_length, data.absent],
         "packed": data.packed,
+        "noise": asdict(data.noise),
         "processes": data.world_size,
         "averaged": settings["callbacks"].get("ema"),
         "accumulate_grad_batches": trainer["accumulate_grad_batches"],
@@ -64,6 +68,7 @@ def build_trainer(settings: dict[str, Any], run: Run, more: Sequence[L.Callback]
         {**given, "precision": precision, "callbacks": None},
         callbacks=callbacks,
         enable_progress_bar=watched(),
-        plugins=[AtomicCheckpointIO(), LightningEnvironment()],  # under SLURM too, Lightning starts the other processes
+        # under srun too, the environment is torchrun's: src.training.meeting writes it
+        plugins=[AtomicCheckpointIO(), TorchElasticEnvironment() if launched() else LightningEnvironment()],
     )
     return trainer

@@ -7,6 +7,8 @@ import torch
 from lightning.pytorch.plugins.io import TorchCheckpointIO
 
 from ..errors import NoRoom
+from ..lit_module import AspectSentimentModule
+from ..model.sizes import bytes_of
 from ..model.torch_files import DamagedFile, HashedWriter, check_archive
 from ..runs.machine import free_space, link, replace, write_whole
 from ..spelling import override, pasted
@@ -57,6 +59,25 @@ class AtomicCheckpointIO(TorchCheckpointIO):
             return loaded
         except Exception as error:  # torch raises a dozen kinds for tensors that are not as declared
             raise DamagedFile(f"{path}: cannot be loaded ({str(error).strip().splitlines()[0][:200]})") from error
+
+
+def load_module(path: Path) -> AspectSentimentModule:
+    """The module of a checkpoint, on the processor, in eval mode. Raises DamagedFile.
+
+    A file from elsewhere may describe a model of any size, so that size is compared with the file's before the model
+    takes memory.
+    """
+    settings = AtomicCheckpointIO().load_checkpoint(path).get("hyper_parameters", {})
+    try:
+        claimed = bytes_of(settings["encoder_config"], lambda: AspectSentimentModule(**settings))
+    except Exception as error:  # the settings may be anything
+        raise DamagedFile(f"{path}: describes no model of this project ({type(error).__name__})") from error
+    if claimed > path.stat().st_size:
+        raise DamagedFile(f"{path}: describes a model of {claimed:,} bytes, and has not so many")
+    module: AspectSentimentModule = AspectSentimentModule.load_from_checkpoint(
+        path, map_location="cpu", weights_only=True
+    )
+    return module.eval()
 
 
 def _not_written(target: Path, error: OSError) -> str:

@@ -14,6 +14,7 @@ import torch
 
 from ..answers.thresholds import TUNED, thresholds_faults
 from ..data.files import in_folder
+from ..data.noise import noise_faults
 from ..datamodule import meaning_faults
 from ..errors import UserError
 from ..lit_module import AspectSentimentModule
@@ -28,7 +29,7 @@ from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
 CONFIG_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
-TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "teacher", "ckpt_path")
+TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "teacher", "ckpt_path", "init_from")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
@@ -51,7 +52,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     own = is_focal(config["loss"])  # another loss may mean something else by these names
     faults += range_faults(config, tuple(entry for entry in RANGES if own or not entry[0].startswith("loss.")))
     sentiments, unclear = meaning_faults(config["data"])
-    faults += unclear + loss_faults(config["loss"], sentiments)
+    faults += unclear + noise_faults(config["data"].get("noise")) + loss_faults(config["loss"], sentiments)
     faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
     faults += teacher_faults(config.get("teacher"))
     for name in ("best", "last"):
@@ -60,6 +61,8 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
                 f"callbacks.{name}: a run needs its {name}.ckpt; leave this callback and its filename in place"
             )
     faults += _file_faults(config)
+    if not isinstance(given := config.get("init_from"), str | None):
+        faults.append(f"init_from={given}: expected the folder of a finished run")
     faults += trainer_faults(config["trainer"], multirun) + refused(config["trainer"]) + compile_faults(config)
     if multirun and config["ckpt_path"] is not None:
         faults.append("ckpt_path in a multirun: the same command with the same hydra.sweep.dir goes on with its jobs")

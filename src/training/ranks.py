@@ -1,7 +1,8 @@
 """The processes of one training: the rank of this one, sums over all of them, and one end for all.
 
 Lightning starts them when the training begins: the command that was typed once more for every further device, with
-``LOCAL_RANK`` in its environment and Hydra's folder of the first. torch is imported inside the functions that need it,
+``LOCAL_RANK`` in its environment and Hydra's folder of the first. Or torchrun or srun has started all at once
+(:mod:`src.training.launched`, :mod:`src.training.meeting`). torch is imported inside the functions that need it,
 because a program asks for its rank before its slow imports.
 """
 
@@ -13,8 +14,11 @@ import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from subprocess import Popen
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from .launched import launched
 
 if TYPE_CHECKING:
     import torch
@@ -22,27 +26,39 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 GRACE = 2.0  # seconds to wait and see whether an error here comes from another process's failure
+LONGEST_WAIT = timedelta(minutes=10)  # to wait for another process; reading data or a checkpoint of GBs takes less
 QUIET = ["hydra/job_logging=none"]  # no train.log of its own
+NO_FOLDER = "hydra.run.dir=."  # until the first tells its folder: Hydra would make one, of another second
 
 
 def rank() -> int:
-    """The number of this process; 0 is the one that the user started, which alone prints and writes."""
-    return int(os.environ.get("LOCAL_RANK", 0))
+    """The number of this process among all; 0 is the first, which alone prints and writes."""
+    start = launched()
+    return start.rank if start else int(os.environ.get("LOCAL_RANK", 0))
 
 
 def follow() -> list[str]:
-    """In every process but the first: silence its logs, end it when the first ends, return overrides for Hydra."""
-    logging.disable(logging.CRITICAL)
-    warnings.simplefilter("ignore")
-    first = os.getppid()
+    """Take part in a training of several processes: end with what started this one; return overrides for Hydra.
+
+    Lightning's others were started by the first process, torchrun's and srun's by its agent on this machine. Every
+    process but the first is silent.
+    """
+    start = launched()
+    if not start and not rank():
+        return []
+    parent = os.getppid()
 
     def watch() -> None:
-        while os.getppid() == first:
+        while os.getppid() == parent:
             time.sleep(0.5)
-        os._exit(1)  # the first was killed; a collective that this one waits in would never end
+        os._exit(1)  # it was killed; a collective that this process waits in would never end
 
     threading.Thread(target=watch, daemon=True).start()
-    return QUIET
+    if not rank():
+        return []
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+    return [*QUIET, NO_FOLDER] if start else QUIET
 
 
 @contextmanager

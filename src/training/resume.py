@@ -3,6 +3,7 @@
 import logging
 import shutil
 import time
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 
+from ..data.noise import Noise
 from ..errors import UserError
 from ..labels import SENTIMENTS
 from ..model.optim import learning_rate_factor
@@ -122,8 +124,8 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
     More epochs are allowed: the schedule is then stretched over all of them, which is logged.
     """
     before_it_was_noted: dict[str, object] = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
-    before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0}
-    before_it_was_noted |= {"teacher_weight": 0.5, "teacher_temperature": 2.0}
+    before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0, "init_from": None}
+    before_it_was_noted |= {"noise": asdict(Noise()), "teacher_weight": 0.5, "teacher_temperature": 2.0}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold", "settings")]

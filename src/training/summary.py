@@ -135,7 +135,8 @@ def nothing_learned(monitor: str, best: float, constant: float) -> str:
 def _devices(name: str, trainer: L.Trainer) -> str:
     if trainer.world_size == 1:
         return f"{name}, {torch.get_num_threads()} threads"
-    return f"{trainer.world_size} x {name} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
+    on = f" on {trainer.num_nodes} machines" if trainer.num_nodes > 1 else ""
+    return f"{trainer.world_size} x {name}{on} ({type(trainer.strategy).__name__.removesuffix('Strategy')})"
 
 
 def not_visobert(encoder: Encoder, chosen: bool, why: str) -> str | None:

@@ -2,7 +2,8 @@
 
 In JSON a task is ``{"data": {"text": ...}, "annotations": [{"result": [...]}]}``, and a result holds choices (the
 control's name is the aspect) or spans with labels. JSON_MIN and CSV are wide tables, a column for each control, beside
-the columns of the tool.
+the columns of the tool. A task without an annotation, or whose annotator skipped it, is not labelled: that is not a
+review that mentions nothing. :mod:`src.data.tasks` writes the tasks.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -10,7 +11,8 @@ from typing import Any
 
 from ..rows import Place, Row, Source
 
-TASK = {"data", "annotations"}
+OF_A_TASK = {"annotations", "predictions"}  # one of them stands beside its data
+NOTE = "note"  # what the data of a task may hold beside the text: words for the annotator
 OF_THE_TABLE = ("annotator", "annotation_id", "lead_time", "created_at", "updated_at")  # of the tool, in its tables
 
 
@@ -21,11 +23,16 @@ def is_table(columns: Sequence[str]) -> bool:
 
 def is_export(columns: Sequence[str]) -> bool:
     """Whether the keys of rows are those of a task."""
-    return set(columns) >= TASK
+    return "data" in columns and not OF_A_TASK.isdisjoint(columns)
+
+
+def is_annotated(row: Mapping[str, Any]) -> bool:
+    """Whether somebody has annotated a row of JSON_MIN or CSV, or one of :func:`flat`."""
+    return row["labels"] is not None if "labels" in row else row.get("annotation_id", 0) not in (None, "")
 
 
 def flat(source: Source) -> Source:
-    """The source with a row ``id``, ``text``, ``labels`` for each task, and whatever else its data holds."""
+    """The source with a row ``id``, ``text``, ``labels`` for each task; labels are None where it is not annotated."""
     return _Tasks(source)
 
 
@@ -52,7 +59,7 @@ class _Tasks:
 
 def _flat(row: Row) -> Row:
     cells = row.cells
-    data, annotations = cells.get("data"), cells.get("annotations")
+    data, annotations, meta = cells.get("data"), cells.get("annotations", []), cells.get("meta")
     if not isinstance(data, dict) or not isinstance(annotations, list):
         return Row(row.line, fault='no task of Label Studio: "data" and "annotations" are expected')
     kept = [each for each in annotations if isinstance(each, dict) and not each.get("was_cancelled")]
@@ -67,7 +74,9 @@ def _flat(row: Row) -> Row:
             labels += _said(result, value)
     texts = [value for value in data.values() if isinstance(value, str)]
     text = data.get("text", texts[0] if len(texts) == 1 else None)
-    return Row(row.line, {"id": cells.get("id"), "text": text, "labels": labels})
+    name = meta.get("id") if isinstance(meta, dict) else None  # of the file that the task was made from
+    name = cells.get("id") if name is None else name
+    return Row(row.line, {"id": name, "text": text, "labels": labels if kept else None})
 
 
 def _said(result: Mapping[str, Any], value: Mapping[str, Any]) -> list[list[Any]]:

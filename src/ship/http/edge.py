@@ -28,7 +28,6 @@ HEADERS = {
 PROBED = ("/health", "/ready", "/metrics")  # asked every few seconds: logged only if something is wrong
 LOCALHOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
-BUSY = Refusal(503, "busy", "too many connections at once", {"Retry-After": "1"} | CLOSE)
 TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
 PREFLIGHT = Response(
     status_code=204,
@@ -67,6 +66,8 @@ class Edge:
         origin = asked.get("origin", "")
         may_read = bool(origin) and not self._origins.isdisjoint(("*", origin))
 
+        connection = connections.current()
+
         async def sent(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
@@ -78,9 +79,10 @@ class Edge:
                     headers.add_vary_header("Origin")
                 if may_read:
                     headers["Access-Control-Allow-Origin"] = origin
+                if connection and connection.last:
+                    headers["Connection"] = "close"
             await send(message)
 
-        connection = connections.current()
         try:
             with connection.asked() if connection else nullcontext():
                 self._check(asked, busy=connection is not None and connection.busy)
@@ -108,7 +110,7 @@ class Edge:
 
     def _check(self, headers: Headers, busy: bool) -> None:
         if busy:
-            raise BUSY
+            raise connections.BUSY
         if "transfer-encoding" in headers and "content-length" in headers:
             raise TWO_LENGTHS  # a proxy in front may use the other of the two: request smuggling
         if self._local and not LOCALHOST.fullmatch(headers.get("host", "")):

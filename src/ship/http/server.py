@@ -16,7 +16,7 @@ from fastapi import FastAPI
 from ...errors import UserError
 from ...runs.machine import cores, stop_signals
 from ..predictor import load_bundle
-from .connections import guarded
+from .connections import IDLE_SECONDS, guarded
 from .limits import Limits, check_origins
 from .service import Service, create_app
 
@@ -70,6 +70,7 @@ def configuration(app: FastAPI, limits: Limits) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         h11_max_incomplete_event_size=HEAD_BYTES,
+        timeout_keep_alive=int(IDLE_SECONDS) + 5,  # later than the connection's own clock, which says so
         timeout_graceful_shutdown=int(limits.timeout + limits.read_timeout) + 1,
     )
 

@@ -13,8 +13,10 @@ from ...data.formats import open_rows
 from ...data.rows import Source, text_column_of
 from ...data.text_rows import sniff
 from ...errors import Faults
+from ...spelling import pasted
 from ..bundle import INFO
 from .target import Target
+from .tasks import LABEL_STUDIO
 from .writers import OUTPUT_FORMATS
 
 STREAM = "-"
@@ -30,14 +32,18 @@ def check_model(model: str, faults: Faults) -> None:
 
 
 def format_of(out: str, given: str | None, faults: Faults) -> str:
-    """The format of the output (jsonl, csv or parquet), from ``--format`` or the file's name; else adds a fault."""
+    """The format of the output, from ``--format`` or the file's name; else adds a fault."""
     if out == STREAM:
         if given not in (None, "jsonl"):
             faults.add(f"--format {given}", "standard output gets jsonl; give -o a file")
         return "jsonl"
     form = given or Path(out).suffix.lower().lstrip(".")
-    if form not in OUTPUT_FORMATS:
-        faults.add(out, f"the format is told from the name (.{', .'.join(OUTPUT_FORMATS)}), or given with --format")
+    if form not in (*OUTPUT_FORMATS, LABEL_STUDIO):
+        tasks = f"; {pasted(['--format', LABEL_STUDIO])} writes its tasks" * (form == "json")
+        told = f"the format is told from the name (.{', .'.join(OUTPUT_FORMATS)}), or given with --format"
+        faults.add(out, told + tasks)
+    elif form == LABEL_STUDIO and Path(out).suffix.lower() != ".json":
+        faults.add(out, f"--format {LABEL_STUDIO} writes JSON, and Label Studio goes by the name: call it .json")
     elif form == "parquet" and find_spec("pyarrow") is None:
         faults.add(out, "writing Parquet needs pyarrow; pip install '.[parquet]'")
     return form

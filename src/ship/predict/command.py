@@ -6,15 +6,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ...answers.table import Table
 from ...data.rows import Source
+from ...data.tasks import check_names
 from ...errors import Faults, shown
+from ...spelling import pasted
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
 from .batch import answered, to_journal, to_stream
 from .finish import finish
 from .journal import Journal, State, fingerprint, model_hash
 from .progress import Meter, duration
+from .shards import Part, shard_of
 from .target import Target
-from .writers import Table
+from .tasks import LABEL_STUDIO, Asked
+from .writers import column_types
 
 if TYPE_CHECKING:
     from ...answers.predictor import Predictor
@@ -33,6 +38,8 @@ def predict_file(
     sheet: str | None = None,
     all_aspects: bool = False,
     safe_cells: bool = False,
+    shard: str | None = None,
+    budget: int | None = None,
     resume: bool = False,
     overwrite: bool = False,
 ) -> int:
@@ -48,6 +55,12 @@ def predict_file(
     form = format_of(out, output_format, faults)
     if safe_cells and form != "csv":
         faults.add("--safe-cells", "is for CSV, the one format that a spreadsheet runs formulas of; leave it out")
+    part = shard_of(shard, file, faults)
+    tasks = pasted(["--format", LABEL_STUDIO])
+    if budget is not None and form != LABEL_STUDIO:
+        faults.add(f"--budget {budget}", f"chooses tasks to annotate; add {tasks}, or leave it out")
+    elif budget is not None and budget < 1:
+        faults.add(f"--budget {budget}", "expected 1 at least")
     if target is not None:
         check_target(target, file, resume, overwrite, faults)
     elif resume:
@@ -59,6 +72,15 @@ def predict_file(
         source, column, kind = open_source(file, input_format, reading, opened, faults)
         faults.raise_if_any()
         assert source is not None
+        if part is not None:
+
+            def again() -> Source:
+                whole, *_ = open_source(file, kind, reading, opened, faults)
+                faults.raise_if_any()
+                assert whole is not None
+                return whole
+
+            source = Part(source, part, again, by_rows=kind == "parquet")
         for note in source.notes:
             print(shown(f"{name_of(file)}: {note}"), file=sys.stderr)
         if target is None:
@@ -70,7 +92,13 @@ def predict_file(
             "--all": all_aspects,
         }
         # absent from the journals of before they were there
-        later = {"encoding": encoding, "sheet": sheet, "--safe-cells": safe_cells or None}
+        later = {
+            "encoding": encoding,
+            "sheet": sheet,
+            "--safe-cells": safe_cells or None,
+            "--shard": part and str(part),
+            "--budget": budget,
+        }
         options |= {name: given for name, given in later.items() if given is not None}
         identity = {"input": fingerprint(file), "model": model_hash(model), **options}
         journal = Journal(target, identity, source.place, resumable=not is_stream(file))
@@ -90,8 +118,9 @@ def predict_file(
             form,
             None if is_stream(file) else file,
             kind,
-            all_aspects,
+            all_aspects or form == LABEL_STUDIO,
             safe_cells,
+            budget,
         )
 
 
@@ -122,12 +151,18 @@ def _to_file(
     kind: str,
     all_aspects: bool,
     safe_cells: bool,
+    budget: int | None,
 ) -> int:
     target, before = journal.target, journal.state.rows + journal.state.errors
     meter = Meter(source.size, source.place.offset, before)
     try:
         meter.say("loading the model")
         predictor = _load(model)
+        asked = None
+        if form == LABEL_STUDIO:
+            check_names(predictor.labels)
+            name = f"{Path(model).resolve().name} {journal.identity['model'][:8]}"
+            asked = Asked(predictor.labels, name, column, budget)
         meter.start()
         if not go_on:
             journal.begin()
@@ -137,8 +172,10 @@ def _to_file(
         seconds = meter.seconds
         meter.say(f"writing {target.answers.name}")
         make_table = partial(Table, predictor.labels, predictor.task, all_aspects)
-        columns = source.columns if source.header else None
-        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells)
+        columns: Any = source.columns if source.header else None
+        if columns is None and isinstance(source, Part) and form != "jsonl":
+            columns = column_types(source.cells(column))  # those of the whole file, so that all parts have the same
+        finish(target, journal.state, form, columns, file, kind, make_table, safe_cells, asked)
     except KeyboardInterrupt:
         meter.clear()
         hint = "--resume goes on from there" if journal.resumable else "a stream cannot be gone on with"
@@ -155,9 +192,9 @@ def _stopped(how_far: str) -> int:
 
 
 def _load(model: str) -> "Predictor":
-    from ..predictor import open_predictor  # brings onnxruntime, which takes longer than all the checks
+    from ..predictor import load  # brings onnxruntime, which takes longer than all the checks
 
-    return open_predictor(model)
+    return load(model)
 
 
 def _close(name: str, state: State, before: int, seconds: float, errors: str) -> None:

@@ -1,34 +1,37 @@
 """The end of ``absa predict``: turn the partial files into the files that were asked for."""
 
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from ...answers.table import MakeTable
 from ...errors import UserError
 from ...runs.machine import flush, replace, write_whole
 from .journal import State
 from .target import Target
-from .writers import Table, column_types, partial_rows, write_csv
+from .tasks import Asked, write_asked
+from .writers import column_types, partial_rows, write_csv
 
-MakeTable = Callable[[Collection[str]], Table]  # called with the names of the input's columns
+Header = list[str] | dict[str, type] | None
 
 
 def finish(
     target: Target,
     state: State,
     form: str,
-    columns: list[str] | None,
+    columns: Header,
     source: str | None,
     kind: str,
     make_table: MakeTable,
     safe_cells: bool = False,
+    asked: Asked | None = None,
 ) -> None:
-    """Give the files their names; for ``form`` csv or parquet the table is made first.
+    """Give the files their names; for ``form`` csv, parquet or label-studio (``asked``) the file is made first.
 
-    ``columns`` are the input's columns, None if it has no header; ``source`` is the input's path, None if it cannot be
-    read again. Columns of a Parquet input keep their types. For ``safe_cells`` see ``write_csv`` in
-    :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises UserError if a
-    file cannot be written, for example because the disk is full: no answer is lost.
+    ``columns`` are the input's columns, all texts where no type is told; None if it has no header. ``source`` is the
+    input's path, None if it cannot be read again. Columns of a Parquet input keep their types. For ``safe_cells`` see
+    ``write_csv`` in :mod:`src.ship.predict.writers`. After a kill at any point the whole function can run again. Raises
+    UserError if a file cannot be written, for example because the disk is full: no answer is lost.
     """
     hint = f"every review is answered{', and --resume finishes the file' * (source is not None)}"
     try:
@@ -40,6 +43,9 @@ def finish(
                 finished, parquet = target.temporary, source if kind == "parquet" else None
 
                 def write(file: BinaryIO) -> None:
+                    if asked is not None:
+                        write_asked(file, target.partial, asked)
+                        return
                     _write_table(file, target.partial, form, columns, parquet, make_table, safe_cells)
 
                 write_whole(finished, write, temporary=finished)  # it is renamed below, after the errors file
@@ -61,12 +67,14 @@ def _write_table(
     file: BinaryIO,
     partial: Path,
     form: str,
-    columns: list[str] | None,
+    columns: Header,
     parquet: str | None,
     make_table: MakeTable,
     safe_cells: bool,
 ) -> None:
-    types = column_types(partial) if columns is None else dict.fromkeys(columns, str)
+    if columns is None:
+        columns = column_types(cells for _, cells, _ in partial_rows(partial))
+    types = columns if isinstance(columns, dict) else dict.fromkeys(columns, str)
     table = make_table(types)
     if form == "parquet" and parquet:
         from .parquet import write_beside

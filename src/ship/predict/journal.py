@@ -78,7 +78,8 @@ class Journal:
                 f"{path}: is of version {version!r}, this absa predict goes on with version {VERSION}; finish it with "
                 "the version that began it, or --overwrite to begin anew"
             )
-        differs = [name for name in self.identity if identity.get(name) != self.identity[name]]
+        names = {**self.identity, **identity}
+        differs = [name for name in names if identity.get(name) != self.identity.get(name)]
         if differs:
             raise UserError(
                 f"{self.target.partial}: was begun with {' and '.join(f'another {name}' for name in differs)}, so it "

@@ -7,11 +7,10 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 from pyarrow import parquet
 
+from ...answers.arrow import ARROW_TYPES, columns_of
 from ...data.parquet import as_written, batches, opened, split_batch
-from .writers import as_text
 
 GROUP = 10_000  # rows in a row group of a written file
-_TYPES = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
 
 
 def write_beside(
@@ -24,11 +23,11 @@ def write_beside(
     file = opened(source)
     schema = given = file.schema.remove_metadata()
     for name, kind in fields:
-        schema = schema.append(pa.field(name, _TYPES[kind]))
-    end = 0
+        schema = schema.append(pa.field(name, ARROW_TYPES[kind]))
     waiting = next(answers, None)
+    end = waiting[0] - 1 if waiting else 0
     with parquet.ParquetWriter(out, schema) as writer:
-        for batch in batches(file):
+        for batch in batches(file, end):
             begin, end = end, end + batch.num_rows
             chosen, values = [], []
             while waiting is not None and waiting[0] <= end:
@@ -39,7 +38,7 @@ def write_beside(
                 row = 0
                 for piece, _ in split_batch(batch.take(pa.array(chosen))):
                     kept = [as_written(column, kind) for column, kind in zip(piece.columns, given.types, strict=True)]
-                    own = _columns(values[row : row + piece.num_rows], fields)
+                    own = columns_of(values[row : row + piece.num_rows], fields)
                     writer.write_batch(pa.RecordBatch.from_arrays([*kept, *own], schema=schema))
                     row += piece.num_rows
             if waiting is None:
@@ -48,16 +47,8 @@ def write_beside(
 
 def write_rows(out: BinaryIO, fields: Sequence[tuple[str, type]], rows: Iterable[list[Any]]) -> None:
     """Write rows with a value for each of ``fields`` (name, type); in a str column other values become JSON."""
-    schema = pa.schema([pa.field(name, _TYPES[kind]) for name, kind in fields])
+    schema = pa.schema([pa.field(name, ARROW_TYPES[kind]) for name, kind in fields])
     rows = iter(rows)
     with parquet.ParquetWriter(out, schema) as writer:
         while group := list(islice(rows, GROUP)):
-            writer.write_batch(pa.RecordBatch.from_arrays(_columns(group, fields), schema=schema))
-
-
-def _columns(rows: list[list[Any]], fields: Sequence[tuple[str, type]]) -> list[pa.Array]:
-    columns = zip(*rows, strict=True)
-    return [
-        pa.array([as_text(value) for value in column] if kind is str else column, _TYPES[kind])
-        for column, (_, kind) in zip(columns, fields, strict=True)
-    ]
+            writer.write_batch(pa.RecordBatch.from_arrays(columns_of(group, fields), schema=schema))

@@ -43,7 +43,7 @@ class Target:
         if not self.errors.exists():
             return None
         for path in self._beside("*"):
-            told = path.suffix.lower().lstrip(".") in OUTPUT_FORMATS and path.stem == self.answers.stem
+            told = path.suffix.lower().lstrip(".") in (*OUTPUT_FORMATS, "json") and path.stem == self.answers.stem
             if told and path != self.answers and not (source and Path(source).exists() and path.samefile(source)):
                 return path
         return None

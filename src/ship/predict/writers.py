@@ -16,15 +16,13 @@ import csv
 import io
 import json
 import math
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from ...judge.mistakes import harmless
-from ...labels import Labels
+from ...answers.table import as_text, free_name, harmless
 
 OUTPUT_FORMATS = ("jsonl", "csv", "parquet")
-MENTIONED_CELL = "mentioned"  # in a table: mentioned without a sentiment, as in training's tables
 
 
 def json_line(line: int, cells: dict[str, Any], answer: dict[str, Any]) -> str:
@@ -41,53 +39,6 @@ def dumps(value: object) -> str:
         return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except ValueError:
         return json.dumps(_finite(value), ensure_ascii=False, allow_nan=False)
-
-
-def free_name(name: str, taken: Collection[str]) -> str:
-    """``name``, or the first of ``name_2``, ``name_3``, ... that is not taken."""
-    number, free = 2, name
-    while free in taken:
-        free, number = f"{name}_{number}", number + 1
-    return free
-
-
-class Table:
-    """The answers' columns of a table, named apart from the columns ``taken``. ``fields``: name and type of each."""
-
-    def __init__(self, labels: Labels, task: str, all_aspects: bool, taken: Collection[str]) -> None:
-        names: dict[str, None] = dict.fromkeys(taken)
-        self.fields: list[tuple[str, type]] = []
-        self._aspects: list[str] = []
-        self._all: list[tuple[str, list[str]]] = []
-
-        def add(name: str, kind: type) -> None:
-            free = free_name(name, names)
-            names[free] = None
-            self.fields.append((free, kind))
-
-        for name in ("line", "windows", "cut"):
-            add(name, int)
-        for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
-            if carries or task == "absa":
-                self._aspects.append(aspect)
-                add(f"{aspect}_sentiment", str)
-                add(f"{aspect}_confidence", float)
-        for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
-            columns = ["mentioned"] * (task == "absa") + list(labels.sentiments) * carries
-            if all_aspects and columns:
-                self._all.append((aspect, columns))
-                for column in columns:
-                    add(f"{aspect}_{column}", float)
-
-    def cells(self, line: int, answer: dict[str, Any]) -> list[Any]:
-        """The values of an answer, one for each of ``fields``."""
-        row: list[Any] = [line, answer.get("windows", 1), answer.get("cut", 0)]
-        for aspect in self._aspects:
-            said = answer["aspects"].get(aspect)
-            row += (None, None) if said is None else (said["sentiment"] or MENTIONED_CELL, said["confidence"])
-        for aspect, columns in self._all:
-            row += (answer["all"][aspect][column] for column in columns)
-        return row
 
 
 def write_csv(out: BinaryIO, columns: list[str], rows: Iterable[list[Any]], safe_cells: bool = False) -> None:
@@ -113,13 +64,13 @@ def partial_rows(path: Path) -> Iterator[tuple[int, dict[str, Any], dict[str, An
             yield line, cells, answer
 
 
-def column_types(path: Path) -> dict[str, type]:
-    """The columns of a partial file whose input had no header, in order of appearance, with the type of each."""
+def column_types(rows: Iterable[dict[str, Any]]) -> dict[str, type]:
+    """The columns of rows whose input has no header, in order of appearance, with the type of each."""
     kinds: dict[str, set[type]] = {}
-    for _, cells, _ in partial_rows(path):
+    for cells in rows:
         for name, value in cells.items():
             found = kinds.setdefault(name, set())
-            if value is not None:
+            if value is not None and value == value and value not in (math.inf, -math.inf):  # JSON lacks these
                 found.add(str if isinstance(value, int) and abs(value) >= 2**63 else type(value))
     return {name: _common(found) for name, found in kinds.items()}
 
@@ -128,11 +79,6 @@ def _common(kinds: set[type]) -> type:
     if len(kinds) == 1 and (only := next(iter(kinds))) in (bool, int, float):
         return only
     return float if kinds == {int, float} else str
-
-
-def as_text(value: object) -> str | None:
-    """A value in a column of texts: texts and None as they are, others as JSON."""
-    return value if value is None or isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _finite(value: object) -> object:
