@@ -147,8 +147,11 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     judged = judge_best(settings, data, module, trainer, run, settings["monitor"])
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
-    told: dict[str, Any] = {"tokens": tokens, "overrides": overrides, "choices": choices(source), "teacher": lesson}
-    run.write_summary(summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told))
+    told: dict[str, Any] = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
+    content = summary(settings, data, module, trainer, judged, alpha, facts, seconds, **told)
+    if lesson:
+        content["teacher"] = lesson
+    run.write_summary(content)
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = (
         f" (threshold {judged['thresholds']['global']:.3g})"

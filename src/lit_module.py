@@ -31,6 +31,8 @@ class AspectSentimentModule(L.LightningModule):
     optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
 
+    carries: Tensor  # float32 [A], 1.0 = the aspect has a sentiment
+
     def __init__(
         self,
         aspects: Sequence[str],

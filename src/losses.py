@@ -144,12 +144,15 @@ def distillation(
     float [B, A] in [0, 1], and divides by the sum of the weights, 1 at the least; ``mentioned`` is the mean over all
     aspects of the same divergence of the two sigmoids. No gradient reaches the teacher.
     """
-    q = (teacher["sentiment"].detach().float() / temperature).log_softmax(-1)
-    p = (logits["sentiment"].float() / temperature).log_softmax(-1)
-    apart = torch.where(pairs > 0, (q.exp() * (q - p)).sum(-1), 0.0) * pairs
+    teacher = {head: given.detach() for head, given in teacher.items()}
+    counted = (pairs > 0).unsqueeze(-1)  # what a pair that does not count holds, even NaN, reaches no gradient
+    q, p = (
+        torch.where(counted, of["sentiment"].float() / temperature, 0.0).log_softmax(-1) for of in (teacher, logits)
+    )
+    apart = (q.exp() * (q - p)).sum(-1) * pairs
     losses = {"sentiment": temperature**2 * apart.sum() / pairs.sum().clamp(min=1)}
     if "mentioned" in logits:
-        z, y = logits["mentioned"].float() / temperature, teacher["mentioned"].detach().float() / temperature
+        y, z = (of["mentioned"].float() / temperature for of in (teacher, logits))
         share = y.sigmoid()
         apart = share * (F.logsigmoid(y) - F.logsigmoid(z)) + (1 - share) * (F.logsigmoid(-y) - F.logsigmoid(-z))
         losses["mentioned"] = temperature**2 * apart.mean()

@@ -20,7 +20,7 @@ from ..lit_module import AspectSentimentModule
 from ..model.classifier import parameter_count
 from ..model.encoder import Encoder, positions
 from ..runs.run import environment
-from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary, TeacherFacts
+from ..runs.summary import Cuts, DataFacts, EncoderFacts, Judged, LabelNames, Summary
 from ..spelling import cell, table
 from .loss import Alpha, description, loss_facts
 
@@ -166,7 +166,6 @@ def summary(
     tokens: int,
     overrides: list[str],
     choices: dict[str, str],
-    teacher: TeacherFacts | None = None,
 ) -> Summary:
     """The content of ``summary.json``: the figures, and all that is needed to understand and to repeat the run.
 
@@ -180,7 +179,6 @@ def summary(
         "threshold": module.threshold,
         "parameters": parameter_count(module),
         "loss": loss_facts(settings["loss"], cast(nn.Module, module.loss), alpha),
-        **({"teacher": teacher} if teacher else {}),
         "class_counts": data.class_counts.tolist(),
         "mention_counts": data.mention_counts.tolist(),
         "data": cast(DataFacts, data.findings.to_dict()),
