@@ -73,6 +73,8 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     from tqdm.contrib.logging import logging_redirect_tqdm
 
     from src.judge.best import judge_best
+    from src.judge.teacher import teacher_of
+    from src.judge.words import taught
     from src.runs.folder import check_room
     from src.training.building import build_module, build_trainer, with_epochs
     from src.training.callbacks import TrainingStopped
@@ -97,6 +99,8 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     configured, settings = settings, with_epochs(settings, len(data.splits.train))
     log.info("\n".join(data.findings.lines()))
     alpha = alpha_of(settings["loss"], data.class_counts, data.labels.sentiments)
+    teacher = told_by_first(lambda: teacher_of(settings, data, run, checkpoint, first=not rank()))
+    data.teacher = teacher.logits if teacher else None
     encoder = bring_encoder(settings, source, data, begun)
     if warning := not_visobert(encoder, config["model"]["encoder"] != "auto", why):
         log.warning(warning)
@@ -104,6 +108,7 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
 
     module = build_module(settings, data, encoder, alpha)
     module.origin |= {"settings": shared_settings(config), "init_from": begun.origin if begun else None}
+    module.origin["the teacher's logits"] = teacher.hash if teacher else None
     if begun is not None and checkpoint is None:
         log.info("\n".join(begun.take_heads(module)))
     check_alike(module.origin)
@@ -111,9 +116,14 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     if checkpoint is not None:
         checkpoint = go_on_from(checkpoint, module, run.last.parent, settings["trainer"]["max_epochs"])
     run.begin(config)
+    lesson = teacher.facts(settings["model"]) if teacher else None
+    if teacher and not rank():
+        teacher.write(run)
     trainer = build_trainer(settings, run, callbacks)
     begin(trainer.loggers, settings)
     log.info(start_up(settings, data, encoder, module, trainer, configured_epochs(overrides), run.folder))
+    if lesson:
+        log.info(f"Learns from: {taught(lesson)}")
     seconds = {"start_up": time.monotonic() - started}
     log.info(f"Start-up took {seconds['start_up']:.1f} s")
 
@@ -134,7 +144,10 @@ def run_training(config: DictConfig, callbacks: "Sequence[L.Callback]" = (), aga
     best = judged["best"]
     facts: EncoderFacts = {**encoder.facts, "why": why, "settings": source}
     told: dict[str, Any] = {"tokens": tokens, "overrides": overrides, "choices": choices(source)}
-    run.write_summary(summary(configured, data, module, trainer, judged, alpha, facts, seconds, **told))
+    content = summary(configured, data, module, trainer, judged, alpha, facts, seconds, **told)
+    if lesson:
+        content["teacher"] = lesson
+    run.write_summary(content)
     log_outcome(trainer.loggers, judged, trainer.global_step)
     at = (
         f" (threshold {judged['thresholds']['global']:.3g})"

@@ -71,6 +71,7 @@ class AspectDataModule(L.LightningDataModule):
         self.eval_batch_size, self.seed = eval_batch_size, seed
         self.packed, self.noise = packed, Noise(**noise or {})
         self.tokenizer, self.pad_id = tokenizer, pad_id
+        self.teacher: np.ndarray | None = None  # float16 [N, A, C + 1]: see src.judge.teacher
         self.device = "cpu"  # where the batches are made
         self.rank, self.world_size = 0, 1  # of the processes, which take the batches in turn
         self._files = {
@@ -193,10 +194,11 @@ class AspectDataModule(L.LightningDataModule):
 
     def _loader(self, split: str) -> Batches:
         packed = self.packed and split == "train"  # metrics come from padded batches on every device
+        teacher = self.teacher if split == "train" else None
         noisy, reviews = None, self.reviews(split)
         if self.noise and split == "train" and reviews is not None and self.tokenizer is not None:
             noisy = NoisyTexts(reviews.texts, self.tokenizer, self.noise)
-        return Batches(self._need(split), self._plan(split), self.device, packed, noisy)
+        return Batches(self._need(split), self._plan(split), self.device, packed, noisy, teacher)
 
     def _plan(self, split: str) -> BatchPlan:
         plan = BatchPlan(self._need(split).lengths, rank=self.rank, world_size=self.world_size)

@@ -27,6 +27,7 @@ class Batch(TypedDict):
     mentioned: "Tensor"  # float32 [B, A], 1.0 = the review talks about the aspect
     sentiment: "Tensor"  # int64 [B, A], 0..C-1 or IGNORE
     row: "Tensor"  # int64 [B], the review's position in its split
+    teacher: NotRequired["Tensor"]  # float32 [B, A, C + 1], in training only: sentiment logits, then that of a mention
     packing: NotRequired[Any]  # a src.tokens.packing.Packing; the key is absent in padded batches
     repeated: NotRequired[bool]  # another rank counts this batch; it only evens out the steps
 

@@ -4,11 +4,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 import lightning.pytorch as L
+import torch
 from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from .labels import IGNORE, SENTIMENTS, Batch, Labels
-from .losses import DETECTION_LOSSES, divergence
+from .losses import DETECTION_LOSSES, distillation, divergence
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
@@ -25,9 +26,12 @@ class AspectSentimentModule(L.LightningModule):
     targets [B, A]) to a scalar; a module that only predicts needs none. The losses of several batches are averaged with
     the weight ``loss.weight(targets)`` if the loss has such a method, else with the number of labelled pairs. With
     ``r_drop`` > 0 every review runs twice, under two dropout masks, and ``r_drop`` times the
-    :func:`src.losses.divergence` of the two outputs is added. Learning rates are per optimizer step: linear warm-up
-    over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    :func:`src.losses.divergence` of the two outputs is added. Where a batch has the logits of a ``teacher``, a share
+    ``teacher_weight`` of the loss is :func:`src.losses.distillation` at ``teacher_temperature``. Learning rates are per
+    optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
+
+    carries: Tensor  # float32 [A], 1.0 = the aspect has a sentiment
 
     def __init__(
         self,
@@ -48,6 +52,8 @@ class AspectSentimentModule(L.LightningModule):
         head_lr: float = 2e-5,
         weight_decay: float = 0.01,
         r_drop: float = 0.0,
+        teacher_weight: float = 0.5,
+        teacher_temperature: float = 2.0,
         schedule: Literal["cosine", "linear", "constant"] = "cosine",
         warmup: float = 0.06,
         total_steps: int = 0,
@@ -68,6 +74,9 @@ class AspectSentimentModule(L.LightningModule):
         self.loss = loss
         self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
         self.detection_weight, self.r_drop = detection_weight, r_drop
+        carries = torch.tensor(self.labels.carries_sentiment, dtype=torch.float32)  # [A]
+        self.register_buffer("carries", carries, persistent=False)
+        self.teacher_weight, self.teacher_temperature = teacher_weight, teacher_temperature
         # the checkpoint stores these two under keys of their own
         self.tokenizer_json: str | None = None
         self.origin: dict[str, Any] = {}  # data hashes and settings that a resumed run must share
@@ -97,10 +106,10 @@ class AspectSentimentModule(L.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         logits = self(batch["input_ids"], batch["attention_mask"], batch.get("packing"))
-        total = self._total(self._losses(logits, batch))
+        total = self._to_learn(logits, batch)
         if self.r_drop:
             again = self(batch["input_ids"], batch["attention_mask"], batch.get("packing"))
-            total = (total + self._total(self._losses(again, batch))) / 2
+            total = (total + self._to_learn(again, batch)) / 2
             total = total + self.r_drop * divergence(logits, again, batch["sentiment"] != IGNORE)
         self.train_loss.update(total.detach(), len(batch["row"]))
         self.log("train/loss", self.train_loss, on_step=False, on_epoch=True)
@@ -162,6 +171,19 @@ class AspectSentimentModule(L.LightningModule):
         if self.task == "absa":
             losses["mentioned"] = self.detection_loss(logits["mentioned"], batch["mentioned"])
         return losses
+
+    def _to_learn(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
+        """The loss by the labels; where there is a teacher, a share of it by the teacher's logits in its place."""
+        total = self._total(self._losses(logits, batch))
+        if "teacher" not in batch:
+            return total
+        teacher = {"sentiment": batch["teacher"][..., :-1], "mentioned": batch["teacher"][..., -1]}
+        if self.task == "absa":  # sentiments of an aspect that is not mentioned were never trained
+            pairs = teacher["mentioned"].sigmoid() * self.carries
+        else:
+            pairs = (batch["sentiment"] != IGNORE).float()
+        taught = self._total(distillation(logits, teacher, pairs, self.teacher_temperature))
+        return (1 - self.teacher_weight) * total + self.teacher_weight * taught
 
     def _total(self, losses: dict[str, Tensor]) -> Tensor:
         if "mentioned" not in losses:

@@ -131,3 +131,29 @@ def divergence(one: dict[str, Tensor], other: dict[str, Tensor], labelled: Tenso
         a, b = one["mentioned"].float(), other["mentioned"].float()
         total = total + ((a.sigmoid() - b.sigmoid()) * (a - b)).mean() / 2  # a - b sums both classes
     return total
+
+
+def distillation(
+    logits: dict[str, Tensor], teacher: dict[str, Tensor], pairs: Tensor, temperature: float = 2.0
+) -> dict[str, Tensor]:
+    """How far the teacher's distributions are from the student's, a float32 scalar in nats for each head.
+
+    Both dicts hold float logits: ``sentiment`` [B, A, C] and, for task ``absa``, ``mentioned`` [B, A]. With ``t`` the
+    temperature, the term of a pair is ``t^2 KL(softmax(teacher / t), softmax(logits / t))`` (Hinton et al. 2015,
+    section 2: t^2 keeps the gradients at the size of those of the labels). ``sentiment`` sums it weighted by ``pairs``,
+    float [B, A] in [0, 1], and divides by the sum of the weights, 1 at the least; ``mentioned`` is the mean over all
+    aspects of the same divergence of the two sigmoids. No gradient reaches the teacher.
+    """
+    teacher = {head: given.detach() for head, given in teacher.items()}
+    counted = (pairs > 0).unsqueeze(-1)  # what a pair that does not count holds, even NaN, reaches no gradient
+    q, p = (
+        torch.where(counted, of["sentiment"].float() / temperature, 0.0).log_softmax(-1) for of in (teacher, logits)
+    )
+    apart = (q.exp() * (q - p)).sum(-1) * pairs
+    losses = {"sentiment": temperature**2 * apart.sum() / pairs.sum().clamp(min=1)}
+    if "mentioned" in logits:
+        y, z = (of["mentioned"].float() / temperature for of in (teacher, logits))
+        share = y.sigmoid()
+        apart = share * (F.logsigmoid(y) - F.logsigmoid(z)) + (1 - share) * (F.logsigmoid(-y) - F.logsigmoid(-z))
+        losses["mentioned"] = temperature**2 * apart.mean()
+    return losses

@@ -12,7 +12,7 @@ from src.answers.predictions import Predictions
 from src.focal import FocalLoss
 from src.labels import IGNORE, SENTIMENTS
 from src.lit_module import AspectSentimentModule
-from src.losses import CrossEntropyLoss
+from src.losses import CrossEntropyLoss, distillation
 from src.model.optim import learning_rate_factor
 from src.tokens.batching import Batches, BatchPlan
 from src.training.checkpoint import AtomicCheckpointIO
@@ -57,6 +57,30 @@ def test_r_drop_asks_twice_and_counts_what_differs(task, monkeypatch) -> None:
     moving.r_drop = 1e-9
     torch.manual_seed(1)
     assert once > moving.training_step(batch, 0) > 0
+
+
+@pytest.mark.parametrize("task", ["absa", "sentiment"])
+@pytest.mark.parametrize("loss", [FocalLoss(gamma=2.0, alpha=[1.0, 2.0, 3.0]), CrossEntropyLoss()])
+@pytest.mark.parametrize("r_drop", [0.0, 3.0])
+def test_a_share_of_the_loss_is_the_distance_from_the_teacher(task, loss, r_drop, monkeypatch) -> None:
+    """Without dropout R-Drop adds nothing. Of the third aspect no sentiment is learned."""
+    plan = BatchPlan(tiny_split().lengths, batch_size=8)
+    logits = np.random.default_rng(0).normal(size=(40, 3, 4)).astype(np.float16)
+    batch = next(iter(Batches(tiny_split(), plan, teacher=logits)))
+    assert torch.equal(batch["teacher"], torch.from_numpy(logits)[batch["row"]].float())
+    module = tiny_module(task=task, loss=loss, r_drop=r_drop, dropout=0.0, teacher_weight=0.3, teacher_temperature=3.0)
+    module.eval()
+    monkeypatch.setattr(module, "log", lambda *_, **__: None)
+    said = module(batch["input_ids"], batch["attention_mask"])
+    plain = module._total(module._losses(said, batch))
+    teacher = {"sentiment": batch["teacher"][..., :3], "mentioned": batch["teacher"][..., 3]}
+    pairs = teacher["mentioned"].sigmoid() * torch.tensor([1.0, 1.0, 0.0])
+    if task == "sentiment":
+        pairs = (batch["sentiment"] != IGNORE).float()
+    taught = sum(distillation(said, teacher, pairs, 3.0).values())
+    torch.testing.assert_close(module.training_step(batch, 0), 0.7 * plain + 0.3 * taught)
+    del batch["teacher"]
+    torch.testing.assert_close(module.training_step(batch, 0), plain)
 
 
 @pytest.mark.parametrize("task", ["absa", "sentiment"])

@@ -20,6 +20,7 @@ from src.losses import (
     asymmetric_loss,
     binary_cross_entropy,
     binary_focal_loss,
+    distillation,
     divergence,
 )
 
@@ -303,3 +304,48 @@ def test_divergence_is_the_symmetric_kullback_leibler_divergence() -> None:
     assert divergence(one, one, labelled) == 0
     nothing = divergence(one, other, torch.zeros_like(labelled))
     assert torch.isfinite(nothing) and nothing > 0  # what is said of mentions still differs
+
+
+def test_distillation_by_hand() -> None:
+    """Teacher 1/4 and 3/4, student 1/2 each: 1/4 ln 1/2 + 3/4 ln 3/2 nats. The second pair has no difference."""
+    apart, logit = 0.25 * math.log(0.5) + 0.75 * math.log(1.5), math.log(3)
+    student = {"sentiment": torch.zeros(1, 2, 2), "mentioned": torch.zeros(1, 2)}
+    for t in (1.0, 2.0):
+        teacher = {"sentiment": t * torch.tensor([[[0, logit], [0, 0]]]), "mentioned": t * torch.tensor([[logit, 0]])}
+        for weights, share in (([1.0, 0.0], 1), ([1.0, 0.5], 1 / 1.5), ([0.25, 0.25], 0.25), ([0.0, 1.0], 0)):
+            got = distillation(student, teacher, torch.tensor([weights]), t)
+            assert float(got["sentiment"]) == pytest.approx(t**2 * apart * share, abs=1e-6)
+            assert float(got["mentioned"]) == pytest.approx(t**2 * apart / 2, abs=1e-6)
+    assert set(distillation({"sentiment": student["sentiment"]}, teacher, torch.ones(1, 2))) == {"sentiment"}
+
+
+def test_distillation_has_the_gradients_of_its_values_and_none_for_the_teacher() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pairs = torch.tensor([[1.0, 0.0, 0.3], [0.7, 0.2, 1.0]], dtype=torch.float64)
+    shapes = {"sentiment": (2, 3, 4), "mentioned": (2, 3)}
+    teacher = {k: torch.randn(s, generator=generator, dtype=torch.float64) for k, s in shapes.items()}
+    student = [torch.randn(s, generator=generator, dtype=torch.float64, requires_grad=True) for s in shapes.values()]
+
+    def total(sentiment: torch.Tensor, mentioned: torch.Tensor) -> torch.Tensor:
+        got = distillation({"sentiment": sentiment, "mentioned": mentioned}, teacher, pairs, 2.0)
+        return got["sentiment"] + got["mentioned"]
+
+    # the loss is computed in float32: differences of a step that float32 still sees
+    torch.autograd.gradcheck(total, student, eps=1e-2, atol=1e-3, rtol=1e-2)
+    taught = {k: v.clone().requires_grad_() for k, v in teacher.items()}
+    same = distillation({k: v.detach().requires_grad_() for k, v in teacher.items()}, taught, pairs)
+    (same["sentiment"] + same["mentioned"]).backward()
+    assert abs(same["sentiment"].item()) < 1e-6 and all(v.grad is None for v in taught.values())
+
+
+def test_distillation_is_finite_whatever_the_logits() -> None:
+    """Logits of 1e4, weights of 0, and a NaN where no pair counts."""
+    far = torch.tensor([[[1e4, -1e4], [float("nan"), 0.0]]], requires_grad=True)
+    mentioned = torch.tensor([[1e4, -1e4]], requires_grad=True)
+    teacher = {"sentiment": torch.tensor([[[-1e4, 1e4], [0.0, 0.0]]]), "mentioned": -mentioned.detach()}
+    got = distillation({"sentiment": far, "mentioned": mentioned}, teacher, torch.tensor([[1.0, 0.0]]))
+    (got["sentiment"] + got["mentioned"]).backward()
+    assert torch.isfinite(got["sentiment"]) and torch.isfinite(got["mentioned"])
+    assert torch.isfinite(far.grad).all() and torch.isfinite(mentioned.grad).all()
+    nothing = distillation({"sentiment": far}, teacher, torch.zeros(1, 2))["sentiment"]
+    assert nothing == 0 and nothing.requires_grad

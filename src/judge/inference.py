@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor
+from tqdm import tqdm
 
 from ..answers.predictions import Predictions
 from ..answers.predictor import Model, Predictor
@@ -24,7 +25,8 @@ from ..tokens.batching import Batches, BatchPlan, TokenisedSplit
 from ..tokens.tokenizer import from_json
 from ..tokens.windows import encode_whole
 from ..training.checkpoint import load_module
-from .robustness import LogitsOf
+from ..training.progress import watched
+from .robustness import HeadLogits, LogitsOf
 
 
 def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: Any) -> tuple[Predictions, list[str]]:
@@ -45,23 +47,24 @@ def predict_labelled(run: Run, file: str | Path, batch_size: int = 64, **given: 
     return _predictions(reviews, mentioned, sentiment), findings
 
 
-def answering_of(run: Run, batch_size: int = 64) -> LogitsOf:
-    """What the run's best checkpoint answers to texts, on the processor, in float32, in batches of like lengths.
+def answering_of(run: Run, batch_size: int = 64, device: str = "cpu", shown: str | None = None) -> LogitsOf:
+    """What the run's best checkpoint answers to texts, in float32, in batches of like lengths.
 
-    Raises UserError for a run without its best checkpoint.
+    ``shown`` is the title of a progress bar. Raises UserError for a run without its best checkpoint.
     """
-    labels, module = run.labels, load_best(run)
+    labels, module = run.labels, load_best(run).to(device)
     tokenizer = tokenizer_of(run, module, run.read_summary()["config"]["data"]["max_length"])
     pad_id = pad_id_of(module.classifier.encoder.config)
 
-    def answer(texts: Sequence[str]) -> tuple[np.ndarray | None, np.ndarray]:
+    def answer(texts: Sequence[str]) -> HeadLogits:
         read = encode_whole(tokenizer, texts)
         shape = len(texts), len(labels.aspects)
         split = TokenisedSplit.of(read, np.zeros(shape, bool), np.full(shape, IGNORE, np.int8), pad_id)
-        plan = BatchPlan(split.lengths, batch_size=batch_size, mode="sequential")
+        batches = Batches(split, BatchPlan(split.lengths, batch_size=batch_size, mode="sequential"), device)
         with torch.inference_mode():
-            batches = [module.predict_step(batch, 0) for batch in Batches(split, plan)]
-        return _joined(batches, read.first)
+            followed = tqdm(batches, desc=shown, disable=shown is None or not watched(), leave=False)
+            said = [module.predict_step(batch, 0) for batch in followed]
+        return _joined([{name: values.cpu() for name, values in batch.items()} for batch in said], read.first)
 
     return answer
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ..runs.summary import Summary
+from ..runs.summary import Summary, TeacherFacts
 from ..spelling import command as command_line
 from .contracts import Evaluation
 from .leaks import leak_sentence
@@ -78,6 +78,7 @@ def run_facts(summary: Summary) -> dict[str, str]:
         "Encoder": f"{encoder['name']}: {encoder['weights']}" if encoder else None,
         "Parameters": f"{summary['parameters']:,}" if "parameters" in summary else None,
         "Loss": _loss(loss) if "_target_" in loss else None,
+        "Learned from": taught(summary["teacher"]) if "teacher" in summary else None,
         "Epochs": f"{epochs['run']} of {epochs['asked']}" if epochs else None,
         "Monitored figure": f"{summary['monitor']}, best {summary['best']:.4f}" if "best" in summary else None,
         "Training time": _duration(seconds["fit"]) if "fit" in seconds else None,
@@ -86,6 +87,11 @@ def run_facts(summary: Summary) -> dict[str, str]:
         "Commit": environment.get("commit"),
     }
     return {name: value for name, value in told.items() if value}
+
+
+def taught(teacher: TeacherFacts) -> str:
+    """``outputs/a, outputs/b (weight 0.5, temperature 2)``: what was learned from beside the labels."""
+    return f"{', '.join(teacher['runs'])} (weight {teacher['weight']:g}, temperature {teacher['temperature']:g})"
 
 
 TASKS = {"absa": "absa: detect the aspects, say their sentiments", "sentiment": "sentiment: the aspects are given"}

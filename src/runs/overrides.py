@@ -30,6 +30,8 @@ def as_typed(words: Sequence[str], several: bool = False) -> list[str]:
     # Hydra refuses null as the choice of a group; `equal` is the choice with the same meaning
     words = [re.sub(r"\bnull\b", "equal", w) if w.startswith("loss/alpha=") else w for w in words]
     several = several or any(w == "-m" or w.startswith("--multi") or w == "hydra.mode=MULTIRUN" for w in words)
+    if not several:  # the runs that a model learns from are one list
+        words = [f"teacher=[{w[8:]}]" if w.startswith("teacher=") and len(_parts(w[8:])) > 1 else w for w in words]
     typed, faults = [], []
     for before, word in zip(["", *words], words, strict=False):
         if word.startswith("-") or before in WITH_A_WORD or accepted(word):

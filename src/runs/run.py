@@ -42,6 +42,11 @@ class Run:
         return self.folder / "checkpoints" / "last.ckpt"
 
     @property
+    def teacher(self) -> Path:
+        """What the run learned from beside the labels: :mod:`src.judge.teacher`."""
+        return self.folder / "teacher.npz"
+
+    @property
     def training_texts(self) -> Path:
         """A hash of every training text: :mod:`src.judge.leaks`."""
         return self.folder / "training_texts.npy"

@@ -25,6 +25,15 @@ class EncoderFacts(TypedDict):
     sha256: NotRequired[str]  # of pre-trained weights, whatever file they came from
 
 
+class TeacherFacts(TypedDict):
+    """The runs that a model learned from beside the labels."""
+
+    runs: list[str]
+    logits: str  # a hash of their mean logits for the training reviews
+    weight: float
+    temperature: float
+
+
 class SplitFacts(TypedDict):
     """The fields of :class:`src.data.findings.SplitFindings` that are read from the file again."""
 
@@ -101,6 +110,7 @@ class Summary(TypedDict):
     encoder: NotRequired[EncoderFacts]
     parameters: NotRequired[int]
     loss: NotRequired[dict[str, Any]]  # as configured, with the resolved ``alpha`` and ``alpha_setting``
+    teacher: NotRequired[TeacherFacts]
     mention_counts: NotRequired[list[int]]
     precision: NotRequired[str]
     seconds: NotRequired[dict[str, float]]

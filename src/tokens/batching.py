@@ -169,8 +169,8 @@ class Batches:
     Lightning calls ``set_epoch`` through ``sampler`` before each epoch, and saves and restores the position through
     ``state_dict``, so a run that was stopped within an epoch goes on with the first batch it had not seen. A plain
     iterable, because a DataLoader's workers and per-review calls cost more than these batches do. The split lies on
-    ``device``; ``packed`` adds each batch's :class:`src.tokens.packing.Packing`. With ``noisy``, reviews are read as it
-    changes them, others in every epoch.
+    ``device``; ``packed`` adds each batch's :class:`src.tokens.packing.Packing`, ``teacher`` (float [N, A, C + 1]) its
+    reviews' rows of that. With ``noisy``, reviews are read as it changes them, others in every epoch.
     """
 
     def __init__(
@@ -180,6 +180,7 @@ class Batches:
         device: str = "cpu",
         packed: bool = False,
         noisy: NoisyTexts | None = None,
+        teacher: np.ndarray | None = None,
     ) -> None:
         self.split, self.plan, self.packed, self._noisy = split, plan, packed, noisy
         self.device = torch.device(device)
@@ -188,6 +189,7 @@ class Batches:
         self._bits = np.iinfo(split.ids.dtype).max
         arrays = (ids, split.mentioned, split.sentiment)
         self._ids, self._mentioned, self._sentiment = (torch.from_numpy(x).to(self.device) for x in arrays)
+        self._teacher = None if teacher is None else torch.from_numpy(teacher).to(self.device)
         self.sampler = self.batch_sampler = self  # where Lightning looks for set_epoch
         self._epoch = 0
         self._done = 0  # batches handed out in this epoch
@@ -240,6 +242,8 @@ class Batches:
             "sentiment": self._sentiment[row].long(),
             "row": row,
         }
+        if self._teacher is not None:
+            batch["teacher"] = self._teacher[row].float()
         if self.packed:
             batch["packing"] = pack(lengths, width, tiled=self.device.type == "cpu").moved(self._copy)
         return batch

@@ -29,7 +29,7 @@ from .targets import as_yaml, find_class, fits, hints, target_faults, words
 
 Parameters = Mapping[str, inspect.Parameter]
 CONFIG_GROUPS = ("data", "task", "model", "loss", "trainer", "callbacks", "logger")
-TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "ckpt_path", "init_from")
+TOP_KEYS = (*CONFIG_GROUPS, "seed", "thresholds", "monitor", "mode", "teacher", "ckpt_path", "init_from")
 # keys of the group model that load_encoder takes; AspectSentimentModule takes the others
 ENCODER_KEYS = {"encoder": str, "pretrained": bool, "size": dict, "attention_dropout": float | None, "compile": bool}
 OWN_ARGUMENTS = {"aspects", "without_sentiment", "sentiments"}  # and those that train.py makes
@@ -54,6 +54,7 @@ def check_config(config: dict[str, Any], multirun: bool = False) -> None:
     sentiments, unclear = meaning_faults(config["data"])
     faults += unclear + noise_faults(config["data"].get("noise")) + loss_faults(config["loss"], sentiments)
     faults += monitor_faults(config) + thresholds_faults(config.get("thresholds", TUNED))
+    faults += teacher_faults(config.get("teacher"))
     for name in ("best", "last"):
         if (config["callbacks"].get(name) or {}).get("filename") != name:
             faults.append(
@@ -172,6 +173,17 @@ def _file_faults(config: dict[str, Any]) -> list[str]:
     if checkpoint not in (None, "last") and not Path(checkpoint).is_file() and Path(checkpoint).name != "last.ckpt":
         faults.append(f"ckpt_path={checkpoint}: no such file; ckpt_path=last takes the newest run's")
     return faults
+
+
+def teacher_faults(teacher: object) -> list[str]:
+    """The fault of the setting ``teacher`` if it is no folder and no list of folders; whether they exist comes later.
+
+    A run that goes on needs its teacher no more.
+    """
+    given = teacher if isinstance(teacher, list) else [teacher] * (teacher is not None)
+    if teacher == [] or not all(isinstance(one, str) and one for one in given):
+        return [f"teacher={as_yaml(teacher)}: expected folders of runs, such as teacher=outputs/a,outputs/b, or null"]
+    return []
 
 
 def compile_faults(config: dict[str, Any]) -> list[str]:

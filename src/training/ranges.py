@@ -21,6 +21,8 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("model.head_lr", 0, math.inf, "a number, at least 0"),
     ("model.weight_decay", 0, math.inf, "a number, at least 0"),
     ("model.r_drop", 0, math.inf, "a number, at least 0"),
+    ("model.teacher_weight", 0, math.nextafter(1, 2), "a share of the loss, in [0, 1]"),
+    ("model.teacher_temperature", 1e-9, math.inf, "more than 0"),
     ("model.detection_weight", 0, math.inf, "a number, at least 0"),
     ("model.threshold", 0, 1, "a probability in [0, 1)"),
     ("model.head_width", 1, math.inf, "at least 1"),
