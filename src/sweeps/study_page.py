@@ -2,6 +2,7 @@
 
 import html
 from pathlib import Path
+from typing import Literal
 
 import optuna
 from optuna.trial import FrozenTrial, TrialState
@@ -44,7 +45,9 @@ def best_command(search: Search, here: bool = True) -> str | None:
     return None if best is None else command("train.py", [*search.fixed, *overrides(best.params)], here)
 
 
-def _weighed(complete: list[FrozenTrial], direction: str) -> list[tuple[optuna.Study, list[str], str]]:
+def _weighed(
+    complete: list[FrozenTrial], direction: Literal["minimize", "maximize"]
+) -> list[tuple[optuna.Study, list[str], str]]:
     """Trials, settings and title of each plot of importances.
 
     One weighs the settings that act in every trial, over all trials; one for each other setting weighs it beside those,

@@ -171,7 +171,7 @@ def summary(
 
     ``seconds`` has ``start_up`` and ``fit``; ``tokens`` is the number of tokens trained on, without padding.
     """
-    return {
+    return {  # type: ignore[typeddict-item]  # what is not required is added where there is one
         **judged,
         "task": settings["task"]["name"],
         "labels": cast(LabelNames, data.labels.lists()),
