@@ -171,8 +171,8 @@ def summary(
 
     ``seconds`` has ``start_up`` and ``fit``; ``tokens`` is the number of tokens trained on, without padding.
     """
-    return {  # type: ignore[typeddict-item]  # what is not required is added where there is one
-        **judged,
+    return {
+        **judged,  # type: ignore[typeddict-item]  # what is not required is added where there is one
         "task": settings["task"]["name"],
         "labels": cast(LabelNames, data.labels.lists()),
         "monitor": settings["monitor"],
