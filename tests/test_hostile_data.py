@@ -243,6 +243,37 @@ def test_quotes_take_time_in_proportion(tmp_path, line) -> None:
     assert ratio(read, 500) < 9
 
 
+def in_cell(cell: str) -> str:
+    return 'text,label\nx,"' + cell.replace('"', '""') + '"\ny,{A#positive}\n'
+
+
+RUNS: dict[str, Callable[[int], str]] = {  # a file's name, and what it holds
+    "colon.csv": lambda n: in_cell(f"x:{' ' * n}{{"),
+    "blanks.csv": lambda n: in_cell(f"x{' ' * n}{{"),
+    "value.csv": lambda n: in_cell(f"x:y{' ' * n}{{"),
+    "item.csv": lambda n: in_cell(f'["x{" " * n}y"]'),
+    "braces.csv": lambda n: in_cell("{A#positive}" + " " * n + "x"),
+    "acos.txt": lambda n: f'x####[["A", "positive"]]\n{" " * n}\n',
+    "vlsp.txt": lambda n: f"#1\nx\n{{A, positive}}\n\n#2\ny\n{{{',' * n}\n",
+    "pyabsa.raw": lambda n: f"$T$ x\nA\npositive\n$T$ y\nA\npositive\n{' ' * n}x$T$\nA\npositive\n",
+    "holes.raw": lambda n: f"a $T$\nA\npositive\n{'$T$' * n}\n{'A' * n}\npositive\n",
+}
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_labels_take_time_in_proportion(tmp_path, name) -> None:
+    """Runs of one letter, which a pattern with two loops over it reads again from each of them."""
+
+    def read(n: int) -> None:
+        path = tmp_path / f"{n}.{name}"
+        path.write_text(RUNS[name](n), encoding="utf-8")
+        with contextlib.suppress(UserError):
+            read_reviews(path)
+
+    read(2_000)
+    assert ratio(read, 2_000) < 9
+
+
 MARKS = "a" + "\u0345" + "\u0300" * 2_000 + "\u0316" * 2_000
 
 

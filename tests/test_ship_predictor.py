@@ -230,6 +230,16 @@ def test_words_without_a_token_are_not_asked_about(predictor) -> None:
     assert len(predictor.explanation(text).texts) <= 64 + 256
 
 
+@pytest.mark.parametrize(
+    "word", ["\x01", "\u200b", "\ufeff", "\u200c", "\u2060", "\u00ad", "\ufe0f", "\u202e", "\u3164"]
+)
+def test_a_text_is_asked_about_as_often_as_it_has_tokens(predictor, word) -> None:
+    for text in (f"{word} " * 3000, f"pin tốt {f'{word} ' * 3000}", f"{f'a{word} ' * 300}tốt", f" {word} ", word):
+        asked = predictor.explanation(text)
+        tokens = [span for span in predictor.tokens(text) if span[0] < span[1]]
+        assert len(asked.texts) <= max(1, len(asked._windows)) + min(len(tokens), 256)
+
+
 def test_combining_marks_cost_what_other_characters_do(predictor) -> None:
     began = time.perf_counter()
     predictor.explanation("a" + "\u0301\u0323" * 12_000)

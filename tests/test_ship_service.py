@@ -297,6 +297,50 @@ def test_two_lengths_of_one_body_are_refused(service, path) -> None:
     assert b"connection: close" in answer.lower() and answer.count(b"HTTP/1.1") == 1
 
 
+CHUNKS = b"4\r\nnull\r\n0\r\n\r\n"
+SMUGGLED = b"GET /labels HTTP/1.1\r\nHost: x\r\n\r\n"
+LENGTHS = [
+    *(
+        b"Content-Length: " + value
+        for value in (b"+4", b"-4", b"4;", b"4.0", b"0x4", b"4 4", b"4, 5", b",4", b"", b"1_0")
+    ),
+    *(b"Content-Length: " + value for value in ("٤".encode(), b"9" * 25, b"4\x00", b"4\r\n\tx: y", b"4\rx: y")),
+    b"Content-Length: 4\r\nContent-Length: 5",
+    b"Content-Length : 4",
+    *(
+        b"Transfer-Encoding: " + v
+        for v in (b"identity", b"gzip, chunked", b"chunked, ", b"chunked;q=1", b"\x0bchunked")
+    ),
+    b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    b"Transfer-Encoding: chunked\r\nContent-Length: 4",
+    b"Content-Length: 4\r\nTransfer-Encoding: CHUNKED",
+    b"Transfer-Encoding:\r\nContent-Length: 4",
+    b"Transfer-Encoding : chunked",
+]
+
+
+@pytest.mark.parametrize("length", LENGTHS)
+def test_a_length_that_proxies_may_read_otherwise_is_refused(service, length) -> None:
+    """One answer, a 400, and the connection ends: what follows the body is never taken for a request."""
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n" + length + b"\r\n\r\n"
+    answer = service.raw(head + (CHUNKS if b"Transfer" in length else b"null") + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1
+    assert b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize("chunks", [b"+4", b"0x4", b"-4", b"4_0", b"4\r\nnullx", b"0" * 25 + b"4"])
+def test_chunks_that_proxies_may_read_otherwise_are_refused(service, chunks) -> None:
+    head = b"POST /predict HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\n"
+    answer = service.raw(head + chunks + b"\r\nnull\r\n0\r\n\r\n" + SMUGGLED)
+    assert answer.count(b"HTTP/1.1") <= 1 and b"200 OK" not in answer and b'"aspects"' not in answer
+
+
+def test_chunks_are_no_part_of_http_1_0(service) -> None:
+    head = b"POST /predict HTTP/1.0\r\nHost: x\r\nContent-Type: application/json\r\nConnection: keep-alive\r\n"
+    answer = service.raw(head + b"Transfer-Encoding: chunked\r\n\r\n" + CHUNKS + SMUGGLED)
+    assert answer.startswith(b"HTTP/1.1 400") and answer.count(b"HTTP/1.1") == 1
+
+
 # --- what else it tells ---
 
 

@@ -8,24 +8,32 @@ import re
 from ...errors import quoted
 from ..rows import clean_name
 
-WITH_COLON = re.compile(r"\s*([^:{}\[\],;\n|]+?)\s*:\s*([^:{}\[\],;\n|]+?)\s*(?:[,;\n|]+|$)")
+SIGNS = re.compile(r"[,;\n|]+")
+NEITHER = re.compile(r"[{}\[\]]")  # in a name or a sentiment
 
 
 def is_colon(text: str) -> bool:
     """Whether a cell is nothing but such labels."""
-    return re.fullmatch(f"(?:{WITH_COLON.pattern})+", text) is not None
+    parts = _parts(text) if ":" in text else []
+    return bool(parts) and all(map(_pair, parts))
 
 
 def colon_pairs(text: str) -> list[tuple[str, object]]:
     """Aspect and sentiment of each label. Raises ValueError."""
     found: list[tuple[str, object]] = []
-    position = 0
-    while position < len(text):
-        match = WITH_COLON.match(text, position)
-        if not match:
-            raise ValueError(
-                f"malformed label at {quoted(text[position:].strip())}; ASPECT: Sentiment, ... is expected"
-            )
-        found.append((clean_name(match[1]), match[2]))
-        position = match.end()
+    for part in _parts(text):
+        pair = _pair(part)
+        if pair is None:
+            raise ValueError(f"malformed label at {quoted(part.strip())}; ASPECT: Sentiment, ... is expected")
+        found.append(pair)
     return found
+
+
+def _parts(text: str) -> list[str]:
+    return [part for part in SIGNS.split(text) if part and not part.isspace()]
+
+
+def _pair(part: str) -> tuple[str, str] | None:
+    name, _, said = part.partition(":")
+    aspect, said = clean_name(name), said.strip()
+    return None if not aspect or not said or ":" in said or NEITHER.search(part) else (aspect, said)

@@ -21,9 +21,8 @@ SENTIMENT_KEYS = ("sentiment", "polarity", "label", "value", "opinion_polarity",
 KEYS = frozenset({*ASPECT_KEYS, *SENTIMENT_KEYS, ""})
 MOST_LETTERS, DEEPEST = 1 << 20, 100  # letters of a cell, brackets in each other
 SENTIMENT_WORDS = {*SENTIMENTS, "conflict", "mentioned", *(word for words in SYNONYMS.values() for word in words)}
-AT_END = re.compile(
-    rf"(.+?)\s*(?:::|[:|/_,-]|\s)\s*({'|'.join(sorted(SENTIMENT_WORDS, key=len, reverse=True))})", re.IGNORECASE
-)
+LONGEST_FIRST = sorted(SENTIMENT_WORDS, key=len, reverse=True)
+BEFORE_SENTIMENT = ("::", *":|/_,-")  # or white space
 NO_COMMA = re.compile(r"""(['"])\s+(['"])""")  # how numpy writes a list of texts
 NESTED = re.compile(r"[^()\[\]{}]")
 
@@ -128,11 +127,24 @@ def _of_text(text: Any) -> tuple[str, object]:
     name, sign, said = inner.rpartition("#")
     if sign:
         return _named(name), said
-    if match := AT_END.fullmatch(inner.strip()):
-        return _named(match[1]), match[2]
+    if pair := _at_end(inner.strip()):
+        return pair
     if _is_sentiment(inner):
         raise ValueError(f'{quoted(text)} is a sentiment without an aspect; "Pin#positive" is expected')
     return _named(inner), "mentioned"
+
+
+def _at_end(text: str) -> tuple[str, str] | None:
+    """Aspect and sentiment of ``Pin - positive``, ``Pin_positive`` and the like."""
+    for word in LONGEST_FIRST:
+        if text[-len(word) :].casefold() == word:
+            before = text[: -len(word)]
+            name = before.rstrip()
+            sign = next((sign for sign in BEFORE_SENTIMENT if name.endswith(sign)), "")
+            name = name.removesuffix(sign).rstrip()
+            if name and (sign or before[-1].isspace()):
+                return _named(name), text[-len(word) :]
+    return None
 
 
 def _named(name: Any) -> str:

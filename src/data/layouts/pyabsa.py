@@ -13,6 +13,7 @@ from ..rows import Row
 from .vlsp import Each
 
 HOLE = "$T$"
+MOST = 10  # times its length that a text may become with the aspect in each hole
 BEFORE = re.compile(r"\s*\$T\$\s*[,:;|.-]?\s*")
 
 
@@ -42,8 +43,12 @@ def read_pyabsa(lines: Lines, each: Each, head: str) -> Iterator[Row]:
         if len(held) < 3:
             continue
         (first, pattern), (_, aspect), (_, sentiment) = held
-        whole = BEFORE.sub("", pattern, count=1) if before else pattern.replace(HOLE, aspect)
         held = []
+        if pattern.count(HOLE) * len(aspect) > MOST * (len(pattern) + len(aspect)):
+            yield Row(first, fault=f"the text holds {HOLE} {pattern.count(HOLE):,} times, once is expected")
+            continue
+        match = BEFORE.match(pattern) if before else None
+        whole = pattern[match.end() :] if match else pattern.replace(HOLE, aspect)
         if begun is not None and begun.cells["text"] == whole:
             begun.cells["labels"].append([aspect, sentiment])
             continue

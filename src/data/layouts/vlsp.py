@@ -11,7 +11,7 @@ from ..lines import Lines
 from ..rows import Row
 
 NUMBER_LINE = re.compile(r"\s*#\s*(\d+)\s*")
-LABEL_LINE = re.compile(r"\s*\{[^{}]+,[^{}]+\}[\s,;]*(?:\{[^{}]+\}[\s,;]*)*")
+LABEL_LINE = re.compile(r"\s*\{[^{},]+,[^{}]+\}[\s,;]*(?:\{[^{}]+\}[\s,;]*)*")
 Each = Callable[[], Iterator[tuple[int, str | Row]]]
 
 

@@ -29,6 +29,7 @@ PROBED = ("/health", "/ready", "/metrics")  # asked every few seconds: logged on
 LOCALHOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:\d*)?", re.IGNORECASE)
 ELSEWHERE = Refusal(421, "wrong_host", "this service is asked as localhost, 127.0.0.1 or [::1] only")
 TWO_LENGTHS = Refusal(400, "invalid_http", "both Transfer-Encoding and Content-Length: which one counts?", CLOSE)
+OLD_CHUNKS = Refusal(400, "invalid_http", "Transfer-Encoding in a request of HTTP/1.0, which knows none", CLOSE)
 PREFLIGHT = Response(
     status_code=204,
     headers={
@@ -85,7 +86,7 @@ class Edge:
 
         try:
             with connection.asked() if connection else nullcontext():
-                self._check(asked, busy=connection is not None and connection.busy)
+                self._check(asked, scope.get("http_version"), busy=connection is not None and connection.busy)
                 preflight = scope["method"] == "OPTIONS" and "access-control-request-method" in asked
                 await (PREFLIGHT if may_read and preflight else self._app)(scope, receive, sent)
         except Refusal as refusal:
@@ -108,11 +109,13 @@ class Edge:
             if path not in PROBED or status >= 400:
                 self._tell(scope["method"], path, status or GONE, seconds, scope["state"])
 
-    def _check(self, headers: Headers, busy: bool) -> None:
+    def _check(self, headers: Headers, version: str | None, busy: bool) -> None:
         if busy:
             raise connections.BUSY
         if "transfer-encoding" in headers and "content-length" in headers:
             raise TWO_LENGTHS  # a proxy in front may use the other of the two: request smuggling
+        if "transfer-encoding" in headers and version == "1.0":
+            raise OLD_CHUNKS  # the same: https://www.rfc-editor.org/rfc/rfc9112#section-6.1
         if self._local and not LOCALHOST.fullmatch(headers.get("host", "")):
             raise ELSEWHERE
 
