@@ -23,7 +23,7 @@ test-slow: setup
 
 # examples/ on Ray and Spark themselves, in an environment of their own; needs Java 17. Some minutes
 test-cluster: setup $(ENGINES)/ready
-	ENGINES=$(ENGINES)/bin $(RUN) -m pytest -n 0 -m cluster $(ARGS)
+	ENGINES=$(ENGINES)/bin $(RUN) -m pytest -n 0 -m cluster tests/test_cluster.py $(ARGS)
 
 # Faults done to the real training: what survives, with a table; the short form is a test. Three minutes
 torture: setup

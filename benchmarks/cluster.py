@@ -59,10 +59,12 @@ def ways(engines: Path, model: str, file: Path, out: Path) -> dict[str, list[lis
     for workers in (1, 2):
         ray = [str(engines / "python"), str(ROOT / "examples" / "predict_ray.py"), model, str(file), str(out)]
         size = str(max(0.05, file.stat().st_size / 2**20))  # some files for each worker
-        found[f"Ray, {workers} worker"] = [[*ray, "--id-column", "id", "--workers", str(workers), "--megabytes", size]]
+        found[f"Ray, {workers} worker{'s' * (workers > 1)}"] = [
+            [*ray, "--id-column", "id", "--workers", str(workers), "--megabytes", size]
+        ]
         spark = [str(engines / "spark-submit"), "--master", f"local[{workers}]", "--conf", "spark.ui.enabled=false"]
         spark += [str(ROOT / "examples" / "predict_spark.py"), model, str(file), str(out), "--id-column", "id"]
-        found[f"Spark, {workers} worker"] = [[*spark, "--rows-per-file", "500"]]
+        found[f"Spark, {workers} worker{'s' * (workers > 1)}"] = [[*spark, "--rows-per-file", "500"]]
     return found
 
 
