@@ -9,7 +9,7 @@ from typing import Any, NoReturn
 from .data.files import FORMATS, named_format
 from .data.options import FILE_KINDS, LISTS, add_file_options, given_options
 from .errors import UserError, print_lines, refuse, shown
-from .runs.machine import end_at_once, write_any_letter
+from .runs.machine import end_at_once, is_full, write_any_letter
 from .ship.commands import add_label_config, add_push, add_summary, add_suspects
 from .ship.evaluate import Commands, add_evaluate, add_revision
 from .ship.http.limits import Limits, add_limits
@@ -81,6 +81,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:  # `absa check ... | head` closes the pipe; the flush at exit must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if not is_full(error):
+            raise
+        where = error.filename or "standard output or a temporary file"
+        refuse(f"{where}: cannot be written ({error.strerror}); make room, then give the command again")
 
 
 def _add_check(commands: Commands) -> None:

@@ -9,11 +9,16 @@ import logging
 import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from src.answers.predictions import Predictions
 from src.cli import main
+from src.data.reviews import Reviews
 from src.errors import Faults, Shown, UserError, refuse, shown
 from src.judge.card import write_card
 from src.judge.places import without_places
@@ -174,22 +179,74 @@ def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path,
 # --- a full disk -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("what", ["report", "export"])
-def test_a_full_disk_ends_in_words(trained, tmp_path, monkeypatch, capsys, what) -> None:
+TABLE = "text,Pin,Giá\n" + "".join(f"máy {i},{'positive' if i % 2 else 'negative'},\n" for i in range(60))
+FULL = {  # a command that writes a file, given a run, a bundle, a folder to write to and a labelled file
+    "report": "report {run}",
+    "export": "export {run} -o {out}/bundle",
+    "convert to csv": "convert {file} -o {out}/a.csv",
+    "convert to jsonl": "convert {file} -o {out}/a.jsonl",
+    "convert to xlsx": "convert {file} -o {out}/a.xlsx",
+    "convert to parquet": "convert {file} -o {out}/a.parquet",
+    "predict to csv": "predict {bundle} {file} -o {out}/a.csv",
+    "predict to parquet": "predict {bundle} {file} -o {out}/a.parquet",
+    "tasks": "predict {bundle} {file} -o {out}/a.json --format label-studio",
+    "summary": "summary {answers} -o {out}/a.html",
+    "suspects": "suspects {file} -o {out}/a.csv --folds 2",
+    "suspects to xlsx": "suspects {file} -o {out}/a.xlsx --folds 2",
+    "suspects as tasks": "suspects {file} -o {out}/a.json --folds 2 --format label-studio",
+}
+
+
+@pytest.fixture(scope="module")
+def files(trained, exported, tmp_path_factory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("files")
+    shutil.copytree(trained[0], folder / "run")
+    found = {name: folder / name for name in ("run", "table.csv", "answers.csv")}
+    found["table.csv"].write_text(TABLE, encoding="utf-8")
+    with contextlib.suppress(SystemExit):
+        main(["predict", str(exported), str(found["table.csv"]), "-o", str(found["answers.csv"])])
+    return {"run": found["run"], "bundle": exported, "file": found["table.csv"], "answers": found["answers.csv"]}
+
+
+def crossed(reviews: Reviews, *_: object) -> Predictions:
+    """Answers to a file in place of those of the models that a search for suspects trains."""
+    rng, shape = np.random.default_rng(0), reviews.mentioned.shape
+    logits = rng.normal(size=(*shape, 3)).astype(np.float32), rng.normal(size=shape).astype(np.float32)
+    gold = reviews.mentioned, reviews.sentiment.astype(np.int64)
+    return Predictions(list(reviews.ids), list(reviews.texts), *gold, *logits, reviews.lines.tolist())
+
+
+@pytest.mark.parametrize("what", FULL)
+def test_a_full_disk_ends_in_words(files, tmp_path, monkeypatch, capsys, what) -> None:
+    if what.endswith(("xlsx", "parquet")):
+        pytest.importorskip("openpyxl" if what.endswith("xlsx") else "pyarrow")
     monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)
-    run = tmp_path / "run"
-    shutil.copytree(trained[0], run)
+    monkeypatch.setattr("src.judge.crossed.cross_predict", crossed)
 
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", full)
-    out = ["-o", str(tmp_path / "bundle")] if what == "export" else []
+    words = [word.format(**files, out=tmp_path) for word in FULL[what].split()]
     with pytest.raises(SystemExit) as status:
-        main([what, str(run), *out])
+        main(words)
+    told = capsys.readouterr().err
     assert status.value.code == 2
-    assert "cannot be written (No space left on device); make room" in capsys.readouterr().err
-    assert not (tmp_path / "bundle").exists() and not list(tmp_path.glob(".bundle*"))
+    assert "cannot be written (No space left on device); " in told and "Traceback" not in told
+    left = {path.name for path in tmp_path.iterdir()}
+    assert not left or (words[0] == "predict" and all("a." in name and name.count(".") > 1 for name in left))
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device of Linux that is always full")
+@pytest.mark.parametrize("command", ["check {0}", "label-config {0}", "convert {0} -o {1}/a.csv"])
+def test_full_standard_output_ends_in_words(tmp_path, command) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(TABLE, encoding="utf-8")
+    words = command.format(table, tmp_path).split()
+    with open("/dev/full", "wb") as out:
+        done = subprocess.run([sys.executable, "-m", "src.cli", *words], cwd=ROOT, stdout=out, stderr=subprocess.PIPE)
+    said = "error: standard output or a temporary file: cannot be written (No space left on device); make room"
+    assert (done.returncode, done.stderr.decode().strip()) == (2, f"{said}, then give the command again")
 
 
 # --- spreadsheets ----------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from ..errors import Faults, UserError
-from ..runs.machine import write_whole
+from ..runs.machine import told_as, write_whole
 from .columns import layout_of
 from .files import named_format
 from .findings import compare, notes_on, text_keys
@@ -60,10 +60,8 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     labels = labels_of(aspects, reviews)
     findings = compare(splits, {"all": text_keys(reviews.texts)})
     findings.notes = notes_on(labels, splits)
-    try:
+    with told_as(target, "give the command again"):
         write_whole(target, lambda file: _write(file, form, reviews, aspects))
-    except OSError as error:
-        raise UserError(f"{out}: cannot be written ({error.strerror or error})") from None
     told = [line.replace("all: ", "read: ", 1) for line in findings.lines()]
     return "\n".join([*told, "", counts_table(labels, reviews), "", f"{out}: {len(reviews):,} reviews written"])
 
