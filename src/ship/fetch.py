@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UserError, did_you_mean, shown
+from ..spelling import override, pasted
 from .bundle import CARD, INFO, ONNX, SEEN, TOKENIZER
 
 WANTED = [INFO, ONNX, TOKENIZER, SEEN, CARD]  # no other file of a repository is fetched: none that could hold code
@@ -78,7 +79,7 @@ def fetch(model: str | os.PathLike[str], revision: str | None = None) -> Fetched
         if INFO not in HfApi().list_repo_files(name, revision=revision):
             raise UserError(
                 f"{name}: the repository on the model hub holds no {INFO}, so it is no bundle (absa push puts one "
-                f"there); an encoder is taken by model.encoder={name}"
+                f"there); an encoder is taken by {pasted([override('model.encoder', name)])}"
             )
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=WANTED, etag_timeout=10))
     except UserError:
