@@ -60,7 +60,7 @@ def push(
         told = [f"  {path.stat().st_size:>13,}  {path.name}" for path in files]
         if run is None:
             told.append(
-                f"Without the encoder, so {pasted([override('model.encoder', name)])} will not take it: --run RUN names "
+                f"Without the encoder, so {pasted([override('model.encoder', name)])} will not take it: --run names "
                 f"the run that {bundle} was made of"
             )
         if dry_run:
