@@ -101,7 +101,7 @@ def test_without_its_run_the_encoder_is_left_out_and_that_is_told(hub, exported,
     """Weights that an earlier push left would be another model's."""
     main(["push", str(exported), NAME])
     told = capsys.readouterr().out
-    assert f"Without the encoder, so model.encoder={NAME} will not take it: --run RUN" in told
+    assert f"Without the encoder, so model.encoder={NAME} will not take it: --run names the run" in told
     assert set(hub.files(NAME)) == BUNDLE
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..errors import UserError, did_you_mean, shown
+from ..spelling import override, pasted
 from .bundle import CARD, INFO, ONNX, SEEN, TOKENIZER
 
 WANTED = [INFO, ONNX, TOKENIZER, SEEN, CARD]  # no other file of a repository is fetched: none that could hold code
@@ -56,7 +57,7 @@ def fetch(model: str | os.PathLike[str], revision: str | None = None) -> Fetched
         return Fetched(Path(model), None)
     name = str(model)
     try:
-        from huggingface_hub import constants, snapshot_download
+        from huggingface_hub import HfApi, constants, snapshot_download
     except ModuleNotFoundError as error:
         raise UserError(f"{name}: no such folder, and {CLIENT}") from error
     from ..model.hub import HUB_SECONDS, hub_answers
@@ -75,14 +76,16 @@ def fetch(model: str | os.PathLike[str], revision: str | None = None) -> Fetched
             "  - through a mirror: set HF_ENDPOINT"
         )
     try:
+        if INFO not in HfApi().list_repo_files(name, revision=revision):
+            raise UserError(
+                f"{name}: the repository on the model hub holds no {INFO}, so it is no bundle (absa push puts one "
+                f"there); an encoder is taken by {pasted([override('model.encoder', name)])}"
+            )
         folder = Path(snapshot_download(name, revision=revision, allow_patterns=WANTED, etag_timeout=10))
+    except UserError:
+        raise
     except Exception as error:  # the client raises a dozen kinds of error
         raise UserError(f"{told}, and {hub_fault(error, revision)}") from error
-    if not (folder / INFO).is_file():
-        raise UserError(
-            f"{name}: the repository on the model hub holds no {INFO}, so it is no bundle (absa push puts one there); "
-            f"an encoder is taken by model.encoder={name}"
-        )
     return Fetched(folder, folder.name)
 
 

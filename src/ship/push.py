@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from ..errors import UserError
 from ..runs.machine import sha256
 from ..runs.run import Run
+from ..spelling import command, override, pasted
 from .bundle import CARD, INFO, ONNX, SEEN, TOKENIZER, read_whole, write_info
 from .fetch import CLIENT, hub_fault
 
@@ -59,8 +60,8 @@ def push(
         told = [f"  {path.stat().st_size:>13,}  {path.name}" for path in files]
         if run is None:
             told.append(
-                f"Without the encoder, so model.encoder={name} will not take it: --run RUN names the run that "
-                f"{bundle} was made of"
+                f"Without the encoder, so {pasted([override('model.encoder', name)])} will not take it: --run names "
+                f"the run that {bundle} was made of"
             )
         if dry_run:
             return "\n".join([f"{where} would get (bytes):", *told])
@@ -97,7 +98,8 @@ def hub_card(text: str, name: str, revision: str | None = None) -> str:
     body = re.sub(rf"^{USE}\n.*?(?=^## |\Z)", "", card.text.strip() + "\n", flags=re.M | re.S).strip()
     title = f"# {name.partition('/')[2]}"
     body = re.sub(r"\A# .*", title, body) if body.startswith("# ") else f"{title}\n\n{body}".strip()
-    at, option = (f", revision={revision!r}", f" --revision {revision}") if revision else ("", "")
+    at, option = (f", revision={revision!r}", ["--revision", revision]) if revision else ("", [])
+    predict, serve = ["predict", name, "reviews.csv", "-o", "answers.csv", *option], ["serve", name, *option]
     use = [
         USE,
         "",
@@ -107,8 +109,8 @@ def hub_card(text: str, name: str, revision: str | None = None) -> str:
         f'load("{name}"{at}).predict(["Pin trâu, camera hơi mờ"])',
         "```",
         "",
-        f"    absa predict {name} reviews.csv -o answers.csv{option}",
-        f"    absa serve {name}{option}",
+        f"    {command('absa', predict, here=False)}",
+        f"    {command('absa', serve, here=False)}",
     ]
     return f"---\n{head}\n---\n\n{body}\n\n" + "\n".join(use) + "\n"
 
