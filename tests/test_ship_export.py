@@ -7,9 +7,11 @@ import subprocess
 import sys
 
 import numpy as np
+import onnx
 import onnxruntime as ort
 import pytest
 import torch
+from onnx import TensorProto, helper, numpy_helper
 
 from src.answers.figures import evaluate, figures
 from src.answers.predictions import Predictions, read_predictions
@@ -21,7 +23,7 @@ from src.judge.inference import load_best
 from src.runs.run import Run
 from src.ship import export
 from src.ship.bundle import INFO, read_whole, refuse_other
-from src.ship.graph import to_onnx
+from src.ship.graph import quantise, to_onnx
 from src.ship.predictor import load_bundle
 from src.tokens.tokenizer import from_json
 from tests.conftest import ROOT
@@ -141,9 +143,67 @@ def test_int8_comes_with_its_measured_change(trained, exported, tmp_path) -> Non
     again = figures(evaluate(stored, predictor.decisions.thresholds), run.labels, "absa")
     assert told["int8"] == pytest.approx({k: float(v) for k, v in again.items()})
     assert told["fp32"] == run.read_summary()["figures"]["val"]
+    assert not told["by_token"] and "scale of its own" not in (out / "README.md").read_text(encoding="utf-8")
     assert told["change"]["pair_f1"] == pytest.approx(told["int8"]["pair_f1"] - told["fp32"]["pair_f1"])
     assert "| pair_f1 |" in (out / "README.md").read_text(encoding="utf-8")
     texts = stored.texts[:20]
+    assert [predictor.predict([text])[0] for text in texts] == predictor.predict(texts)
+
+
+def product(path, matrix) -> None:
+    """An ONNX file: ``x`` float32 [B, T, H] times ``matrix`` float32 [H, K] is ``y``."""
+    shapes = ("x", ["batch", "tokens", matrix.shape[0]]), ("y", ["batch", "tokens", matrix.shape[1]])
+    takes, gives = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in shapes)
+    weights = [numpy_helper.from_array(matrix, "w")]
+    graph = helper.make_graph(
+        [helper.make_node("MatMul", ["x", "w"], ["y"], "product")], "g", [takes], [gives], weights
+    )
+    onnx.save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10), path)
+
+
+def test_with_scales_of_their_own_tokens_lose_nothing_to_one_of_large_numbers(tmp_path) -> None:
+    generator = np.random.default_rng(0)
+    matrix, x = (generator.normal(size=shape).astype(np.float32) for shape in ((64, 96), (1, 9, 64)))
+    x[0, 0, 5], x[0, 3] = 300.0, 0.0
+    errors = {}
+    for by_token in (False, True):
+        product(tmp_path / "m.onnx", matrix)
+        quantise(tmp_path / "m.onnx", by_token)
+        session = ort.InferenceSession(tmp_path / "m.onnx")
+        got = session.run(["y"], {"x": x})[0][0]
+        assert not got[3].any() and np.allclose(got[0], x[0, 0] @ matrix, rtol=0.03, atol=6)
+        others = [1, 2, 4, 5, 6, 7, 8]
+        want = x[0, others] @ matrix
+        errors[by_token] = np.linalg.norm(got[others] - want) / np.linalg.norm(want)
+    assert errors[True] < 0.02 < 0.2 < errors[False]
+
+
+def test_a_square_matrix_keeps_one_scale(tmp_path) -> None:
+    for by_token in (False, True):
+        product(tmp_path / f"{by_token}.onnx", np.eye(8, dtype=np.float32))
+        quantise(tmp_path / f"{by_token}.onnx", by_token)
+    one, other = (onnx.load(tmp_path / f"{by_token}.onnx").graph.node for by_token in (False, True))
+    assert [node.op_type for node in one] == [node.op_type for node in other]
+
+
+@pytest.mark.usefixtures("quick")
+def test_tokens_get_scales_of_their_own_only_where_int8_costs_too_much(trained, tmp_path, monkeypatch) -> None:
+    real, asked = export.change, []
+
+    def costly(predictor, measured):
+        asked.append(predictor)
+        found = real(predictor, measured)
+        found["change"]["pair_f1"] = -0.0084 if len(asked) == 1 else -0.001
+        return found
+
+    monkeypatch.setattr(export, "change", costly)
+    out = export.export_run(trained[0], tmp_path / "bundle", int8=True)
+    told = read_whole(out)[0]["figures"]["int8"]
+    assert told["by_token"] and told["drops"] == pytest.approx([0.84, 0.1]) and len(asked) == 2
+    card = (out / "README.md").read_text(encoding="utf-8")
+    assert "each token has a scale of its own" in card and "fell by 0.84 points, and 0.5 were allowed" in card
+    predictor = load_bundle(out)
+    texts = read_predictions(Run(trained[0]).predictions("val"), predictor.labels).texts[:20]
     assert [predictor.predict([text])[0] for text in texts] == predictor.predict(texts)
 
 
