@@ -171,11 +171,11 @@ def test_with_scales_of_their_own_tokens_lose_nothing_to_one_of_large_numbers(tm
         quantise(tmp_path / "m.onnx", by_token)
         session = ort.InferenceSession(tmp_path / "m.onnx")
         got = session.run(["y"], {"x": x})[0][0]
-        assert not got[3].any() and np.allclose(got[0], x[0, 0] @ matrix, rtol=0.03, atol=6)
-        others = [1, 2, 4, 5, 6, 7, 8]
-        want = x[0, others] @ matrix
-        errors[by_token] = np.linalg.norm(got[others] - want) / np.linalg.norm(want)
-    assert errors[True] < 0.02 < 0.2 < errors[False]
+        want = x[0] @ matrix
+        wrong = np.linalg.norm(got - want, axis=1) / np.maximum(np.linalg.norm(want, axis=1), 1e-9)
+        assert not got[3].any() and wrong[0] < 0.1
+        errors[by_token] = np.delete(wrong, [0, 3])
+    assert errors[True].max() < 0.03 and errors[False].min() > 0.2
 
 
 def test_a_square_matrix_keeps_one_scale(tmp_path) -> None:
