@@ -182,7 +182,7 @@ def test_the_figures_on_visfd(real_data) -> None:
     shape = test.mentioned.shape
     p = Predictions(test.ids, test.texts, *gold, np.zeros((*shape, C)), np.zeros(shape))
     got = figures_of(answer_by_tfidf(splits, splits.labels, p), p, splits.labels)
-    expected = {"aspect_f1_micro": 0.834, "aspect_f1_macro": 0.806, "pair_f1": 0.730}
-    expected |= {"sentiment_f1": 0.754, "sentiment_accuracy": 0.834}
-    assert {k: got[k] for k in expected} == pytest.approx(expected, abs=0.01)
+    expected = {"aspect_f1_micro": 0.838, "aspect_f1_macro": 0.817, "pair_f1": 0.734}  # as scikit-learn counts them
+    expected |= {"sentiment_f1": 0.755, "sentiment_accuracy": 0.835}
+    assert {k: got[k] for k in expected} == pytest.approx(expected, abs=0.005)
     assert time.monotonic() - started < 90

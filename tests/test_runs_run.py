@@ -16,7 +16,7 @@ SUMMARY = {
     "figures": {"val": {"pair_f1": 0.5}},
     "class_counts": [[1, 2, 3]],
     "data": {"splits": {"train": {"path": "a.csv", "sha256": "0" * 64}}},
-    "config": {"seed": 1},
+    "config": {"seed": 1, "data": {}},
 }
 PRETRAINED = {
     "figures": {"val/loss": 2.0},
@@ -28,7 +28,7 @@ PRETRAINED = {
     "device": "cpu",
     "precision": "32-true",
     "overrides": [],
-    "config": {"seed": 1},
+    "config": {"seed": 1, "data": {}},
     "environment": {"python": "3", "platform": "x", "packages": {}, "commit": None},
 }
 
@@ -108,6 +108,11 @@ def test_a_run_that_goes_on_has_no_list_until_it_is_done(run) -> None:
         ({"labels": {"aspects": "Pin"}}, ["labels.without_sentiment is missing", "labels.aspects is a text, expected a list"]),
         ({"figures": {"val": {"pair_f1": "0.5"}}}, ["figures.val.pair_f1 is a text, expected a number"]),
         ({"class_counts": [[1, 2.5, True]]}, [f"class_counts[0][{i}] is {was}, expected an integer" for i, was in ((1, "a number"), (2, "true or false"))]),
+        ({"class_counts": [[1, 2, 3], [1, 2, 3]]}, ["class_counts: expected 3 counts for each of 1 aspects"]),
+        ({"class_counts": [[1, 2]], "mention_counts": [1, -1]}, [f"{key}_counts: expected {what} for each of 1 aspects" for key, what in (("class", "3 counts"), ("mention", "a count"))]),
+        ({"labels": {"aspects": ["Pin", "Pin"], "without_sentiment": []}}, ["labels: an aspect is listed twice: ['Pin', 'Pin']"]),
+        ({"config": {}}, ["config.data is null, expected an object"]),
+        ({"config": {"data": {"ignore_columns": "x", "unlabelled": 1}}}, ["config.data.ignore_columns is a text, expected a list", "config.data.unlabelled is an integer, expected 'keep' or 'drop'"]),
         ({"thresholds": {"global": 0.5}}, ["thresholds.per_aspect is missing"]),
         ({"calibration": None}, ["calibration is null, expected an object"]),
         ({"calibration": {"sentiment": 1, "mentioned": None}, "best": 1, "steps": 3, "mine": "a further key"}, []),

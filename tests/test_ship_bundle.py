@@ -62,6 +62,13 @@ def test_every_changed_or_missing_file_is_named(tmp_path) -> None:
         ({"labels": {"aspects": ["Pin"]}}, ["cannot be read (KeyError: 'without_sentiment')"]),
         ({"max_length": "256"}, ["\"max_length\": expected int, got '256'"]),
         ({"pad_id": True, "figures": None}, ['"pad_id"', '"figures"']),
+        ({"class_counts": [[1, 2, 3]]}, ["class_counts: expected 3 counts for each of 2 aspects"]),
+        ({"class_counts": "many"}, ["class_counts: expected 3 counts for each of 2 aspects"]),
+        (
+            {"reading": {"layout": [], "ignore_columns": 1}},
+            ['"reading": ignore_columns is an', '"reading": layout is a'],
+        ),
+        ({"reading": None}, ['"reading": is null, expected an object']),
     ],
 )
 def test_wrong_values_are_named_all_at_once(tmp_path, changes, said) -> None:

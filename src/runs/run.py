@@ -8,16 +8,17 @@ import json
 import platform
 import re
 import subprocess
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ..errors import UserError
 from ..labels import SENTIMENTS, Labels
 from ..spelling import command, override
 from .contract import faults_of
 from .machine import sha256, write_whole
-from .summary import Environment, LabelNames, PretrainingSummary, Summary
+from .summary import Environment, LabelNames, PretrainingSummary, Reading, Summary
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -134,6 +135,14 @@ class Run:
                 )
             more = [f"and {len(faults) - 20:,} more"] * (len(faults) > 20)
             raise UserError([f"{path}: {fault}" for fault in [*faults[:20], *more]])
+        try:
+            labels = named_labels(summary["labels"])
+        except ValueError as error:
+            raise UserError(f"{path}: labels: {error}") from error
+        faults = counts_faults(summary, labels)
+        faults += faults_of(summary["config"].get("data"), Reading, "config.data")
+        if faults:
+            raise UserError([f"{path}: {fault}" for fault in faults])
         return summary
 
     @property
@@ -146,6 +155,19 @@ def named_labels(names: LabelNames) -> Labels:
     """Labels as ``summary.json`` and a bundle write them down. Raises ValueError as :class:`~src.labels.Labels`."""
     sentiments = tuple(names.get("sentiments", SENTIMENTS))
     return Labels(tuple(names["aspects"]), tuple(names["without_sentiment"]), sentiments)
+
+
+def counts_faults(found: Mapping[str, Any], labels: Labels) -> list[str]:
+    """What is wrong with ``class_counts`` [A][C] and ``mention_counts`` [A], read from a file, beside its labels."""
+    a, c = len(labels.aspects), len(labels.sentiments)
+    faults = []
+    counts = found.get("class_counts", [[0] * c] * a)
+    if faults_of(counts, list[list[int]]) or len(counts) != a or any(len(row) != c or min(row) < 0 for row in counts):
+        faults.append(f"class_counts: expected {c} counts for each of {a} aspects")
+    counts = found.get("mention_counts", [0] * a)
+    if faults_of(counts, list[int]) or len(counts) != a or min(counts) < 0:
+        faults.append(f"mention_counts: expected a count for each of {a} aspects")
+    return faults
 
 
 def environment() -> Environment:

@@ -89,6 +89,24 @@ class Judged(TypedDict):
     trained_on: dict[str, TrainedOn]  # split -> its reviews whose texts are training texts
 
 
+Word = str | int | float | None  # of a text that YAML may take for a number
+
+
+class Reading(TypedDict, total=False):
+    """How files were read: fields of :class:`src.data.reviews.Columns`, among the settings ``data``."""
+
+    text_column: Word
+    label_column: Word
+    ignore_columns: list[Any]
+    separator: Word
+    values: dict[str, Any] | Word
+    several: Word
+    unlabelled: Literal["keep", "drop"]
+    encoding: Word
+    sheet: Word
+    layout: Word
+
+
 class Summary(TypedDict):
     """``summary.json`` of a training. Keys that an older version did not write are not required."""
 

@@ -21,9 +21,10 @@ from ..answers.figures import FIGURES
 from ..answers.thresholds import Thresholds
 from ..errors import UserError
 from ..labels import Labels
+from ..runs.contract import faults_of
 from ..runs.machine import flush, sha256, told_as
-from ..runs.run import named_labels
-from ..runs.summary import LabelNames
+from ..runs.run import counts_faults, named_labels
+from ..runs.summary import LabelNames, Reading
 from ..spelling import command
 
 FORMAT = 1
@@ -219,12 +220,15 @@ def _faults(info: dict[str, Any]) -> list[str]:
     if not 3 <= info["max_length"] <= LONGEST:
         faults.append(f'"max_length": expected 3 to {LONGEST:,} tokens, got {str(info["max_length"])[:80]}')
     try:
-        aspects = len(declared_labels(info).aspects)
+        labels = declared_labels(info)
+        aspects = len(labels.aspects)
+        faults += counts_faults(info, labels)
         if len(Thresholds.from_dict(info["thresholds"]).per_aspect) != aspects:
             faults.append(f'"thresholds": expected one for each of {aspects} aspects')
         Calibration.from_dict(info["calibration"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         faults.append(f'"labels", "thresholds" or "calibration" cannot be read ({type(error).__name__}: {error})')
+    faults += [f'"reading": {fault}' for fault in faults_of(info.get("reading", {}), Reading)]
     return faults
 
 
