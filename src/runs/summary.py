@@ -89,22 +89,22 @@ class Judged(TypedDict):
     trained_on: dict[str, TrainedOn]  # split -> its reviews whose texts are training texts
 
 
-Word = str | int | float | None  # of a text that YAML may take for a number
+Written = str | int | float | None  # of a text that YAML may take for a number
 
 
 class Reading(TypedDict, total=False):
     """How files were read: fields of :class:`src.data.reviews.Columns`, among the settings ``data``."""
 
-    text_column: Word
-    label_column: Word
+    text_column: Written
+    label_column: Written
     ignore_columns: list[Any]
-    separator: Word
-    values: dict[str, Any] | Word
-    several: Word
+    separator: Written
+    values: dict[str, Any] | Written
+    several: Written
     unlabelled: Literal["keep", "drop"]
-    encoding: Word
-    sheet: Word
-    layout: Word
+    encoding: Written
+    sheet: Written
+    layout: Written
 
 
 class Summary(TypedDict):

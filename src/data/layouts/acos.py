@@ -10,13 +10,13 @@ from ..lines import Lines
 from ..rows import Row
 from .vlsp import Each
 
-HASHES = re.compile(r"####\s*\[")
+LABELS_BEGIN = re.compile(r"####\s*\[")
 
 
 def is_acos(head: str) -> bool:
     """Whether a file that begins so has this layout, as its first line shows."""
     first = next((line for line in head.splitlines() if line.strip()), "")
-    return HASHES.search(first) is not None
+    return LABELS_BEGIN.search(first) is not None
 
 
 def read_acos(lines: Lines, each: Each, head: str) -> Iterator[Row]:
@@ -24,7 +24,7 @@ def read_acos(lines: Lines, each: Each, head: str) -> Iterator[Row]:
     for line, text in each():
         if isinstance(text, Row):
             yield text
-        elif (mark := HASHES.search(text)) and (labels := text[mark.end() - 1 :].rstrip()).endswith("]"):
+        elif (mark := LABELS_BEGIN.search(text)) and (labels := text[mark.end() - 1 :].rstrip()).endswith("]"):
             yield Row(line, {"id": str(line), "text": text[: mark.start()].rstrip(), "labels": labels})
         elif text.strip():
             yield Row(line, fault="the line has no #### between the text and the list of its labels")

@@ -13,7 +13,7 @@ from ..rows import Row
 from .vlsp import Each
 
 HOLE = "$T$"
-MOST_ON_A_LINE = 10  # times its length that a text may become with the aspect in each hole
+MOST_GROWTH = 10  # times its length that a text may become with the aspect in each hole
 BEFORE = re.compile(r"\s*\$T\$\s*[,:;|.-]?\s*")
 
 
@@ -44,7 +44,7 @@ def read_pyabsa(lines: Lines, each: Each, head: str) -> Iterator[Row]:
             continue
         (first, pattern), (_, aspect), (_, sentiment) = held
         held = []
-        if pattern.count(HOLE) * len(aspect) > MOST_ON_A_LINE * (len(pattern) + len(aspect)):
+        if pattern.count(HOLE) * len(aspect) > MOST_GROWTH * (len(pattern) + len(aspect)):
             yield Row(first, fault=f"the text holds {HOLE} {pattern.count(HOLE):,} times, once is expected")
             continue
         match = BEFORE.match(pattern) if before else None
