@@ -179,7 +179,7 @@ def test_jsonl_rows_and_faults() -> None:
     assert list(said) == [4, 5, 6, 7, 8, 9, 10, 11, 12]
     assert "half of a character" in said[4] and "a list" in said[5] and said[6] == '"text" holds 5, a text is expected'
     assert said[7] == "the text is empty" and said[8] == 'there is no "text"' and "twice" in said[9]
-    assert all("not valid JSON" in said[line] for line in (10, 11, 12))
+    assert all("not valid JSON" in said[line] for line in (10, 12)) and "more than 100 deep" in said[11]
 
 
 @pytest.mark.parametrize(("levels", "fits"), [(99, True), (100, False), (600, False), (980, False)])

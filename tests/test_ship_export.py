@@ -89,7 +89,7 @@ def test_what_a_bundle_holds(exported, trained) -> None:
     assert info["agreement"]["largest_difference"] < 1e-5
     assert info["versions"]["onnxruntime"] == ort.__version__
     card = (exported / "README.md").read_text(encoding="utf-8")
-    assert card.startswith("---\nlanguage: vi") and "## This bundle" in card
+    assert card.startswith("---\n") and "\nlanguage: vi\n" in card and "## This bundle" in card
 
 
 def test_the_texts_range_from_one_token_to_the_longest(trained) -> None:

@@ -480,7 +480,7 @@ def test_the_command_is_local_unless_it_is_told_otherwise(exported) -> None:
 
 
 def test_ctrl_c_while_loading_is_one_line(monkeypatch, capsys) -> None:
-    def interrupted(*_) -> None:
+    def interrupted(*_, **__) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr("src.ship.http.server.load_bundle", interrupted)

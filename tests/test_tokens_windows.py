@@ -71,6 +71,13 @@ def test_a_long_sentence_is_cut_between_words_and_a_long_word_between_tokens() -
     assert all(tokens(part) <= LENGTH for part in parts)
 
 
+def test_a_window_that_has_more_tokens_by_itself_is_two() -> None:
+    tokenizer = from_json(TOKENIZER.to_str(), 48)
+    parts, cut = windows(tokenizer, text := ".\u2028pppppđẹp ﷺ1.000 ")
+    assert "".join(parts) == composed(text) and cut == 0 and len(parts) > 2
+    assert all(FREE.encode(part).ids == tokenizer.encode(part).ids for part in parts)
+
+
 @given(
     st.lists(
         st.sampled_from([*'pin trâu.!?\n…😍,)"', "đẹp ", "a\u0301", " \u200b", "\u2028", "ﷺ", "1.000 "]), max_size=200

@@ -102,9 +102,16 @@ def window_spans(tokenizer: Tokenizer, text: str) -> tuple[list[tuple[int, int]]
         if token + room < len(ends):
             low, high = ends[token], ends[token + room]
             stop = _last(sentences, low, high) or _last(words, low, high) or _between_tokens(ends, token, room)
-        spans.append((start, stop))
+        spans += _fitting(tokenizer, text, start, stop) if total <= len(ends) else [(start, stop)]
         start, token = stop, bisect_right(ends, stop)
     return spans, total - min(token, len(ends))
+
+
+def _fitting(tokenizer: Tokenizer, text: str, start: int, stop: int) -> list[tuple[int, int]]:
+    """The window, or where by itself it has a token more than within the text, those that together hold it."""
+    if start == 0 and stop == len(text):
+        return [(start, stop)]
+    return [(start + a, start + b) for a, b in window_spans(tokenizer, text[start:stop])[0]]
 
 
 def beyond(tokenizer: Tokenizer, texts: Sequence[str], offsets: np.ndarray) -> np.ndarray:
