@@ -6,6 +6,7 @@ import sys
 from importlib.util import find_spec
 
 import numpy as np
+import pytest
 from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks.measuring import measure, own, peer_train
@@ -61,6 +62,7 @@ def test_medians_and_table() -> None:
     assert "| a | 2.0 | 1.00 |" in lines[-2] and "not done in 3 s" in lines[-1]
 
 
+@pytest.mark.slow
 def test_training_speed_is_measured(tmp_path) -> None:
     """Both loops, over an encoder of the smallest size."""
     tiny = ["model.size.hidden_size=32", "model.size.layers=1", "model.size.heads=2", "model.size.intermediate_size=64"]

@@ -147,6 +147,7 @@ def test_paths_are_cut_to_their_last_part() -> None:
     assert cut({"a": ["/home/an/x", 1, None]}) == {"a": ["x", 1, None]}
 
 
+@pytest.mark.slow
 def test_card_report_and_bundle_name_no_folder_of_the_machine(trained, tmp_path, monkeypatch) -> None:
     """With the data gone, so that a note names them, and an encoder and data from a user's folders."""
     monkeypatch.setattr("src.judge.report.MOST_SECONDS", 0.1)  # seconds that the words are coloured
@@ -216,6 +217,7 @@ def crossed(reviews: Reviews, *_: object) -> Predictions:
     return Predictions(list(reviews.ids), list(reviews.texts), *gold, *logits, reviews.lines.tolist())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("what", FULL)
 def test_a_full_disk_ends_in_words(files, tmp_path, monkeypatch, capsys, what) -> None:
     if what.endswith(("xlsx", "parquet")):

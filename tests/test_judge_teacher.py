@@ -142,6 +142,7 @@ def test_a_teacher_that_knows_what_is_judged_is_told(trained, tmp_path, caplog) 
     assert "was trained on 5 of the 40 texts of the test split" in caplog.text
 
 
+@pytest.mark.slow
 def test_it_trains_and_goes_on_bit_for_bit_without_the_teachers(trained, tmp_path) -> None:
     teachers = [shutil.copytree(trained[0], tmp_path / name) for name in ("a", "b")]
     words = [*TINY, "trainer.limit_train_batches=3", "trainer.max_epochs=2", "data/noise=typed", "model.r_drop=1"]

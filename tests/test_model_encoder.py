@@ -196,6 +196,7 @@ def hub_with_encoder(folder: Path, tmp_path: Path):
         yield there.url, there.served, tmp_path / "cache"
 
 
+@pytest.mark.slow
 def test_a_hub_id_is_downloaded_once_and_then_found_offline(hub_with_encoder) -> None:
     """In a process of its own: the hub client reads its settings when it is imported."""
     import os

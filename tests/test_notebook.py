@@ -30,6 +30,7 @@ FEW = [*TINY, "trainer.max_epochs=2", "trainer.limit_train_batches=3"]
 # --- from Python ---
 
 
+@pytest.mark.slow
 def test_a_call_is_the_run_that_the_command_line_makes_and_leaves_no_trace(trained, tmp_path, monkeypatch) -> None:
     typed = Run(trained[0])
     monkeypatch.chdir(tmp_path)
@@ -168,6 +169,7 @@ def test_the_notebook_runs_from_top_to_bottom(kernel, tmp_path) -> None:
     assert Run(tmp_path / "run").read_summary()["epochs"]["run"] == 2
 
 
+@pytest.mark.slow
 def test_the_stop_button_saves_and_the_same_cell_goes_on(kernel, tmp_path) -> None:
     long = [*TINY, "trainer.max_epochs=300"]
     execute(kernel, f"import os; os.chdir({str(NOTEBOOK.parent)!r})")

@@ -177,6 +177,7 @@ def examples(title: str) -> str:
     return "\n".join(re.findall(r"```python\n(.*?)```", text, re.S))
 
 
+@pytest.mark.slow
 def test_the_examples_of_training_and_judging_run_outside_the_checkout(tmp_path, monkeypatch, capsys) -> None:
     """With a tinier encoder than they name, as they train in earnest."""
     monkeypatch.chdir(tmp_path)

@@ -181,6 +181,7 @@ def test_the_programs_tell_it_in_one_line(program, words, said, capsys, tmp_path
     assert told.startswith(f"error: {said}") and told.count("\n") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("program", "words", "said"),
     [
@@ -301,6 +302,7 @@ def test_a_separator_is_set_as_the_message_says(tmp_path) -> None:
 # --- commands ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_command_after_a_stop_finishes_the_run_in_its_folder(tmp_path, capfd, monkeypatch) -> None:
     """As a shell reads it, in a folder with a name of the real world, with the program named as it was started."""
     folder = tmp_path / "Đồ án (1)" / "thử & nghiệm"

@@ -46,6 +46,7 @@ def short_rows(file: Path, count: int) -> Path:
     return file
 
 
+@pytest.mark.slow
 def test_memory_of_a_review(tmp_path, tokenizer) -> None:
     """At most 400 bytes for one like the sample's, whose letters and tokens take 285: 115 for all the rest."""
     peaks, needed = [], []
@@ -62,6 +63,7 @@ def test_memory_of_a_review(tmp_path, tokenizer) -> None:
     assert 0 < rest < 115
 
 
+@pytest.mark.slow
 def test_time_is_in_proportion(tmp_path, tokenizer) -> None:
     """16 times the reviews take about 16 times as long; 256 times would be a step that goes through all for each."""
     seconds = []

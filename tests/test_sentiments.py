@@ -101,6 +101,7 @@ def test_evaluate_report_and_card(run, capsys) -> None:
         assert "neutral" not in card
 
 
+@pytest.mark.slow
 def test_bundle_predict_and_service(run, tmp_path, capsys) -> None:
     folder, names = run
     bundle = export_run(folder / "run", tmp_path / "bundle")

@@ -62,6 +62,7 @@ def test_batch_and_length_are_dynamic(exported, trained, batch, tokens) -> None:
 LABEL = pytest.param("label", "absa", marks=pytest.mark.slow)  # as ``exported``, which is compared above
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("pooling", "task"), [("cls", "absa"), LABEL, ("pooler", "sentiment")])
 def test_every_pooling_and_task_exports(pooling, task, tmp_path) -> None:
     module = tiny_module(pooling=pooling, task=task).eval()

@@ -428,6 +428,7 @@ def test_a_long_file_can_be_stopped_and_what_is_there_be_had(page, held) -> None
     assert len(notes) == 5000 and 0 < notes.count("") < 5000 and set(notes) == {"", "not analysed"}
 
 
+@pytest.mark.slow
 def test_a_busy_service_is_waited_for(page, service) -> None:
     upload(page, [["review"], *([f"pin trâu {i}"] for i in range(100))])
     service.service.stopping = True

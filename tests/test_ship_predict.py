@@ -235,6 +235,7 @@ def test_packed_input_is_answered_as_it_is_unpacked(exported, tmp_path) -> None:
     assert predict(exported, tmp_path / "c.csv.gz", "-o", "-") == 1  # what is before the damage is answered
 
 
+@pytest.mark.slow
 def test_long_texts_are_answered(exported, tmp_path) -> None:
     file = tmp_path / "in.txt"
     file.write_text("\n".join(["pin tốt " * 130_000, "a" * 2**20, "máy"]), encoding="utf-8")

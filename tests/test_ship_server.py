@@ -418,6 +418,7 @@ def ask(port: int, path: str, body: bytes, method: str = "POST") -> Reply:
     return reply
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_end_it_when_all_is_answered(exported, predictor, number) -> None:
     texts = [f"pin trâu {i} " * 120 for i in range(256)]

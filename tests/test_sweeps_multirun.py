@@ -46,6 +46,7 @@ def swept(data, tmp_path_factory) -> Path:
     return folder
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_skips_what_has_finished_and_resumes_what_has_not(swept, data, tmp_path) -> None:
     first, second = ((swept / str(i) / "train.log").read_text() for i in range(2))
     assert "Finished before, with val/pair_f1" in first
@@ -74,6 +75,7 @@ def test_a_finished_jobs_figure_goes_to_the_sweeper(swept, data) -> None:
     assert Note.returned == [Run(swept / "0").read_summary()["best"]]
 
 
+@pytest.mark.slow
 def test_a_folder_keeps_its_job_when_numbers_shift(swept, data) -> None:
     """seed=2 is job 0 now; and more of the same is a matter of the new values alone."""
     best = [Run(swept / name).read_summary()["best"] for name in ("1", "0")]
@@ -207,6 +209,7 @@ def out_of_memory(monkeypatch, seed: int) -> None:
     monkeypatch.setattr(L, "seed_everything", fail)
 
 
+@pytest.mark.slow
 def test_a_job_that_breaks_does_not_end_the_sweep(data, tmp_path, monkeypatch, capfd) -> None:
     words = ["-m", *data, "trainer.max_epochs=1", "seed=1,2", f"hydra.sweep.dir={tmp_path}"]
     with monkeypatch.context() as patched:
@@ -234,6 +237,7 @@ def test_a_mistake_in_one_job_is_told_with_status_2(data, tmp_path, capfd) -> No
     assert Run(tmp_path / "1").read_summary()["config"]["model"]["dropout"] == 0.5
 
 
+@pytest.mark.slow
 def test_memory_returns_between_jobs(data, tmp_path) -> None:
     words = ["-m", *data, "trainer.max_epochs=1", "model.size.vocab_size=400", "seed=1,2,3,4,5,6"]
     assert call(train.main, *words, "model.head_width=20000", f"hydra.sweep.dir={tmp_path}", *NOTED) == 0

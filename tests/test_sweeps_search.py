@@ -179,6 +179,7 @@ def tried(folder: Path) -> list[tuple]:
     return [(t.number, t.state, t.params, t.value) for t in opened(folder).study.get_trials()]
 
 
+@pytest.mark.slow
 def test_what_is_tried_does_not_depend_on_interruptions(tmp_path) -> None:
     play(tmp_path / "whole")
     for trials in (3, 12, 12, 20):
@@ -187,6 +188,7 @@ def test_what_is_tried_does_not_depend_on_interruptions(tmp_path) -> None:
     assert len({str(params) for _, _, params, _ in tried(tmp_path / "whole")}) == 20, "nothing is tried twice"
 
 
+@pytest.mark.slow
 def test_a_trial_of_a_killed_process_goes_on_as_the_same_trial(tmp_path) -> None:
     play(tmp_path / "whole")
     killed(play, tmp_path / "killed", 20, 0.1, when=lambda: seen(tmp_path / "killed", "RUNNING", 4))
@@ -205,6 +207,7 @@ def seen(folder: Path, state: str, number: int) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_processes_share_a_study(tmp_path) -> None:
     """Each trial is one process's, and there are as many as were asked for."""
     assert side_by_side(*[(play, tmp_path, 30, 0.01)] * 3) == [0, 0, 0]
@@ -307,6 +310,7 @@ def results(folder: Path) -> list[tuple]:
     return [(t.number, t.state, t.params, t.value, t.intermediate_values) for t in trials]
 
 
+@pytest.mark.slow
 def test_a_killed_search_becomes_what_it_would_have_been(found) -> None:
     whole, resumed = found
     assert results(resumed) == results(whole)
@@ -319,6 +323,7 @@ def test_a_killed_search_becomes_what_it_would_have_been(found) -> None:
         )
 
 
+@pytest.mark.slow
 def test_ctrl_c_leaves_a_search_that_goes_on(data, tmp_path, monkeypatch) -> None:
     monkeypatch.chdir(tmp_path)
     words = [*data, *SPACE, "trainer.max_epochs=500", "callbacks.early_stopping=null", "sweep.trials=2"]
@@ -338,6 +343,7 @@ def test_a_search_takes_no_multirun(capsys) -> None:
     )
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypatch, capfd) -> None:
     words = [*data, *SPACE, "sweep.trials=2", f"sweep.dir={tmp_path}/s"]
     with monkeypatch.context() as patched:
@@ -350,6 +356,7 @@ def test_a_full_disk_ends_the_search_and_costs_no_trial(data, tmp_path, monkeypa
     assert {state for _, state, *_ in results(tmp_path / "s")} == {TrialState.COMPLETE}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at", ["set_trial_intermediate_value", "set_trial_state_values"])
 def test_a_disk_that_fills_up_while_the_study_is_written_costs_no_trial(data, tmp_path, monkeypatch, capfd, at) -> None:
     """In SQLite's words, from within a trial's report of an epoch alone, and where the study is told its result."""
@@ -403,6 +410,7 @@ def test_the_best_is_told_with_the_command_that_trains_it(found, data, capfd) ->
     assert comparison([folder])["rows"][0]["runs"] == [str(folder / str(best[0]))], "as the search ranks"
 
 
+@pytest.mark.slow
 def test_a_hopeless_trial_is_pruned(data, tmp_path, capfd) -> None:
     """By the monitored figure, after an epoch; what it leaves is a run that has not finished, without checkpoints."""
     pruner = ["sweep.pruner._target_=optuna.pruners.ThresholdPruner", "+sweep.pruner.lower=0.99"]
@@ -416,6 +424,7 @@ def test_a_hopeless_trial_is_pruned(data, tmp_path, capfd) -> None:
         Run(tmp_path / "0").read_summary()
 
 
+@pytest.mark.slow
 def test_a_trial_that_fails_does_not_end_the_search(data, tmp_path, monkeypatch, capfd) -> None:
     seen_so_far = []
     original = search.run_training
@@ -484,6 +493,7 @@ def test_of_equal_trials_the_one_with_the_lower_loss_is_the_best(tmp_path) -> No
     assert study.best.number == 2
 
 
+@pytest.mark.slow
 def test_a_search_for_the_lowest_loss(data, tmp_path, capfd) -> None:
     """Direction, the best trial and its page; the loss's settings stay out, unless they are typed."""
     words = [*data, "monitor=val/loss", "mode=min", "trainer.max_epochs=2", "sweep.trials=3", f"sweep.dir={tmp_path}/s"]

@@ -269,6 +269,7 @@ def test_every_tensor_is_made_where_the_batch_is_wanted(packed) -> None:
 # --- compiled ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("packed", [True, False])
 def test_a_layer_in_training_is_one_graph(packed, monkeypatch) -> None:
     monkeypatch.setattr(packing, "TILE_COST", 50)

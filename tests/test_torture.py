@@ -10,6 +10,7 @@ from benchmarks.torture import Trainings, full_disk, outcome
 from tests.conftest import ROOT
 
 
+@pytest.mark.slow
 def test_full_within_a_save_a_run_ends_as_if_nothing_had_been(tmp_path) -> None:
     trainings = Trainings(tmp_path)
     assert trainings.run(run=tmp_path / "reference").status == 0

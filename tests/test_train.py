@@ -71,6 +71,7 @@ def epochs_logged(folder: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if row["val/pair_f1"]]
 
 
+@pytest.mark.slow
 def test_a_model_that_is_not_sure_of_anything_yet_is_monitored_all_the_same(tmp_path) -> None:
     """With these rates no probability reaches 0.5: at that threshold every epoch has 0, and the first would be kept."""
     words = [*TINY, "model.encoder_lr=1e-4", "model.head_lr=3e-4", "trainer.max_epochs=3", f"hydra.run.dir={tmp_path}"]
@@ -159,6 +160,7 @@ def test_a_checkpoint_loads_alone_offline(trained, tmp_path) -> None:
     assert Labels(tuple(raw["labels"]["aspects"])).aspects == run.labels.aspects
 
 
+@pytest.mark.slow
 def test_going_on_from_a_finished_run(trained, tmp_path) -> None:
     folder, _ = trained
     done = train(
@@ -192,6 +194,7 @@ def test_ctrl_c_leaves_a_checkpoint_and_says_how_to_go_on(tmp_path) -> None:
     torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_sweep_trains_every_combination(tmp_path) -> None:
     done = train(
         "-m",
@@ -244,6 +247,7 @@ def test_the_originals_recipe_runs(tmp_path) -> None:
     assert "pair_f1" not in summary["figures"]["test"]
 
 
+@pytest.mark.slow
 def test_same_seed_same_run(trained, tmp_path) -> None:
     """Started as a user starts it; the other trainings of the tests are forks."""
     folder, _ = trained

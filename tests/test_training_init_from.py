@@ -83,6 +83,7 @@ def renamed(source: Path, target: Path) -> Path:
     return target
 
 
+@pytest.mark.slow
 def test_it_trains_and_goes_on_without_the_earlier_run(trained, tmp_path) -> None:
     earlier_run, sample = shutil.copytree(trained[0], tmp_path / "earlier"), ROOT / "data" / "sample"
     files = [renamed(sample / f"{name}.csv", tmp_path / f"{name}.csv") for name in ("train", "validation")]

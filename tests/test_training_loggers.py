@@ -33,6 +33,7 @@ def logged(tmp_path, monkeypatch, name: str) -> list:
     return made
 
 
+@pytest.mark.slow
 def test_mlflows_store_holds_figures_and_config(tmp_path, monkeypatch) -> None:
     made = logged(tmp_path, monkeypatch, "mlflow")
     from mlflow.tracking import MlflowClient
@@ -46,6 +47,7 @@ def test_mlflows_store_holds_figures_and_config(tmp_path, monkeypatch) -> None:
     assert not (tmp_path / "mlruns").exists()
 
 
+@pytest.mark.slow
 def test_wandb_writes_its_folder_without_account_or_network(tmp_path, monkeypatch) -> None:
     for name, value in {"WANDB_MODE": "offline", "WANDB_SILENT": "true", "WANDB_ERROR_REPORTING": "false"}.items():
         monkeypatch.setenv(name, value)

@@ -74,6 +74,7 @@ def let_in(own_module, monkeypatch) -> Path:
     return own_module
 
 
+@pytest.mark.slow
 def test_a_loss_of_the_users_own_from_training_to_report(own_module, exported, monkeypatch) -> None:
     run = Run(own_module / "run")
 

@@ -172,6 +172,7 @@ def killed_and_gone_on(start, again, kill, number: int, folder: Path, whole: Pat
 OFTEN = "trainer.save_every_minutes=0.00001"
 
 
+@pytest.mark.slow
 def test_two_machines_train_what_one_does_and_go_on_after_a_kill(two, tmp_path, monkeypatch) -> None:  # noqa: F811
     """Bit for bit; started in two folders at two seconds they write one folder, the first one's, by the first alone."""
     (tmp_path / "other").mkdir()
@@ -226,6 +227,7 @@ def test_an_error_on_one_ends_all(tmp_path, monkeypatch, when, statuses, says) -
     assert alive(str(tmp_path)) == []
 
 
+@pytest.mark.slow
 def test_one_that_is_asked_to_stop_saves_for_all(tmp_path, two, monkeypatch) -> None:  # noqa: F811
     folder = tmp_path / "run"
     words = [*SAME, f"hydra.run.dir={folder}", OFTEN]

@@ -272,6 +272,7 @@ class Kept(Losses):
         self.epochs.append(trainer.callback_metrics["train/loss"].item())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("accumulate", [1, 2])
 def test_saved_by_the_clock_every_checkpoint_goes_on_bit_for_bit(tmp_path, accumulate) -> None:
     whole, folder = Kept(tmp_path), tmp_path

@@ -157,6 +157,7 @@ def driven(interrupted, place, words) -> dict[str, tuple[int, str]]:
     return {key: (statuses[key], texts_of[key]) for key in commands}
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_and_says_how_to_go_on(interrupted, place) -> None:
     status, said = interrupted
     assert status == 130, said
@@ -186,6 +187,7 @@ EXPECTED = {  # status, what it prints
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", EXPECTED)
 def test_every_command_works_without_unix(driven, command) -> None:
     status, said = driven[command]
