@@ -3,11 +3,12 @@
 import asyncio
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from src.ship.http.fair_queue import SHARE, FairQueue, Full, Job, Panicked
+from src.ship.http.fair_queue import CHARACTERS, SHARE, TOGETHER, FairQueue, Full, Job, Panicked
 
 
 class Counting:
@@ -18,14 +19,14 @@ class Counting:
         self.gate = threading.Event()
         self.gate.set()
 
-    def __call__(self, text: str) -> int:
-        self.order.append(text)
+    def __call__(self, texts: Sequence[str]) -> list[int]:
+        self.order += texts
         assert self.gate.wait(10)
-        if text == "!":
+        if "!" in texts:
             raise ZeroDivisionError
-        if text == "panic":
+        if "panic" in texts:
             raise SystemExit  # no Exception
-        return len(text)
+        return [len(text) for text in texts]
 
     def submit(self, queue: FairQueue, texts: list[str]) -> Job:
         return queue.submit(texts, self, list)
@@ -70,36 +71,49 @@ def test_a_list_is_worked_on_by_all_threads() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
         work.submit(queue, ["a"] * 9)
-        await work.begun(3)
+        await work.begun(9)
 
     serving(test, threads=3)
 
 
 @pytest.mark.parametrize("lists", [1, 2, 9])
-def test_a_single_text_waits_for_one_item_of_all_lists_together(lists) -> None:
+def test_a_single_text_waits_for_what_one_thread_has_taken_of_one_list(lists) -> None:
     """Not for SHARE items of each: with twenty lists of long texts that was seconds."""
 
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
         for _ in range(lists):
-            work.submit(queue, ["long"] * 50)
+            work.submit(queue, ["list"] * 50)
         await work.begun(1)
-        work.submit(queue, ["short"])
+        work.submit(queue, ["single"])
 
-    assert serving(test).order.index("short") == 1
+    assert serving(test).order.index("single") == TOGETHER
+
+
+def test_long_texts_are_taken_one_by_one() -> None:
+    long, half = "x" * CHARACTERS, "x" * (CHARACTERS // 2)
+    taken: list[int] = []
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        texts = [long, long, half, half, "", half, "short"]
+        await queue.submit(texts, lambda some: taken.append(len(some)) or work(some), list).done
+
+    serving(test)
+    assert taken == [1, 1, 3, 2]
 
 
 def test_single_texts_and_lists_begin_alternately_and_neither_starves() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
-        work.submit(queue, ["a"] * 20), work.submit(queue, ["b"] * 20)
+        work.submit(queue, ["a"] * 40), work.submit(queue, ["b"] * 20)
         await work.begun(1)
-        for i in range(30):
+        for i in range(9):
             work.submit(queue, [f"{i}"])
 
-    order = serving(test).order
-    assert order[:60] == [item for i in range(30) for item in ("a" if i < SHARE else "b", f"{i}")]
-    assert order[60:] == ["b"] * 2 + ["a"] * 4 + ["b"] * 4
+    # a's first turn, b's, whose last items make no turn of their own, and the rest of a
+    lists = ["a" * 8, "a" * 8, "b" * 8, "b" * 8, "b" * 4, "a" * 8, "a" * 8, "a" * 8]
+    assert (SHARE, TOGETHER) == (16, 8)
+    assert "".join(serving(test).order) == "".join(f"{some}{i}" for i, some in enumerate(lists)) + "8"
 
 
 def test_short_lists_are_answered_one_after_the_other() -> None:
@@ -160,12 +174,12 @@ def test_a_request_that_goes_on_keeps_its_room_and_begins_next() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
         work.submit(queue, ["a"] * 14)
-        await work.begun(1)
+        await work.begun(TOGETHER)
         queue.submit(["on"] * 3, work, list, 3)
         with pytest.raises(Full):
             queue.submit(["more"] * 9, work, list, 3)
 
-    assert serving(test, room=16).order[:5] == ["a", *["on"] * 3, "a"]
+    assert serving(test, room=16).order[7:12] == ["a", *["on"] * 3, "a"]
 
 
 def test_who_gives_up_is_not_answered() -> None:
@@ -186,11 +200,11 @@ def test_who_gives_up_half_way_is_left_there() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
         job = work.submit(queue, ["a"] * 100)
-        await work.begun(2)
+        await work.begun(2 * TOGETHER)
         queue.drop(job)
-        assert queue.waiting == 2  # what is begun is waited for: it takes the model's time
+        assert queue.waiting == 2 * TOGETHER  # what is begun is waited for: it takes the model's time
 
-    assert len(serving(test, threads=2).order) == 2
+    assert len(serving(test, threads=2).order) == 2 * TOGETHER
 
 
 @pytest.mark.parametrize(("bad", "error"), [("!", ZeroDivisionError), ("panic", Panicked)])
@@ -204,7 +218,7 @@ def test_a_failure_is_that_of_its_request_alone(bad, error) -> None:
                 await failed.done
             assert await good.done == [1]
             with pytest.raises(error):
-                await queue.submit(["d"], len, lambda _: work(bad)).done
+                await queue.submit(["d"], work, lambda _: work([bad])).done
 
     assert serving(test, threads=2).order.count("b") < 150
 
@@ -214,7 +228,7 @@ def test_a_thread_that_hangs_leaves_the_others(monkeypatch) -> None:
         work.gate.clear()
         hung = work.submit(queue, ["hung"])
         await work.begun(1)
-        assert await queue.submit(["b"] * 20, len, sum).done == 20
+        assert await queue.submit(["b"] * 20, lambda some: [len(text) for text in some], sum).done == 20
         assert not hung.done.done()
 
     serving(test, threads=2)

@@ -1,4 +1,4 @@
-"""A bounded, fair queue: requests wait here for threads, each of which gives the model one text at a time."""
+"""A bounded, fair queue: requests wait here for threads, each of which gives the model a few texts at a time."""
 
 import asyncio
 import math
@@ -11,7 +11,11 @@ from functools import partial
 from typing import Any
 
 SHARE = 16  # items of one list that begin before the next list has its turn
+TOGETHER, CHARACTERS = 8, 2_000  # items that a thread takes at once, at most; fewer if they have so many characters
 KEPT = 8  # one place in KEPT is kept for requests with a single item
+
+
+Work = Callable[[Sequence[str]], Sequence[Any]]
 
 
 class Full(Exception):
@@ -27,9 +31,12 @@ class Panicked(Exception):
 
 
 class Job:
-    """One request. ``done`` gets ``finish(results)``: the results are those of ``work``, in the order of the items."""
+    """One request. ``done`` gets ``finish(results)``: the results are those of ``work``, in the order of the items.
 
-    def __init__(self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any]) -> None:
+    ``work`` gets some of the items, one after the other, and gives a result for each.
+    """
+
+    def __init__(self, items: Sequence[str], work: Work, finish: Callable[[list[Any]], Any]) -> None:
         self.items, self.work, self.finish = items, work, finish
         self.begun = self.ended = 0  # numbers of items
         self.results: list[Any] = [None] * len(items)
@@ -81,9 +88,7 @@ class FairQueue:
         """Whether all threads are alive."""
         return all(thread.is_alive() for thread in self._threads)
 
-    def submit(
-        self, items: Sequence[Any], work: Callable[[Any], Any], finish: Callable[[list[Any]], Any], had: int = 0
-    ) -> Job:
+    def submit(self, items: Sequence[str], work: Work, finish: Callable[[list[Any]], Any], had: int = 0) -> Job:
         """Queue a request. Raises Full; but a list longer than the whole room is taken when nothing else waits.
 
         ``had`` is the number of items for which a request that goes on had room before: it needs room for further ones
@@ -118,12 +123,12 @@ class FairQueue:
             self._work(*taken)
             del taken  # an idle thread holds no text
 
-    def _work(self, job: Job, i: int) -> None:
-        began = time.perf_counter()
+    def _work(self, job: Job, taken: slice) -> None:
+        began, count = time.perf_counter(), taken.stop - taken.start
         outcome: Callable[[], None] | None = None
         try:
-            job.results[i] = job.work(job.items[i])
-            if self._was_last(job):
+            job.results[taken] = job.work(job.items[taken])
+            if self._were_last(job, count):
                 outcome = partial(job.done.set_result, job.finish(job.results))
         except BaseException as error:  # of any kind: the thread must live on for the next request
             with self._news:
@@ -131,19 +136,20 @@ class FairQueue:
             told = error if isinstance(error, Exception) else Panicked().with_traceback(error.__traceback__)
             outcome = partial(job.done.set_exception, told)
         with self._news:
-            self._waiting[job.single] -= 1
-            self._pace += 0.05 * ((time.perf_counter() - began) / len(self._threads) - self._pace)
+            self._waiting[job.single] -= count
+            pace = (time.perf_counter() - began) / count / len(self._threads)
+            self._pace += (1 - 0.95**count) * (pace - self._pace)
         if outcome:
             with suppress(RuntimeError):  # raised if the loop has ended
                 self._loop.call_soon_threadsafe(_tell, job, outcome)
 
-    def _was_last(self, job: Job) -> bool:
+    def _were_last(self, job: Job, count: int) -> bool:
         with self._news:
-            job.ended += 1
+            job.ended += count
             return job.ended == len(job.items)
 
-    def _take(self) -> tuple[Job, int] | None:
-        """The job whose turn it is and the number of its next item, once there is one; None if the queue is closed."""
+    def _take(self) -> tuple[Job, slice] | None:
+        """The job whose turn it is and its next items, once there is one; None if the queue is closed."""
         with self._news:
             while not any(self._jobs.values()) and not self._closed:
                 self._news.wait()
@@ -152,12 +158,17 @@ class FairQueue:
             jobs = self._jobs[self._singles] or self._jobs[not self._singles]
             job = jobs[0]
             self._singles = not job.single
-            i, job.begun = job.begun, job.begun + 1
+            start, most = job.begun, math.ceil(len(job.items) / len(self._threads))  # so that all threads get some
+            until = min(len(job.items), start + min(TOGETHER, most), start - start % SHARE + SHARE)
+            letters = len(job.items[start])
+            job.begun += 1
+            while job.begun < until and (letters := letters + len(job.items[job.begun])) <= CHARACTERS:
+                job.begun += 1
             if job.begun == len(job.items):
                 jobs.popleft()
-            elif job.begun % SHARE == 0:
+            elif job.begun % SHARE == 0 and len(job.items) - job.begun >= SHARE:
                 jobs.rotate(-1)
-            return job, i
+            return job, slice(start, job.begun)
 
     def _give_up(self, job: Job) -> None:
         if job in self._jobs[job.single]:

@@ -42,9 +42,9 @@ class Meters:
         self._requests.labels(path, str(status)).inc()
         self._seconds.labels(path).observe(seconds)
 
-    def answered(self) -> None:
-        """Count a text that the model has answered."""
-        self._texts.inc()
+    def answered(self, texts: int) -> None:
+        """Count texts that the model has answered."""
+        self._texts.inc(texts)
 
     def rejected(self, code: str) -> None:
         """Count a refused request by the error's code."""

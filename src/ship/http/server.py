@@ -22,6 +22,7 @@ from .limits import Limits, check_origins
 from .service import Service, create_app
 
 EXAMPLE = "Máy đẹp, pin trâu nhưng camera hơi kém"
+SWITCH_SECONDS = 0.0005  # after which a thread lets another run Python: the model's threads need little of it, and soon
 HEAD_BYTES = 16_384  # most bytes of a request's first line and headers
 
 
@@ -46,9 +47,10 @@ def serve(
         raise UserError(f"--threads {threads}: expected 1 or more")
     with bind(host, port) as listener:  # first: loading the model takes longer
         found, commit = fetch(bundle, revision)
-        predictor = load_bundle(found, threads, from_hub=commit is not None)
+        predictor = load_bundle(found, 1, from_hub=commit is not None)  # the queue has the threads
         predictor.predict([EXAMPLE])  # the first call is slow, as it allocates memory
         logging.basicConfig(format="%(asctime)s %(message)s", level=logging.INFO, stream=sys.stderr)
+        sys.setswitchinterval(SWITCH_SECONDS)
         service = Service(predictor, limits, threads or cores())
         config = configuration(create_app(service, log_texts, _loopback(listener), origins), limits)
         shown = f"[{host}]" if ":" in host else host

@@ -9,22 +9,22 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import Body, FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
+from ...answers.explanation import Explanation
 from ...answers.predictor import Predictor
-from ...answers.windows import join, with_windows
 from . import models
 from .bodies import BodyReader
 from .edge import Edge
-from .fair_queue import FairQueue, Full
+from .fair_queue import FairQueue, Full, Work
 from .limits import Limits
 from .meters import Meters
 from .page import demo_page
+from .reading import Logits, Long, answers, logits, read, stacked
 from .refusals import Json, Refusal, queue_full, stopping
 
 try:
@@ -38,7 +38,6 @@ DESCRIPTION = (
     "full the answer is 503 with `Retry-After`."
 )
 HTTP_CODES = {404: "not_found", 405: "method_not_allowed"}
-Logits = tuple[np.ndarray | None, np.ndarray]
 
 
 class Service:
@@ -67,14 +66,17 @@ class Service:
         """Aspects and sentiments of one text, or of each text of a list, in order."""
         began = time.perf_counter()
         texts = self._texts(body, request)
-        decided = partial(self.predictor.decisions.answers, all_aspects=body.all)
-        parts, first, cut, had = await self._windows(request, began, texts)
 
-        def finish(logits: list[Logits]) -> list[dict[str, Any]]:
-            return with_windows(decided(*join(first, *_stacked(logits))), first, cut)
+        def finish(read: list[Logits | Long]) -> list[Any]:
+            long = any(isinstance(one, Long) for one in read)
+            return read if long else answers(self.predictor, read, [], body.all)
 
-        answers = await self._result(request, began, parts, self._logits, finish, had)
-        return Json({"answers": answers, "milliseconds": _since(began)})
+        found = await self._result(request, began, texts, self._read, finish)
+        if long := [one for one in found if isinstance(one, Long)]:
+            windows = [window for one in long for window in one.windows]
+            ended = partial(answers, self.predictor, found, all_aspects=body.all)
+            found = await self._result(request, began, windows, self._logits, ended, len(long))
+        return Json({"answers": found, "milliseconds": _since(began)})
 
     async def explain(
         self, body: Annotated[models.ExplainBody, Body(openapi_examples=models.EXPLAIN_EXAMPLES)], request: Request
@@ -82,9 +84,9 @@ class Service:
         """What each word of a text contributes to each of its answers: what leaving the word out costs."""
         began = time.perf_counter()
         texts = self._texts(body, request)
-        asked = (await self._result(request, began, texts, self.predictor.explanation, list))[0]
+        asked = (await self._result(request, began, texts, self._explanations, list))[0]
         answer = await self._result(
-            request, began, asked.texts, self._logits, lambda logits: asked.answer(*_stacked(logits)), 1
+            request, began, asked.texts, self._logits, lambda parts: asked.answer(*stacked(parts)), 1
         )
         return Json({**answer, "milliseconds": _since(began)})
 
@@ -141,38 +143,28 @@ class Service:
             raise stopping()
         return texts
 
-    async def _windows(
-        self, request: Request, began: float, texts: list[str]
-    ) -> tuple[list[str], np.ndarray, np.ndarray, int]:
-        """The windows, ``first`` and ``cut`` as in :class:`src.tokens.windows.Windowed`, and for how many was room.
+    def _explanations(self, texts: Sequence[str]) -> list[Explanation]:
+        return [self.predictor.explanation(text) for text in texts]
 
-        Each window takes its turn in the queue. A text with fewer characters than a window has tokens is one window.
-        """
-        length = self.predictor.max_length
-        long = [i for i, text in enumerate(texts) if len(text) >= length]
-        parts, cut = [[text] for text in texts], np.zeros(len(texts), np.int64)
-        if long:
-            found = await self._result(request, began, [texts[i] for i in long], self.predictor.windows, list)
-            for i, (several, left) in zip(long, found, strict=True):
-                parts[i], cut[i] = several, left
-        first = np.concatenate([[0], np.cumsum([len(several) for several in parts])])
-        return [part for several in parts for part in several], first, cut, len(long)
+    def _read(self, texts: Sequence[str]) -> list[Logits | Long]:
+        found = read(self.predictor, texts)
+        self.meters.answered(sum(not isinstance(one, Long) for one in found))
+        return found
 
-    def _logits(self, text: str) -> Logits:
-        logits = self.predictor.logits([text])
-        self.meters.answered()
-        return logits
+    def _logits(self, texts: Sequence[str]) -> list[Logits]:
+        self.meters.answered(len(texts))
+        return logits(self.predictor, texts)
 
     async def _result(
         self,
         request: Request,
         began: float,
-        items: Sequence[Any],
-        work: Callable[[Any], Any],
+        items: Sequence[str],
+        work: Work,
         finish: Callable[[list[Any]], Any],
         had: int = 0,
     ) -> Any:
-        """``finish`` of the results of ``work`` on each item.
+        """``finish`` of the results of ``work`` on the items.
 
         Raises Refusal, 503 if the queue is full, 504 if ``began`` is longer ago than the time limit, and
         ClientDisconnect if the client leaves; items that have not begun are then dropped.
@@ -242,12 +234,6 @@ async def _gone(request: Request) -> None:
     """Return when the client disconnects; the body was read, so no other message can follow."""
     while (await request.receive())["type"] != "http.disconnect":
         pass
-
-
-def _stacked(logits: list[Logits]) -> Logits:
-    """Logits of single texts, joined: ``mentioned`` [N, A] (None for task ``sentiment``), ``sentiment`` [N, A, C]."""
-    mentioned = [part for part, _ in logits if part is not None]
-    return np.concatenate(mentioned) if mentioned else None, np.concatenate([part for _, part in logits])
 
 
 def _since(began: float) -> float:
