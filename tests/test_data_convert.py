@@ -62,16 +62,18 @@ def splits(draw) -> tuple[Reviews, tuple[str, ...]]:
     return Reviews("x", "0", Texts(found), None, lines, said >= 0, sentiment), tuple(aspects)
 
 
-@pytest.mark.parametrize("form", WRITTEN)
+@pytest.mark.parametrize("name", [*WRITTEN, "csv.gz", "tsv.gz", "jsonl.gz"])
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(split=splits())
-def test_what_is_written_reads_back(tmp_path: Path, form: str, split: tuple[Reviews, tuple[str, ...]]) -> None:
+def test_what_is_written_reads_back(tmp_path: Path, name: str, split: tuple[Reviews, tuple[str, ...]]) -> None:
+    form, zipped = name.removesuffix(".gz"), name.endswith(".gz")
     if form in ("xlsx", "parquet"):
         pytest.importorskip("openpyxl" if form == "xlsx" else "pyarrow")
     reviews, aspects = split
-    path = tmp_path / f"a.{form}"
+    path = tmp_path / f"a.{name}"
     with path.open("wb") as file:
-        _write(file, form, reviews, aspects)
+        _write(file, form, zipped, reviews, aspects)
+    assert (path.read_bytes()[:2] == b"\x1f\x8b") == zipped
     again, found = read_reviews(path, aspects=aspects)
     assert found == aspects and list(again.texts) == list(reviews.texts)
     assert np.array_equal(again.mentioned, reviews.mentioned) and np.array_equal(again.sentiment, reviews.sentiment)
@@ -255,11 +257,21 @@ def test_the_command(tmp_path: Path, capsys) -> None:
         main(line)
     assert stop.value.code == 2 and "--overwrite replaces it" in capsys.readouterr().err
     main([*line, "--overwrite"])
-    for other, told in (("out.txt", "told from the name"), ("long.csv", "one of the files that are read")):
+    packed = tmp_path / "out.csv.gz"
+    main([*line[:3], str(packed), *line[4:]])
+    first = packed.read_bytes()
+    assert gzip.decompress(first) == out.read_bytes()
+    main([*line[:3], str(packed), *line[4:], "--overwrite"])
+    assert packed.read_bytes() == first, "no time and no name in it"
+    for other, told in (
+        ("out.txt", "told from the name"),
+        ("o.xlsx.gz", "told from"),
+        ("long.csv", "one of the files that are read"),
+    ):
         with pytest.raises(SystemExit):
             main(["convert", str(table), "-o", str(tmp_path / other), "--overwrite"])
         assert told in capsys.readouterr().err
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.csv", "out.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["long.csv", "out.csv", "out.csv.gz"]
 
 
 def test_nothing_is_written_where_a_text_does_not_fit(tmp_path: Path) -> None:

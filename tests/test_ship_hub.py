@@ -254,6 +254,7 @@ def test_the_commands_take_a_name(hub, exported, tmp_path, monkeypatch, capsys) 
         answers[name] = (tmp_path / f"{name}.csv").read_bytes()
         capsys.readouterr()
         main(["evaluate", model, str(labelled)])
+        main(["label-config", model])
         told[name] = capsys.readouterr().out.replace(model, "MODEL")
     assert answers["hub"] == answers["folder"] and told["hub"] == told["folder"]
     monkeypatch.setattr(server.Server, "run", lambda self, sockets: print(self._greeting))

@@ -1,6 +1,7 @@
 """``absa convert``: files of any layout as one table that every command reads without being told anything."""
 
 import csv
+import gzip
 import io
 import json
 import re
@@ -9,7 +10,7 @@ from importlib.util import find_spec
 from itertools import chain, islice
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 
@@ -42,8 +43,8 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     faults = Faults()
     if not files:
         faults.add("convert", "name a file to convert")
-    if form not in WRITTEN or zipped:
-        faults.add(out, f"the format is told from the name: .{', .'.join(WRITTEN)}")
+    if form not in WRITTEN or (zipped and WRITTEN[form]):
+        faults.add(out, f"the format is told from the name: .{', .'.join(WRITTEN)}, .csv.gz, .tsv.gz or .jsonl.gz")
     elif (package := WRITTEN[form]) and find_spec(package[0]) is None:
         faults.add(out, f"writing it needs {package[0]}; pip install '.[{package[1]}]'")
     elif not target.parent.is_dir():
@@ -61,7 +62,7 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     findings = compare(splits, {"all": text_keys(reviews.texts)})
     findings.notes = notes_on(labels, splits)
     with told_as(target, "give the command again"):
-        write_whole(target, lambda file: _write(file, form, reviews, aspects))
+        write_whole(target, lambda file: _write(file, form, zipped, reviews, aspects))
     told = [line.replace("all: ", "read: ", 1) for line in findings.lines()]
     return "\n".join([*told, "", counts_table(labels, reviews), "", f"{out}: {len(reviews):,} reviews written"])
 
@@ -69,7 +70,11 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
 # --- writing ---------------------------------------------------------------------------------------------------------
 
 
-def _write(file: BinaryIO, form: str, reviews: Reviews, aspects: tuple[str, ...]) -> None:
+def _write(file: BinaryIO, form: str, zipped: bool, reviews: Reviews, aspects: tuple[str, ...]) -> None:
+    if zipped:  # without a time and a name: the same reviews give the same bytes
+        with gzip.GzipFile("", "wb", fileobj=file, mtime=0) as inner:
+            _write(cast(BinaryIO, inner), form, False, reviews, aspects)
+        return
     header, rows = _table(reviews, aspects, wide=form != "jsonl" and _is_plain(aspects))
     if form == "jsonl":
         for row in rows:

@@ -14,20 +14,22 @@ from ..errors import UserError
 from ..labels import IGNORE, Labels
 from ..runs.run import Run
 from .bundle import INFO, declared_labels, read_whole
+from .fetch import fetch, is_hub_name
 
 
 def label_config_of(files: Sequence[str], **columns: Any) -> tuple[str, str]:
     """The configuration (XML), and a warning or an empty text.
 
-    ``files`` are one bundle or run, or labelled files, which ``columns`` describe
+    ``files`` are one bundle (also by its name on the model hub) or run, or labelled files, which ``columns`` describe
     (:class:`src.data.reviews.Columns`); without any, ``columns`` must name the aspects. Raises UserError.
     """
     also: list[str] = []
-    if len(files) == 1 and Path(files[0]).is_dir():
+    if len(files) == 1 and (Path(files[0]).is_dir() or is_hub_name(files[0])):
         if columns:
             raise UserError(f"{files[0]}: a model has its own aspects and sentiments; leave the options out")
-        folder = Path(files[0])
-        labels = declared_labels(read_whole(folder)[0]) if (folder / INFO).is_file() else Run(folder).labels
+        folder, commit = fetch(files[0])
+        is_bundle = (folder / INFO).is_file()
+        labels = declared_labels(read_whole(folder, card=commit is None)[0]) if is_bundle else Run(folder).labels
     elif files:
         splits, aspects = load_files({"train": list(files)}, Columns(**columns))
         reviews = splits["train"]
