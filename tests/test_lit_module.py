@@ -31,9 +31,9 @@ def trainer(tmp_path, **settings) -> L.Trainer:
 
 @pytest.mark.parametrize("task", ["absa", "sentiment"])
 def test_it_learns_what_the_tokens_say(tmp_path, task) -> None:
-    module = tiny_module(task=task, pooling="mean", dropout=0.0, total_steps=480)
+    module = tiny_module(task=task, pooling="mean", dropout=0.0, total_steps=300)
     split = tiny_split(96)
-    run = trainer(tmp_path, max_epochs=40)
+    run = trainer(tmp_path, max_epochs=25)
     run.fit(module, loader(split))
     got = run.validate(module, loader(split, mode="sequential"), verbose=False)[0]
     assert got["val/sentiment_f1"] > 0.9

@@ -292,16 +292,21 @@ def data(tmp_path_factory) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def found(data, tmp_path_factory) -> tuple[Path, Path]:
-    """A search of three trials in one go; and one that was killed -9 in its second trial, and went on."""
-    folder = tmp_path_factory.mktemp("searches")
-    for name in ("whole", "killed"):
-        words = [*data, *SPACE, "sweep.trials=3", f"sweep.dir={folder}/{name}"]
-        if name == "killed":
-            killed(call, search.main, *words, when=(folder / name / "1" / "checkpoints" / "last.ckpt").exists)
-            assert seen(folder / name, "COMPLETE", 0) and seen(folder / name, "RUNNING", 1)
-        assert call(search.main, *words) == 0
-    return folder / "whole", folder / "killed"
+def found(data, tmp_path_factory) -> Path:
+    """A search of three trials in one go."""
+    folder = tmp_path_factory.mktemp("searches") / "whole"
+    assert call(search.main, *data, *SPACE, "sweep.trials=3", f"sweep.dir={folder}") == 0
+    return folder
+
+
+@pytest.fixture
+def resumed(data, tmp_path) -> Path:
+    """The same search, killed -9 in its second trial, and gone on with."""
+    words, folder = [*data, *SPACE, "sweep.trials=3", f"sweep.dir={tmp_path}/killed"], tmp_path / "killed"
+    killed(call, search.main, *words, when=(folder / "1" / "checkpoints" / "last.ckpt").exists)
+    assert seen(folder, "COMPLETE", 0) and seen(folder, "RUNNING", 1)
+    assert call(search.main, *words) == 0
+    return folder
 
 
 def results(folder: Path) -> list[tuple]:
@@ -311,15 +316,14 @@ def results(folder: Path) -> list[tuple]:
 
 
 @pytest.mark.slow
-def test_a_killed_search_becomes_what_it_would_have_been(found) -> None:
-    whole, resumed = found
-    assert results(resumed) == results(whole)
-    assert {state for _, state, *_ in results(whole)} == {TrialState.COMPLETE}
+def test_a_killed_search_becomes_what_it_would_have_been(found, resumed) -> None:
+    assert results(resumed) == results(found)
+    assert {state for _, state, *_ in results(found)} == {TrialState.COMPLETE}
     assert f"Going on from {resumed}/1/checkpoints/last.ckpt" in (resumed / "1" / "train.log").read_text()
     for number in "012":
         assert (
             Run(resumed / number).predictions("test").read_bytes()
-            == Run(whole / number).predictions("test").read_bytes()
+            == Run(found / number).predictions("test").read_bytes()
         )
 
 
@@ -377,7 +381,7 @@ def test_a_disk_that_fills_up_while_the_study_is_written_costs_no_trial(data, tm
 
 
 def test_a_trial_is_an_ordinary_run(found, data) -> None:
-    folder = found[0]
+    folder = found
     for number, _, params, value, steps in results(folder):
         summary = Run(folder / str(number)).read_summary()
         assert summary["best"] == value == pytest.approx(max(steps.values()), abs=1e-6) and set(steps) == {0, 1, 2}
@@ -393,11 +397,11 @@ def test_a_trial_is_an_ordinary_run(found, data) -> None:
 
 
 def test_the_first_trial_is_the_defaults(found) -> None:
-    assert results(found[0])[0][2] == {"loss.gamma": 2.0, "loss/alpha": "auto", "model.head_lr": pytest.approx(3e-3)}
+    assert results(found)[0][2] == {"loss.gamma": 2.0, "loss/alpha": "auto", "model.head_lr": pytest.approx(3e-3)}
 
 
 def test_the_best_is_told_with_the_command_that_trains_it(found, data, capfd) -> None:
-    folder = found[0]
+    folder = found
     assert call(search.main, *data, *SPACE, "sweep.trials=3", f"sweep.dir={folder}") == 0
     printed = capfd.readouterr().out
     best = max(results(folder), key=lambda r: r[3])
