@@ -93,7 +93,7 @@ def _add_check(commands: Commands) -> None:
         "check",
         help="check data files before any training",
         description="Read data files the way training does, and report what is wrong or remarkable, with counts. "
-        "The first file is the training split, unless the names print_lines otherwise (train, val, dev, test).",
+        "The first file is the training split, unless the names say otherwise (train, val, dev, test).",
     )
     check.add_argument("files", nargs="*", metavar="FILE", help=FILE_KINDS)
     add_file_options(check)

@@ -122,6 +122,57 @@ def test_any_column_groups_and_no_model_corrects_nothing(answered) -> None:
     assert "Not corrected" in said
 
 
+def test_what_is_read_or_there_is_not_written_over(answered) -> None:
+    """answers.csv -o answers.html is what one types, and the table stands beside the page."""
+    folder, *_ = answered
+    answers = folder / "answers.csv"
+    before = answers.read_bytes()
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"answers\.csv: is one of the files that are read"):
+            summarise(str(answers), out=str(folder / "answers.html"), overwrite=True)
+    summarise(str(answers), out=str(folder / "x.html"))
+    with pytest.raises(UserError) as error:
+        summarise(str(answers), out=str(folder / "x.html"))
+    assert [fault.partition(": ")[2] for fault in error.value.faults] == [
+        "is there already; --overwrite replaces it"
+    ] * 2
+    summarise(str(answers), out=str(folder / "x.html"), overwrite=True)
+    assert answers.read_bytes() == before and not (folder / "answers.html").exists()
+
+
+def test_no_share_is_made_up_for_an_aspect_without_a_column(answered) -> None:
+    """It would be that of validation, with an interval that looks narrow."""
+    folder, run, _ = answered
+    with (folder / "answers.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    kept = [i for i, name in enumerate(header) if not name.startswith("Battery_")]
+    with (folder / "less.csv").open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([[row[i] for i in kept] for row in (header, *rows)])
+    said = summarise(str(folder / "less.csv"), str(run))
+    assert "Left out, as the file has no columns for them: Battery." in said
+    aspects = {row["aspect"] for row in rows_of(folder / "less.csv.summary.csv")}
+    whole = summarise(str(folder / "answers.csv"), str(run), out=str(folder / "w.html"))
+    assert {row["aspect"] for row in rows_of(folder / "w.csv")} == aspects | {"Battery"} and "Left out" not in whole
+    rest = [row for row in rows_of(folder / "w.csv") if row["aspect"] != "Battery"]
+    assert [(r["count"], r["share"]) for r in rest] == [
+        (r["count"], r["share"]) for r in rows_of(folder / "less.csv.summary.csv")
+    ]
+
+
+def test_no_sentiment_is_made_up_for_an_aspect_that_nobody_mentions(answered) -> None:
+    folder, run, _ = answered
+    with (folder / "answers.csv").open(encoding="utf-8-sig", newline="") as file:
+        header, *rows = csv.reader(file)
+    empty = {i for i, name in enumerate(header) if name.startswith("Battery_")}
+    with (folder / "none.csv").open("w", encoding="utf-8", newline="") as file:
+        blank = [["" if i in empty else cell for i, cell in enumerate(row)] for row in rows]
+        csv.writer(file).writerows([header, *blank])
+    summarise(str(folder / "none.csv"), str(run))
+    battery = [row for row in rows_of(folder / "none.csv.summary.csv") if row["aspect"] == "Battery"]
+    assert {row["corrected"] for row in battery if row["sentiment"] != "mentioned"} == {""}
+    assert all(row["corrected"] for row in battery if row["sentiment"] == "mentioned")
+
+
 @pytest.mark.parametrize(
     ("options", "told"),
     [

@@ -13,6 +13,7 @@ from src.errors import UserError
 from src.judge.compare import compare_runs, comparison
 from src.judge.evaluation import decide
 from src.judge.leaks import write_keys
+from src.judge.text import _apart
 from src.labels import IGNORE
 from src.runs.run import Run
 from src.runs.settings import differing, known_settings
@@ -260,3 +261,11 @@ def test_what_macro_figures_leave_out_is_named_for_all_runs_or_for_some(tmp_path
         "Left out of sentiment_f1_per_aspect, as gold has no sentiment there: Price",
         "Ranked by test, as some have no pair_f1 on validation: the first row is flattered.",
     ]
+
+
+def test_the_table_names_rows_by_what_they_differ_in() -> None:
+    """Forty letters of what all rows share tell none from the other."""
+    names = [f"experiment=mini data=visfd data.dir=a/long/path/to/the/data seed={seed}" for seed in (1, 2)]
+    assert _apart([*names, f"{names[0]} loss=ce"]) == ["seed=1", "seed=2", "seed=1 loss=ce"]
+    assert _apart(["as shipped", "loss=ce"]) == ["as shipped", "loss=ce"] and _apart(["seed=1"]) == ["seed=1"]
+    assert _apart(["loss=ce", "loss=ce seed=2"]) == ["loss=ce", "seed=2"]

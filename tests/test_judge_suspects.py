@@ -134,6 +134,8 @@ def test_the_command_writes_what_its_owner_finds_again(tmp_path, capsys) -> None
     [
         ("s.txt", {}, ".csv or .xlsx"),
         ("no/s.csv", {}, "no folder"),
+        ("train.csv", {"overwrite": True}, "is one of the files that are read"),
+        ("there.csv", {}, r"there\.csv: is there already; --overwrite replaces it"),
         ("s.csv", {"folds": 1}, "--folds 1"),
         ("s.csv", {"epochs": 0}, "--epochs 0"),
         ("s.csv", {}, "needed at least"),
@@ -141,6 +143,8 @@ def test_the_command_writes_what_its_owner_finds_again(tmp_path, capsys) -> None
 )
 def test_mistakes_are_told_before_anything_is_trained(tmp_path, out, options, told) -> None:
     labelled(tmp_path / "train.csv", 20)
+    (tmp_path / "there.csv").write_text("mine", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
     with pytest.raises(UserError, match=told):
         find_suspects([str(tmp_path / "train.csv")], str(tmp_path / out), **options)
-    assert not (tmp_path / out).exists()
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before

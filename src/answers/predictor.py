@@ -73,8 +73,9 @@ class Predictor:
         names the texts by their number from 0 on, for what is no valid Unicode text, and for one text that stands in
         no list.
         """
-        if isinstance(texts, str | bytes):
-            raise UserError("expected a list of texts, such as [text], got a single text")
+        if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+            got = "a single text" if isinstance(texts, str | bytes) else type(texts).__name__
+            raise UserError(f"expected a list of texts, such as [text], got {got}")
         read = self._read(list(texts))
         answers = self.decisions.answers(*join(read.first, *self._computed(read)), all_aspects=all_aspects)
         return with_windows(answers, read.first, read.cut)

@@ -17,7 +17,7 @@ import numpy as np
 from ..errors import Faults, UserError
 from ..runs.machine import told_as, write_whole
 from .columns import layout_of
-from .files import named_format
+from .files import check_output, named_format
 from .findings import compare, notes_on, text_keys
 from .report import counts_table
 from .reviews import Columns, Reviews
@@ -47,14 +47,8 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
         faults.add(out, f"the format is told from the name: .{', .'.join(WRITTEN)}, .csv.gz, .tsv.gz or .jsonl.gz")
     elif (package := WRITTEN[form]) and find_spec(package[0]) is None:
         faults.add(out, f"writing it needs {package[0]}; pip install '.[{package[1]}]'")
-    elif not target.parent.is_dir():
-        faults.add(out, f"there is no folder {target.parent}")
-    elif target.exists() and not target.is_file():
-        faults.add(out, "is there and is no file")
-    elif any(target.exists() and Path(file).exists() and target.samefile(file) for file in files):
-        faults.add(out, "is one of the files that are read; choose another name")
-    elif target.exists() and not overwrite:
-        faults.add(out, "is there already; --overwrite replaces it")
+    else:
+        check_output(out, files, overwrite, faults)
     faults.raise_if_any()
     splits, aspects = load_files({"all": files}, Columns(**columns))
     reviews = splits["all"]

@@ -49,6 +49,22 @@ def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
     return False
 
 
+def check_output(out: str | Path, files: Sequence[str], overwrite: bool, faults: Faults) -> None:
+    """Record a fault if ``out`` cannot be written, is one of the ``files`` that are read, or is there already."""
+    target = Path(out).expanduser()
+    if not target.parent.is_dir():
+        faults.add(str(out), f"there is no folder {target.parent}")
+    elif target.exists() and not target.is_file():
+        faults.add(str(out), "is there and is no file")
+    elif any(
+        target.exists() and Path(file).expanduser().exists() and target.samefile(Path(file).expanduser())
+        for file in files
+    ):
+        faults.add(str(out), "is one of the files that are read; choose another name")
+    elif target.exists() and not overwrite:
+        faults.add(str(out), "is there already; --overwrite replaces it")
+
+
 def named_format(path: str) -> tuple[str, bool]:
     """The format that a file's name gives, and whether it is packed with gzip: ``("csv", True)`` for ``a.CSV.gz``."""
     name = Path(path.lower())

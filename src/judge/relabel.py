@@ -11,12 +11,12 @@ import numpy as np
 
 from ..answers.table import harmless
 from ..data.convert import CELL, escaped
-from ..data.files import in_folder
+from ..data.files import check_output, in_folder
 from ..data.reviews import Columns, Reviews
 from ..data.sheet_rows import sheet_rows
 from ..data.splits import labels_of, load_files
 from ..data.tasks import check_names, prediction, task, write_tasks
-from ..errors import UserError, did_you_mean
+from ..errors import Faults, UserError, did_you_mean
 from ..labels import IGNORE, Labels
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
@@ -39,6 +39,7 @@ def find_suspects(
     seed: int = 0,
     epochs: int | None = None,
     output_format: str | None = None,
+    overwrite: bool = False,
     **columns: Any,
 ) -> str:
     """Write the suspected labels of ``files``, or of the training file of a run, to ``out``; returns what to print.
@@ -55,8 +56,9 @@ def find_suspects(
             if told is None
             else f"{out}: the name says {told}, not {output_format}; leave --format out, or change the name"
         )
-    if not path.absolute().parent.is_dir():
-        raise UserError(f"{out}: there is no folder {path.parent}")
+    faults = Faults()
+    check_output(out, files, overwrite, faults)
+    faults.raise_if_any()
     if path.suffix.lower() == ".xlsx":
         import openpyxl  # noqa: F401  # where it is missing, this is told first
     if folds < 2:

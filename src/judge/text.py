@@ -110,7 +110,7 @@ def worst_sentence(e: Evaluation) -> str | None:
     if part is None:
         return None
     return (
-        f"Worst on reviews with {part['name']}: {figure} {part['figures'][figure]:.3f} "
+        f'Worst on the part "{part["name"]}": {figure} {part["figures"][figure]:.3f} '
         f"({between(part['intervals'][figure])}, {part['reviews']:,} reviews); "
         f"parts below {LEAST_REVIEWS} do not count."
     )
@@ -169,15 +169,16 @@ def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tu
     head = ["", "", *(["runs"] if pooled else []), f"val {figure}", f"test {figure}", *(["sd"] if pooled else [])]
     head += ["test, not trained on"] * leaks
     rows = [[*head, "minus first", "95 % interval", "p", "lost", "gained", *others]]
+    apart = _apart([row["name"] for row in c["rows"]])
     for place, row in enumerate(c["rows"], 1):
-        cells = [str(place), row["name"], *([str(len(row["runs"]))] if pooled else []), cell(row["validation"], 4)]
+        cells = [str(place), apart[place - 1], *([str(len(row["runs"]))] if pooled else []), cell(row["validation"], 4)]
         cells += [cell(row["figures"][figure], 4), *([cell(row["sd"][figure], 4)] if pooled else [])]
         cells += [cell(row["unseen"].get(figure), 4)] * leaks
         if row["difference"] is None or row["changes"] is None:
             cells += [""] * 5
         else:
             d = row["difference"][figure]
-            cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", f"{d['p_holm']:.3f}"]
+            cells += [f"{d['value']:+.4f}", f"{d['low']:+.3f} to {d['high']:+.3f}", _p(d["p_holm"])]
             cells += [f"{len(rows_of):,}" for rows_of in (row["changes"]["lost"], row["changes"]["gained"])]
         rows.append(cells + [cell(row["figures"][name], 4) for name in others])
     of = f", means over {by}" if by else ""
@@ -197,6 +198,16 @@ def comparison_text(comparison: Comparison, by: str | None, changes: Sequence[tu
     return "\n\n".join([*parts, *c["notes"]])
 
 
+def _apart(names: Sequence[str]) -> list[str]:
+    """The names without the words that all of them have; whole where nothing would be left."""
+    shared = set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
+    return [" ".join(word for word in name.split() if word not in shared) or name for name in names]
+
+
+def _p(p: float) -> str:
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def _row_line(place: int, row: Compared) -> str:
     folders = ", ".join(row["runs"][:8]) + f" and {len(row['runs']) - 8} more" * (len(row["runs"]) > 8)
     return f"{place}  {visible(row['name'])}\n   {visible(folders)}"
@@ -213,10 +224,12 @@ def _how(c: Comparison) -> str:
             "seeds of one\n   setting can differ as much. Train seed=1,2,3 of each and compare --by seed"
         )
     elif single:
-        covers += ", the seeds' part of a single run taken from the other row's; where both are single it is unknown"
-    number = f", corrected for {len(c['rows']) - 1} rows (Holm)" if len(c["rows"]) > 2 else ""
+        covers += (
+            ",\n   the seeds' part of a single run taken from the other row's; where both are single it is unknown"
+        )
+    number = f" p is corrected for {len(c['rows']) - 1} comparisons (Holm)." if len(c["rows"]) > 2 else ""
     return (
-        f"{choose if c['ranked_by'] == 'validation' else ''}{covers}{number}.\n"
+        f"{choose if c['ranked_by'] == 'validation' else ''}{covers}.{number}\n"
         "lost, gained: reviews that the first row has wholly right and this one not, and the other way round."
     )
 
@@ -231,7 +244,7 @@ def _in_a_line(c: Comparison) -> str:
     return visible(
         f"test {figure}: {one['name']} {one['figures'][figure]:.4f}, {other['name']} {other['figures'][figure]:.4f}; "
         f"difference {-100 * d['value']:+.2f} points (95 % {-100 * d['high']:+.2f} to {-100 * d['low']:+.2f}, "
-        f"p {d['p']:.3f}; {seeds}, {c['reviews']:,} paired reviews)"
+        f"p {_p(d['p'])}; {seeds}, {c['reviews']:,} paired reviews)"
     )
 
 

@@ -20,6 +20,7 @@ def add_suspects(commands: Commands) -> None:
     suspects.add_argument("files", nargs="*", metavar="FILE|RUN", help="labelled files, or the folder of a run")
     kinds = "the file to write: .csv or .xlsx; .json: tasks of Label Studio, a review each"
     suspects.add_argument("-o", "--out", required=True, metavar="SUSPECTS", help=kinds)
+    suspects.add_argument("--overwrite", action="store_true", help="replace SUSPECTS")
     suspects.add_argument(
         "--format",
         dest="output_format",
@@ -60,6 +61,7 @@ def add_summary(commands: Commands) -> None:
     summary.add_argument("--by", metavar="COLUMN", help="a column, or week, month, year for the only column of dates")
     summary.add_argument("--every", choices=("week", "month", "year"), help="group the dates in COLUMN")
     summary.add_argument("-o", "--out", metavar="PAGE", help="default: ANSWERS.summary.html; the CSV stands beside it")
+    summary.add_argument("--overwrite", action="store_true", help="replace PAGE and its CSV")
     summary.set_defaults(run=_summary)
 
 

@@ -77,6 +77,8 @@ def load(path: str | os.PathLike[str], *, threads: int | None = None, revision: 
         predictor = load_run(found, threads)
     elif (folder / INFO).is_file():
         predictor = load_bundle(found, threads, from_hub=commit is not None)
+    elif not folder.is_dir():
+        raise UserError(f"{path}: there is no such folder, so neither a bundle nor a finished run")
     else:
         raise UserError(f"{path}: neither a bundle (no {INFO} in it) nor a finished run (no summary.json)")
     again = str(folder) if commit is None else str(path)

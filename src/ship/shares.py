@@ -2,6 +2,7 @@
 
 import csv
 import io
+from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any, NamedTuple
 
@@ -12,7 +13,7 @@ from ..answers.shares import corrected_with_draws, validation_table
 from ..answers.table import harmless
 from ..answers.thresholds import Thresholds
 from ..data.formats import open_rows
-from ..errors import Faults, UserError
+from ..errors import Faults, UserError, listed
 from ..judge.intervals import interval
 from ..labels import Labels
 from ..runs.run import Run
@@ -89,12 +90,17 @@ def read_shares(
             raise UserError(f"{answers}: holds no answers")
         aspects, says = what_rows_say(source, rows, answers)
         columns = list(dict.fromkeys(key for row in rows[:100] for key in row)) if not source.header else source.columns
+    left_out: list[str] = []
+    if table is not None and source.header:  # a line of JSON names what it mentions alone
+        table, left_out = _of_columns(table, aspects)
     labels = labels_in(aspects, says, table, answers)
     state = states_of(aspects, says, labels, answers)
     groups, told, notes = rows_by_group(rows, columns, by, every, answers)
     k = len(labels.sentiments) + 1
     whole = Group(ALL_REVIEWS, _counts(state, np.arange(len(rows)), k), None, None)
     found = [whole, *(Group(name, _counts(state, np.array(at), k), None, None) for name, at in groups.items())]
+    if left_out:
+        notes.append(f"Left out, as the file has no columns for them: {listed(left_out)}.")
     if table is not None:
         found = [Group(g.name, g.counts, *corrected_with_draws(g.counts, table[1])) for g in found]
         notes.append(
@@ -106,11 +112,23 @@ def read_shares(
     return Summarised(labels, found, told, notes)
 
 
+def _of_columns(
+    table: tuple[Labels, np.ndarray], aspects: Sequence[str]
+) -> tuple[tuple[Labels, np.ndarray], list[str]]:
+    """The labels and the table of errors of the ``aspects`` alone, and the model's other aspects."""
+    labels, counts = table
+    kept = [a for a, name in enumerate(labels.aspects) if name in aspects]
+    names = tuple(labels.aspects[a] for a in kept)
+    without = tuple(name for name in labels.without_sentiment if name in names)
+    left_out = [name for name in labels.aspects if name not in names]
+    return (Labels(names, without, labels.sentiments), counts[kept]), left_out
+
+
 def figures_of(group: Group, a: int, labels: Labels) -> list[dict[str, Any]]:
     """The rows of one aspect in one group, one for each sentiment and one for all mentions.
 
     ``share`` is that of the mentions (of the reviews for all mentions); ``corrected`` and its interval ``low``,
-    ``high`` are None without a correction.
+    ``high`` are None without a correction, and for the sentiments of an aspect that no review mentions.
     """
     names = labels.sentiments if labels.carries_sentiment[a] else ()
     counts = group.counts[a]
@@ -121,7 +139,8 @@ def figures_of(group: Group, a: int, labels: Labels) -> list[dict[str, Any]]:
         whole = reviews if i < 0 else mentions
         row: dict[str, Any] = {"said": name, "count": n, "share": n / whole if whole else None}
         row |= {"corrected": None, "low": None, "high": None}
-        if group.corrected is not None and group.draws is not None:
+        unsaid = i >= 0 and not mentions  # the corrected share would be that of validation alone
+        if group.corrected is not None and group.draws is not None and not unsaid:
             low, high = interval(_share(group.draws[:, a], i))
             value = float(_share(group.corrected[a], i))
             row |= {"corrected": value, "low": min(low, value), "high": max(high, value)}

@@ -5,7 +5,8 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
-from ..errors import UserError
+from ..data.files import check_output
+from ..errors import Faults, UserError
 from ..judge import charts
 from ..judge.html import TEMPLATES, policy_hash, printable, templates
 from ..judge.languages import Said
@@ -17,7 +18,12 @@ NEGATIVE = "negative"
 
 
 def summarise(
-    answers: str, model: str | None = None, by: str | None = None, every: str | None = None, out: str | None = None
+    answers: str,
+    model: str | None = None,
+    by: str | None = None,
+    every: str | None = None,
+    out: str | None = None,
+    overwrite: bool = False,
 ) -> str:
     """Write the table (CSV) and the page (HTML) of the shares in a file of ``absa predict``; returns what to print.
 
@@ -28,6 +34,10 @@ def summarise(
     path = Path(out or f"{answers.removesuffix('.gz')}.summary.html")
     if path.suffix.lower() != ".html":
         raise UserError(f"{path}: expected a name that ends in .html; the table is written beside it as .csv")
+    faults = Faults()
+    for written in (path, path.with_suffix(".csv")):
+        check_output(written, [answers], overwrite, faults)
+    faults.raise_if_any()
     table = None if model is None else error_table(model)
     found = read_shares(answers, table, by, every)
     with told_as(path, "give the command again"):
