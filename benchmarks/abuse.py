@@ -46,6 +46,7 @@ WHOLE: dict[str, Callable[[random.Random], bytes]] = {
     "marks to predict": lambda _: request("/predict", {"texts": [MARKS] * 20}),
     "words without tokens": lambda _: request("/explain", {"text": "\u200b\x01 " * 3_000}),
     "letters that become 18": lambda _: request("/predict", {"texts": ["\ufdfa" * 10_000] * 34}),
+    "few letters, many tokens": lambda _: request("/predict", {"texts": ["\ufdfa" * 249] * 8}),
     "10,000 words": lambda _: request("/explain", {"text": "a " * 5_000}),
     "lists of 256": lambda _: request("/predict", {"texts": [SMALL] * 256, "all": True}),
     "nested JSON": lambda _: request("/predict", b"[" * 200_000),

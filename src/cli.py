@@ -1,6 +1,7 @@
 """The ``absa`` command: everything one does with data, runs and bundles, apart from training."""
 
 import argparse
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -82,6 +83,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except BrokenPipeError:  # `absa check ... | head` closes the pipe; the flush at exit must not fail
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            refuse(f"{error.filename}: the name is too long for this file system; give a shorter one")
         if not is_full(error):
             raise
         where = error.filename or "standard output or a temporary file"

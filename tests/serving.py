@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import uvicorn
@@ -32,9 +32,15 @@ class Held:
         return getattr(self._predictor, name)
 
     def logits(self, texts: list[str]) -> Any:
+        return self._held(texts, self._predictor.logits)
+
+    def logits_of_short(self, texts: list[str]) -> Any:
+        return self._held(texts, self._predictor.logits_of_short)
+
+    def _held(self, texts: list[str], work: Callable[[list[str]], Any]) -> Any:
         self.batches.append(list(texts))
         assert self.gate.wait(30)
-        return self._predictor.logits(texts)
+        return work(texts)
 
 
 class Running:

@@ -168,7 +168,7 @@ def test_lists_leave_room_for_single_texts() -> None:
     serving(test, room=16)
 
 
-def test_a_request_that_goes_on_keeps_its_room_and_begins_next() -> None:
+def test_a_request_that_goes_on_keeps_its_room_and_waits_its_turn() -> None:
     """A list with long texts waits for their windows first; refused after that, its wait and work would be lost."""
 
     async def test(queue: FairQueue, work: Counting) -> None:
@@ -179,7 +179,36 @@ def test_a_request_that_goes_on_keeps_its_room_and_begins_next() -> None:
         with pytest.raises(Full):
             queue.submit(["more"] * 9, work, list, 3)
 
-    assert serving(test, room=16).order[7:12] == ["a", *["on"] * 3, "a"]
+    assert serving(test, room=16).order == ["a"] * 14 + ["on"] * 3
+
+
+def test_requests_that_go_on_starve_no_list() -> None:
+    """Eight clients that asked for explanations without end kept a list of eight texts from ever beginning."""
+
+    async def test(queue: FairQueue, work: Counting) -> None:
+        async def explain() -> None:
+            while not answered.done():
+                await work.submit(queue, ["words"]).done
+                await queue.submit(["part"] * 20, slow, list, 1).done
+
+        def slow(texts: Sequence[str]) -> list[int]:
+            time.sleep(0.001 * len(texts))
+            return work(texts)
+
+        answered: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        clients = [asyncio.ensure_future(explain()) for _ in range(8)]
+        await work.begun(100)
+        begun.append(len(work.order))
+        job = work.submit(queue, ["list"] * 8)
+        try:
+            await asyncio.wait_for(asyncio.shield(job.done), 5)
+        finally:
+            answered.set_result(None)
+        await asyncio.gather(*clients)
+
+    begun: list[int] = []
+    order = serving(test).order
+    assert order[begun[0] : order.index("list")].count("part") <= 8 * 20
 
 
 def test_who_gives_up_is_not_answered() -> None:

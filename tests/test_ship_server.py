@@ -218,7 +218,7 @@ def test_a_failure_of_the_model_is_500_without_a_text_in_the_log(held, caplog, m
         raise ValueError(f"cannot take {texts}")
 
     with running(held) as service:
-        monkeypatch.setattr(held, "logits", failing)
+        monkeypatch.setattr(held, "logits_of_short", failing)
         reply = service.post("/predict", {"text": SECRET})
         assert (reply.status, reply.code) == (500, "internal")
         monkeypatch.undo()
@@ -232,7 +232,7 @@ class PanicException(BaseException):
 
 
 @pytest.mark.parametrize(
-    ("path", "name"), [("/predict", "logits"), ("/explain", "explanation"), ("/explain", "logits")]
+    ("path", "name"), [("/predict", "logits_of_short"), ("/explain", "explanation"), ("/explain", "logits")]
 )
 def test_a_panic_fails_its_request_alone(held, caplog, monkeypatch, path, name) -> None:
     def panicking(*_, **__) -> None:

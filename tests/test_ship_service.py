@@ -16,6 +16,7 @@ from src.answers.predictor import Predictor
 from src.errors import UserError
 from src.ship.http.limits import Limits, check_origins
 from src.ship.http.page import demo_page
+from src.ship.http.reading import Long, read
 from src.ship.predictor import load_bundle
 from tests.serving import JSON, Held, Running, running
 
@@ -49,6 +50,8 @@ ODD = {
     "longest": ("tốt " * LIMITS.max_text_chars)[: LIMITS.max_text_chars],
     "astral": "\U0001f600" * 50,
     "unassigned": "\U000e0fff\uffff",
+    "few letters of many tokens": "\ufdfa" * 200,
+    "a token a letter": "".join(chr(0x4E00 + i) for i in range(255)),
 }
 
 
@@ -70,13 +73,23 @@ def test_a_list_gets_its_answers_in_order(service, predictor) -> None:
     assert reply["milliseconds"] > 0
 
 
+def test_no_turn_computes_the_windows_of_a_text_that_has_several(predictor, monkeypatch) -> None:
+    """Eight texts of 249 letters that become 18 each were 288 windows in one turn, and nobody else was answered."""
+    calls, model = [], predictor.model
+    monkeypatch.setattr(predictor, "model", lambda ids, mask: calls.append(ids.shape[1]) or model(ids, mask))
+    found = read(predictor, ["\ufdfa" * 249, TEXT] * 4)
+    assert len(calls) == 4 and [isinstance(one, Long) for one in found] == [True, False] * 4
+    assert [one.windows for one in found[::2]] == [predictor.windows("\ufdfa" * 249)[0]] * 4
+
+
 def test_a_long_text_takes_its_turns_window_by_window(predictor) -> None:
     text = "hôm đó mình đi dạo quanh hồ rồi ghé quán nước ngồi nói chuyện. " * 60 + TEXT
     held = Held(predictor)
     with running(held) as service:
         (answer,) = service.post("/predict", {"text": text}).json()["answers"]
         assert [answer] == predictor.predict([text]) and answer["windows"] > 1
-        assert sorted(text for batch in held.batches for text in batch) == sorted(predictor.windows(text)[0])
+        assert held.batches[0] == [text], "it is read in the first turn, and computed in others"
+        assert sorted(text for batch in held.batches[1:] for text in batch) == sorted(predictor.windows(text)[0])
         shorter = text[-1000:]  # an explanation takes as many runs as there are words
         told = service.post("/explain", {"text": shorter}).json()
         assert told.pop("milliseconds") > 0 and told["windows"] > 1

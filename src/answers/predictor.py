@@ -110,6 +110,15 @@ class Predictor:
         read = self._read(texts)
         return join(read.first, *self._computed(read))
 
+    def logits_of_short(self, texts: Sequence[str]) -> tuple[np.ndarray, np.ndarray | None, np.ndarray]:
+        """Which texts are a single window, bool [N], and the logits of these, as :meth:`logits`; of others nothing.
+
+        Raises UserError as :meth:`predict`.
+        """
+        read = self._read(texts)
+        short = np.diff(read.first) == 1
+        return short, *self._computed(read, read.first[:-1][short].tolist())
+
     def windows(self, text: str) -> tuple[list[str], int]:
         """The windows in which a text is read, and how many of its tokens are not: see :mod:`src.tokens.windows`.
 
@@ -122,15 +131,17 @@ class Predictor:
         check_texts(texts)
         return encode_whole(self._tokenizer, texts, compact=False)
 
-    def _computed(self, read: Windowed) -> tuple[np.ndarray | None, np.ndarray]:
-        """Logits of every window: ``mentioned`` float32 [W, A] or None, ``sentiment`` float32 [W, A, C]."""
-        a, number = len(self.labels.aspects), len(read.offsets) - 1
+    def _computed(self, read: Windowed, windows: Sequence[int] | None = None) -> tuple[np.ndarray | None, np.ndarray]:
+        """Logits of some windows, or of all: ``mentioned`` float32 [W, A] or None, ``sentiment`` float32 [W, A, C]."""
+        windows = range(len(read.offsets) - 1) if windows is None else windows
+        a, number = len(self.labels.aspects), len(windows)
         sentiment = np.zeros((number, a, len(self.labels.sentiments)), np.float32)
         mentioned = np.zeros((number, a), np.float32) if self.task == "absa" else None
 
         def fill(rows: Iterable[int]) -> None:
             for i in rows:
-                row = read.ids[None, read.offsets[i] : read.offsets[i + 1]].astype(np.int64)
+                at = windows[i]
+                row = read.ids[None, read.offsets[at] : read.offsets[at + 1]].astype(np.int64)
                 out = self.model(row, np.ones_like(row))
                 sentiment[i] = out["sentiment"][0]
                 if mentioned is not None:

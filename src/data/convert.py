@@ -1,4 +1,4 @@
-"""``absa convert``: files of any layout as one table that every command reads without being told anything."""
+"""``absa convert``: files of any layout as one table that every command reads, told at most its own sentiments."""
 
 import csv
 import gzip
@@ -8,14 +8,15 @@ import re
 from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 from itertools import chain, islice
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, BinaryIO, cast
 
 import numpy as np
 
 from ..errors import Faults, UserError
-from ..runs.machine import told_as, write_whole
+from ..labels import SENTIMENTS
+from ..runs.machine import expanded, told_as, write_whole
+from ..spelling import override, pasted, set_list
 from .columns import layout_of
 from .files import check_output, named_format
 from .findings import compare, notes_on, text_keys
@@ -39,7 +40,7 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     anything is written.
     """
     form, zipped = named_format(out)
-    target = Path(out).expanduser()
+    target = expanded(out)
     faults = Faults()
     if not files:
         faults.add("convert", "name a file to convert")
@@ -58,7 +59,12 @@ def convert(files: list[str], out: str, overwrite: bool = False, **columns: Any)
     with told_as(target, "give the command again"):
         write_whole(target, lambda file: _write(file, form, zipped, reviews, aspects))
     told = [line.replace("all: ", "read: ", 1) for line in findings.lines()]
-    return "\n".join([*told, "", counts_table(labels, reviews), "", f"{out}: {len(reviews):,} reviews written"])
+    told += ["", counts_table(labels, reviews), "", f"{out}: {len(reviews):,} reviews written"]
+    if reviews.sentiments != SENTIMENTS:
+        names = list(reviews.sentiments)
+        in_training = pasted([override("data.sentiments", names)])
+        told.append(f"Its sentiments are its own: {set_list('sentiments', names)} reads it, in training {in_training}")
+    return "\n".join(told)
 
 
 # --- writing ---------------------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Faults, did_you_mean
-from ..runs.machine import sha256
+from ..runs.machine import expanded, sha256
 from ..spelling import set_to
 from .encodings import lacks_its_mark, marked
 
@@ -34,7 +34,7 @@ Located = str | Sequence[str] | float | None  # a file, several that are one spl
 
 def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
     """Whether the file exists; records a fault if not. A pipe or a device is accepted only with ``pipes``."""
-    file = Path(path).expanduser()
+    file = expanded(path)
     if file.is_dir():
         faults.add(path, "this is a folder, a file is expected")
     elif not file.parent.is_dir():
@@ -51,15 +51,12 @@ def is_there(path: str, faults: Faults, pipes: bool = False) -> bool:
 
 def check_output(out: str | Path, files: Sequence[str], overwrite: bool, faults: Faults) -> None:
     """Record a fault if ``out`` cannot be written, is one of the ``files`` that are read, or is there already."""
-    target = Path(out).expanduser()
+    target = expanded(out)
     if not target.parent.is_dir():
         faults.add(str(out), f"there is no folder {target.parent}")
     elif target.exists() and not target.is_file():
         faults.add(str(out), "is there and is no file")
-    elif any(
-        target.exists() and Path(file).expanduser().exists() and target.samefile(Path(file).expanduser())
-        for file in files
-    ):
+    elif any(target.exists() and expanded(file).exists() and target.samefile(expanded(file)) for file in files):
         faults.add(str(out), "is one of the files that are read; choose another name")
     elif target.exists() and not overwrite:
         faults.add(str(out), "is there already; --overwrite replaces it")
@@ -108,7 +105,7 @@ class _Unpacked(RawIOBase):
 def open_bytes(path: str, zipped: bool, opened: ExitStack, faults: Faults) -> BufferedReader | None:
     """A file's bytes, unpacked if it is ``zipped``, open as long as ``opened``; None, and a fault, if unreadable."""
     try:
-        file = cast(BufferedReader, opened.enter_context(Path(path).expanduser().open("rb", HEAD)))
+        file = cast(BufferedReader, opened.enter_context(expanded(path).open("rb", HEAD)))
         if zipped:
             file = BufferedReader(_Unpacked(opened.enter_context(gzip.GzipFile(fileobj=file))), HEAD)
             file.peek(1)
@@ -148,7 +145,7 @@ def other_format(file: BufferedReader, form: str, encoding: str | None) -> str |
 def hash_of(path: str, faults: Faults) -> str | None:
     """The SHA-256 of a file as it is on the disk; None if it cannot be read, which is then a fault."""
     try:
-        return sha256(Path(path).expanduser())
+        return sha256(expanded(path))
     except OSError as error:
         faults.add(path, f"cannot be read ({error.strerror})")
         return None

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pyarrow.compute as pc
 from pyarrow import parquet
 
 from ..errors import quoted
+from ..runs.machine import expanded
 from .lines import LIMIT
 from .parquet_pages import RATIO, Excess, check_pages, most_of
 from .rows import Given, Place, Row, tell_repeated
@@ -89,7 +89,7 @@ def open_parquet(given: Given) -> ParquetSource | None:
         given.faults.add(given.name, "Parquet cannot be read from a stream; give a file")
         return None
     try:
-        source = opened(str(Path(given.name).expanduser()))
+        source = opened(str(expanded(given.name)))
     except Excess as error:
         given.faults.add(given.name, f"claims to hold {error}; no file of reviews does")
         return None
@@ -109,8 +109,8 @@ def opened(path: str) -> Opened:
     """
     options: dict[str, Any] = {"pre_buffer": False, "buffer_size": BUFFER}
     written = parquet.ParquetFile(path, **options)
-    described, size = written.schema, Path(path).stat().st_size
-    with Path(path).open("rb") as file:
+    described, size = written.schema, expanded(path).stat().st_size
+    with expanded(path).open("rb") as file:
         largest, others = check_pages(file, written.metadata, described, size)
     leaves = (described.column(i) for i in range(len(described.names)) if i not in others)
     texts = [leaf.path for leaf in leaves if leaf.physical_type == "BYTE_ARRAY" and leaf.logical_type.type != "DECIMAL"]

@@ -30,10 +30,11 @@ def label_config(labels: Labels, also_mentioned: Collection[str] = ()) -> str:
     """
     check_names(labels)
     view = ElementTree.Element("View")
-    ElementTree.SubElement(view, "Text", name=_object(labels), value=f"${TEXT_KEY}")
+    text = _object(labels)
+    ElementTree.SubElement(view, "Text", name=text, value=f"${TEXT_KEY}")
     for aspect, carries in zip(labels.aspects, labels.carries_sentiment, strict=True):
         ElementTree.SubElement(view, "Header", value=aspect, size="5")
-        to = {"name": aspect, "toName": _object(labels), "choice": "single", "showInLine": "true"}
+        to = {"name": aspect, "toName": text, "choice": "single", "showInLine": "true"}
         choices = ElementTree.SubElement(view, "Choices", to)
         for sentiment in (*labels.sentiments * carries, *[SAID] * (not carries or aspect in also_mentioned)):
             ElementTree.SubElement(choices, "Choice", value=sentiment)
@@ -64,11 +65,12 @@ def prediction(labels: Labels, said: Pressed, score: float, model: str) -> dict[
 
     ``score`` 0..1 is that of the whole; Label Studio sorts by it.
     """
+    text = _object(labels)
     results = [
         {
             "id": f"{number}",
             "from_name": aspect,
-            "to_name": _object(labels),
+            "to_name": text,
             "type": "choices",
             "value": {"choices": [sentiment or SAID]},
             **({} if p is None else {"score": round(p, 4)}),
@@ -106,7 +108,7 @@ def told_names(labels: Labels) -> str:
 
 def _object(labels: Labels) -> str:
     """The name of the text in the configuration, where every name stands once."""
-    name = TEXT_KEY
-    while name in labels.aspects:
+    name, taken = TEXT_KEY, frozenset(labels.aspects)
+    while name in taken:
         name += "_"
     return name

@@ -18,7 +18,7 @@ from ..data.splits import labels_of, load_files
 from ..data.tasks import check_names, prediction, task, write_tasks
 from ..errors import Faults, UserError, did_you_mean
 from ..labels import IGNORE, Labels
-from ..runs.machine import told_as, write_whole
+from ..runs.machine import expanded, told_as, write_whole
 from ..runs.run import Run
 from ..spelling import table
 from .mistakes import KINDS
@@ -47,7 +47,7 @@ def find_suspects(
     ``columns`` are fields of :class:`src.data.reviews.Columns`; for a run they are those of its training. Raises
     UserError with all faults, before anything is trained.
     """
-    path = Path(out)
+    path = expanded(out)
     told = FORMATS_OUT.get(path.suffix.lower())
     if told is None or output_format not in (None, told):
         hint = did_you_mean(path.suffix.lower(), tuple(FORMATS_OUT))

@@ -9,7 +9,7 @@ import urllib.request
 from pathlib import Path
 
 from ..errors import UserError
-from ..runs.machine import sha256
+from ..runs.machine import expanded, sha256
 from ..tokens.tokenizer import SENTENCEPIECE
 
 VISOBERT = "uitnlp/visobert"
@@ -35,7 +35,7 @@ def locate(encoder: str, weights: bool = True) -> Path:
 
     Raises UserError if the folder lacks a file, if the name is no hub id, or if the hub does not give the encoder.
     """
-    folder = MINI if encoder == "mini" else Path(encoder).expanduser()
+    folder = MINI if encoder == "mini" else expanded(encoder)
     if folder.is_dir():
         need = [] if not weights or _has_weights(folder) else ["weights (model.safetensors or pytorch_model.bin)"]
         need += [] if (folder / "config.json").is_file() else ["config.json"]

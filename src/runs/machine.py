@@ -112,6 +112,11 @@ def flush(path: Path) -> None:
             raise
 
 
+def expanded(path: str | Path) -> Path:
+    """The path with ``~`` written out; as it is where there is no such user."""
+    return Path(os.path.expanduser(path))  # noqa: PTH111  # Path.expanduser raises
+
+
 def sha256(path: Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hexadecimal digits. Raises OSError."""
     with path.open("rb") as file:

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from ..data.files import FORMATS, named_format
 from ..data.reviews import Columns
 from ..data.rows import clean_name
 from ..data.splits import labels_of, load_files
@@ -24,7 +25,8 @@ def label_config_of(files: Sequence[str], **columns: Any) -> tuple[str, str]:
     (:class:`src.data.reviews.Columns`); without any, ``columns`` must name the aspects. Raises UserError.
     """
     also: list[str] = []
-    if len(files) == 1 and (Path(files[0]).is_dir() or is_hub_name(files[0])):
+    is_file = len(files) == 1 and named_format(files[0])[0] in FORMATS  # also one that is not there
+    if len(files) == 1 and (Path(files[0]).is_dir() or (is_hub_name(files[0]) and not is_file)):
         if columns:
             raise UserError(f"{files[0]}: a model has its own aspects and sentiments; leave the options out")
         folder, commit = fetch(files[0])

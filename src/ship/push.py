@@ -5,7 +5,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from ..errors import UserError
+from ..errors import UserError, quoted
 from ..runs.machine import sha256
 from ..runs.run import Run
 from ..spelling import command, override, pasted
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 CONFIG, WEIGHTS_FILE = "config.json", "model.safetensors"  # of the encoder, as transformers reads them
 PUSHED = {INFO, ONNX, TOKENIZER, SEEN, CONFIG, WEIGHTS_FILE}  # what a push replaces or, where it has none, deletes
+BRANCH = re.compile(r"(?!.*\.\.)\w[\w./-]*(?<!/)")
 USE = "## From the hub"
 
 
@@ -44,6 +45,10 @@ def push(
 
     if not HUB_ID.fullmatch(name):
         raise UserError(f"{name}: no name of a repository; user/name is expected")
+    if revision is not None and not BRANCH.fullmatch(revision):
+        raise UserError(
+            f"--revision {quoted(revision)}: no name of a branch; letters, digits, - _ . and / are expected"
+        )
     info, contents = read_whole(bundle)
     run = _run_of(Path(bundle), info, run_folder)
     with TemporaryDirectory() as temporary:

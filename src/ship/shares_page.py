@@ -10,7 +10,7 @@ from ..errors import Faults, UserError
 from ..judge import charts
 from ..judge.html import TEMPLATES, policy_hash, printable, templates
 from ..judge.languages import Said
-from ..runs.machine import told_as, write_whole
+from ..runs.machine import expanded, told_as, write_whole
 from ..spelling import table
 from .shares import Group, Summarised, error_table, figures_of, read_shares, table_of
 
@@ -31,7 +31,7 @@ def summarise(
     a column, whose values are the groups, or with ``every`` the dates that are grouped; ``by="month"`` (week, year)
     without such a column takes the only column of dates. Raises UserError with all that is wrong.
     """
-    path = Path(out or f"{answers.removesuffix('.gz')}.summary.html")
+    path = expanded(out or f"{answers.removesuffix('.gz')}.summary.html")
     if path.suffix.lower() != ".html":
         raise UserError(f"{path}: expected a name that ends in .html; the table is written beside it as .csv")
     faults = Faults()

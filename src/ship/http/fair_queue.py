@@ -52,9 +52,9 @@ class FairQueue:
     """Call its methods from the event loop; ``work`` and ``finish`` of a job run on ``threads`` threads of the queue.
 
     Items of requests with a single one and of lists begin alternately, while both wait: so a single text waits for as
-    many items of lists as there are single texts before it, however many lists there are. Lists take turns of SHARE
-    items: short ones are answered in the order they came, and a long one does not hold them up. The threads are
-    daemons: one that hangs in the model does not keep the process from ending.
+    many times TOGETHER items of lists as there are single texts before it, however many lists there are. Lists take
+    turns of SHARE items: short ones are answered in the order they came, and a long one does not hold them up. The
+    threads are daemons: one that hangs in the model does not keep the process from ending.
     """
 
     def __init__(self, room: int, threads: int) -> None:
@@ -92,7 +92,7 @@ class FairQueue:
         """Queue a request. Raises Full; but a list longer than the whole room is taken when nothing else waits.
 
         ``had`` is the number of items for which a request that goes on had room before: it needs room for further ones
-        alone, and begins next, so that what it has waited for is not lost.
+        alone, and waits its turn as any other, since those that jump ahead can keep all others waiting for ever.
         """
         job = Job(items, work, finish)
         more = len(items) - had
@@ -101,8 +101,7 @@ class FairQueue:
             if full and more > 0:
                 raise Full(min(60, max(1, math.ceil(self.waiting * self._pace))))
             self._waiting[job.single] += len(items)
-            jobs = self._jobs[job.single]
-            (jobs.appendleft if had else jobs.append)(job)
+            self._jobs[job.single].append(job)
             self._news.notify(len(items))
         return job
 
@@ -113,7 +112,7 @@ class FairQueue:
             self._give_up(job)
 
     def close(self) -> None:
-        """End each thread after its current item; items that still wait do not begin."""
+        """End each thread after its current items; items that still wait do not begin."""
         with self._news:
             self._closed = True
             self._news.notify_all()

@@ -20,17 +20,14 @@ class Long(NamedTuple):
 
 def logits(predictor: Predictor, texts: Sequence[str]) -> list[Logits]:
     """The logits of each text; all of them are texts of one window."""
-    mentioned, sentiment = predictor.logits(texts)
-    rows = [slice(i, i + 1) for i in range(len(texts))]
-    return [(None if mentioned is None else mentioned[row], sentiment[row]) for row in rows]
+    return _apart(*predictor.logits(texts))
 
 
 def read(predictor: Predictor, texts: Sequence[str]) -> list[Logits | Long]:
-    """The logits of each text, or its windows. A text of fewer characters than a window has tokens is one window."""
-    parts = [predictor.windows(text) if len(text) >= predictor.max_length else ([text], 0) for text in texts]
-    short = [windows[0] for windows, _ in parts if len(windows) == 1]
-    computed = iter(logits(predictor, short) if short else [])
-    return [next(computed) if len(windows) == 1 else Long(windows, cut) for windows, cut in parts]
+    """The logits of each text, or its windows if it has several; few letters may be many tokens."""
+    short, mentioned, sentiment = predictor.logits_of_short(texts)
+    found = iter(_apart(mentioned, sentiment))
+    return [next(found) if one else Long(*predictor.windows(text)) for one, text in zip(short, texts, strict=True)]
 
 
 def answers(
@@ -43,6 +40,11 @@ def answers(
     cut = np.array([text.cut if isinstance(text, Long) else 0 for text in texts])
     joined = join(first, *stacked([part for several in parts for part in several]))
     return with_windows(predictor.decisions.answers(*joined, all_aspects=all_aspects), first, cut)
+
+
+def _apart(mentioned: np.ndarray | None, sentiment: np.ndarray) -> list[Logits]:
+    rows = [slice(i, i + 1) for i in range(len(sentiment))]
+    return [(None if mentioned is None else mentioned[row], sentiment[row]) for row in rows]
 
 
 def stacked(parts: Sequence[Logits]) -> Logits:

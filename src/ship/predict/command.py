@@ -10,6 +10,7 @@ from ...answers.table import Table
 from ...data.rows import Source
 from ...data.tasks import check_names
 from ...errors import Faults, shown
+from ...runs.machine import expanded
 from ...spelling import pasted
 from ..fetch import fetch
 from .arguments import STREAM, check_model, check_target, format_of, is_stream, name_of, open_source
@@ -51,7 +52,7 @@ def predict_file(
     130 after Ctrl-C. Raises UserError, before the model is loaded, with everything that is wrong with the arguments and
     the input's header; later, if the model cannot be fetched or loaded or a file cannot be written.
     """
-    faults, file = Faults(), str(Path(file).expanduser()) if file.startswith("~") else file
+    faults, file = Faults(), str(expanded(file)) if file.startswith("~") else file
     check_model(model, revision, faults)
     target = None if out == STREAM else Target(out)
     form = format_of(out, output_format, faults)

@@ -4,6 +4,7 @@ import glob
 import os
 from pathlib import Path
 
+from ...runs.machine import expanded
 from .writers import OUTPUT_FORMATS
 
 
@@ -11,7 +12,7 @@ class Target:
     """The files of one output, all in its folder. Outputs with one stem (a.csv, a.jsonl) share the file ``errors``."""
 
     def __init__(self, out: str) -> None:
-        self.answers = Path(os.path.realpath(Path(out).expanduser()))
+        self.answers = Path(os.path.realpath(expanded(out)))
         self.errors = self.answers.with_name(f"{self.answers.stem}.errors.jsonl")
         self.partial = self._named("partial")
         self.partial_errors = self._named("errors.partial")
