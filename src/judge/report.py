@@ -6,7 +6,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
 from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
@@ -17,8 +16,8 @@ from ..runs.run import Run
 from ..runs.settings import known_settings
 from . import charts, page, words
 from .evaluation import decide, evaluation, shown_split
-from .html import TEMPLATES, json_block, policy_hash, printable, templates
-from .languages import say, script_texts, told
+from .html import json_block
+from .languages import page_in_both, say, script_texts
 from .mistakes import KINDS, Mistake, find_mistakes, taking_turns
 from .places import without_places
 from .relabel import suspect_cells, write_suspect_rows
@@ -106,20 +105,8 @@ def write_report(folder: str | Path) -> Path:
     path = run.folder / "report.html"
     with told_as(path, "give the command again"):
         write_suspect_rows(run.folder / SUSPECTS_FILE, cells)
-        write_whole(path, render(context))
+        write_whole(path, page_in_both("report.html.j2", context, "report.js"))
     return path
-
-
-def render(context: dict[str, object]) -> str:
-    """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
-    environment = templates(autoescape=True)
-    environment.filters["printable"] = printable
-    environment.globals |= {"_": say, "told": told}
-    own: dict[str, object] = {}
-    for name, file in (("style", "report.css"), ("script", "report.js")):
-        text = (TEMPLATES / file).read_text(encoding="utf-8")
-        own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}
-    return environment.get_template("report.html.j2").render(context | own)
 
 
 def _answering(run: Run, end: float) -> tuple[LogitsOf | None, str | None]:
