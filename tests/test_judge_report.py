@@ -183,8 +183,13 @@ def test_a_run_without_checkpoint_metrics_texts_or_test_split_is_reported(tmp_pa
     change_summary(folder, figures={"val": {}})
     (tmp_path / "data" / "train.csv").unlink()
     text = write_report(folder).read_text(encoding="utf-8")
-    for told in ("No tf-idf baseline", "these figures flatter the model", "No word is coloured", "no metrics.csv"):
-        assert told in text
+    for words_of_it in (
+        "No tf-idf baseline",
+        "these figures flatter the model",
+        "No word is coloured",
+        "no metrics.csv",
+    ):
+        assert words_of_it in text
     assert ("Is the aspect mentioned?" in text) == (task == "absa")
     assert {error["k"] for error in error_block(text)["errors"]} == ({0, 1, 2} if task == "absa" else {2})
 
@@ -377,8 +382,11 @@ def sentences_made_elsewhere() -> set[str]:
     """The sentences that pages take from other modules: called for, or read from the source with x in each hole."""
     found = {*told_left_out({figure: ["Pin", "GENERAL"] for figure in (*FIGURES["absa"], *JOINT)})}
     found |= {leak_sentence(n, 2224).removeprefix("WARNING: ") for n in (1, 5, 1500)}
+    found |= {*TOLD.values()}
     found |= {f"{p.words[0].upper()}{p.words[1:]}." for p in PROTOCOLS.values()}
-    found |= {words.other_encoder({"encoder": e}) for e in ({"pretrained": False}, {"pretrained": True, "name": "mini"})}
+    found |= {
+        words.other_encoder({"encoder": e}) for e in ({"pretrained": False}, {"pretrained": True, "name": "mini"})
+    }
     found |= {words.alpha_rows({"loss": loss})[0] for loss in ({"a": 1}, {"alpha": None})}
     found |= {*notes_on(Labels(("Pin", "OTHERS"), ("OTHERS",)), {"train": Few()})}
     for module in (evaluation, judgement, leaks, report, shares):

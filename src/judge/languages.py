@@ -58,7 +58,7 @@ def say(text: str, /, **values: object) -> Said:
 def told(sentence: str) -> Said:
     """A sentence that was made elsewhere, in English: found in the dictionary as it is, or by its holes."""
     if sentence in vietnamese():
-        return say(escape(sentence)) if sentence == escape(sentence) else say("{text}", text=sentence)
+        return Said(escape(sentence), escape(vietnamese()[sentence]))
     for pattern, text in _patterns():
         if found := pattern.fullmatch(sentence):
             return say(text, **{name: _inner(value) for name, value in found.groupdict().items()})
