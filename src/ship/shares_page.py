@@ -83,7 +83,13 @@ def page(found: Summarised, name: str) -> str:
         )
     column, _, every = found.by.rpartition(" by ")
     by = say("{column} by {every}", column=column, every=say(every)) if every in PERIODS and column else found.by
-    context = {"found": found, "name": name, "aspects": aspects, "sentiment": named(sentiment), "by": by}
+    context: dict[str, object] = {
+        "found": found,
+        "name": name,
+        "aspects": aspects,
+        "sentiment": named(sentiment),
+        "by": by,
+    }
     context |= {"reviews": reviews_of(found.groups[0]), "corrected": found.groups[0].corrected is not None}
     return page_in_both("shares.html.j2", context | {"named": named, "share": said_share})
 
