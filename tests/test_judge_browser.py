@@ -184,6 +184,6 @@ def test_the_switch_speaks_both_languages_here_and_on_the_page_of_shares(browser
         assert (
             shown in text and ("tích cực" in text) == (language == "vi") and ("positive" in text) != (language == "vi")
         )
-        assert "v1.2" in opened.locator("svg.chart text").all_inner_texts()
+        assert "v1.2" in opened.locator("svg.chart text").all_text_contents()
         assert opened.evaluate("document.documentElement.scrollWidth") <= width and said == []
         context.close()

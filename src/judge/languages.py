@@ -16,7 +16,7 @@ from .html import TEMPLATES, policy_hash, printable, templates
 SWAPPED = str.maketrans(".,", ",.")  # 1,096.5 -> 1.096,5
 SAID_VALUES = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
 GAP_IN_TEXT = re.compile(r"\{(\w+)\}")
-NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
+ENGLISH_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
 class Said(NamedTuple):
@@ -91,7 +91,7 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def _inner(value: str) -> object:
     """What stands in a hole: a number, a known word, a name, or an English message, marked as such."""
-    if NUMBER.fullmatch(value):
+    if ENGLISH_NUMBER.fullmatch(value):
         return number_said(value)
     if value in vietnamese():
         return say(value)

@@ -16,7 +16,7 @@ from .answers_file import EMPTY_CELL, NO_DATE
 from .shares import Group, Summarised, error_table, figures_of, read_shares, table_of
 
 NEGATIVE = "negative"
-OURS = (*SAID_VALUES, NO_DATE, EMPTY_CELL)
+TRANSLATED_NAMES = (*SAID_VALUES, NO_DATE, EMPTY_CELL)
 
 
 def summarise(
@@ -136,6 +136,6 @@ def said_share(share: float | None) -> Said:
 
 def named(name: str, most: int | None = None) -> Said:
     """A sentiment or a group of ours in both languages; other names are the user's and stay. ``most`` letters of it."""
-    if name in OURS:
+    if name in TRANSLATED_NAMES:
         return say(name)
     return Said(escape(printable(name[:most])), escape(printable(name[:most])))
