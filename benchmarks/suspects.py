@@ -21,7 +21,6 @@ from src.answers.predictions import Predictions
 from src.data.reviews import Reviews, read_reviews
 from src.data.splits import labels_of
 from src.judge.crossed import averaged, by_encoder, by_tfidf, folds_of
-from src.judge.mistakes import find_mistakes, ranked_suspects
 from src.judge.suspects import rank_suspects
 from src.labels import IGNORE, Labels
 
@@ -58,12 +57,6 @@ def plain(predictions: Predictions, labels: Labels) -> list[tuple[int, int]]:
     return [divmod(int(k), p.shape[1]) for k in np.argsort(p, axis=None, kind="stable")]
 
 
-def in_report(predictions: Predictions, labels: Labels) -> list[tuple[int, int]]:
-    """The suspects as the report of a run has them."""
-    calibration, half = fit_calibration(predictions, labels), np.full(len(labels.aspects), 0.5)
-    return [(m.row, m.aspect) for m in ranked_suspects(find_mistakes(predictions, labels, calibration, half))]
-
-
 def main() -> None:
     """Print a row for each seed, opinion and order."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -90,7 +83,7 @@ def main() -> None:
             seconds["both"] = time.monotonic() - started
         for name, said in opinions.items():
             turns = [(s.review, s.aspect) for s in rank_suspects(said, labels)]
-            orders = {"label's probability": plain(said, labels), "report": in_report(said, labels), "in turns": turns}
+            orders = {"label's probability": plain(said, labels), "in turns": turns}
             for order, cells in orders.items():
                 hits = [sum(which[cell] for cell in cells[:n]) for n in (50, 100)]
                 row = (seed, which.sum(), name, order, *hits, f"{seconds[name]:.0f}")

@@ -123,6 +123,11 @@ def _add_report(commands: Commands) -> None:
         "suspected label errors), and its model card.",
     )
     report.add_argument("run_folder", metavar="RUN", help="the folder that a training wrote")
+    report.add_argument(
+        "--robustness",
+        action="store_true",
+        help="judge every kind of noise, however long it takes (default: those that can be answered in a minute)",
+    )
     report.set_defaults(run=_report)
 
 
@@ -180,11 +185,11 @@ def _add_serve(commands: Commands) -> None:
     serve.set_defaults(run=_serve)
 
 
-def _report(run_folder: str) -> None:
+def _report(run_folder: str, robustness: bool) -> None:
     from .judge.card import write_card
     from .judge.report import write_report
 
-    print_lines(write_report(run_folder))
+    print_lines(write_report(run_folder, robustness))
     print_lines(write_card(run_folder))
 
 

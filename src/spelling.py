@@ -88,7 +88,7 @@ def _started(program: str) -> list[str]:
     started, typed = sys.argv[0], sys.orig_argv[1:]
     options = typed[: typed.index(started)] if started in typed else []  # such as -X utf8
     path = str(Path(started).with_name(program)) if Path(started).name in PROGRAMS else program
-    return [_short(sys.orig_argv[0] or sys.executable or "python"), *options, _relative(path)]
+    return [_short(sys.orig_argv[0] or sys.executable or "python"), *options, from_here(path)]
 
 
 def _short(executable: str) -> str:
@@ -96,13 +96,13 @@ def _short(executable: str) -> str:
     name = Path(executable).name
     if os.path.normcase(shutil.which(name) or "") == os.path.normcase(executable):
         return name
-    path = _relative(executable)
+    path = from_here(executable)
     return f".{os.sep}{path}" if path == name != executable else path  # a bare name would be looked for on PATH
 
 
-def _relative(path: str) -> str:
+def from_here(path: str | Path) -> str:
     """A path, from the working directory on if it lies within."""
-    here = Path.cwd()
+    path, here = str(path), Path.cwd()
     return str(Path(path).relative_to(here)) if Path(path).is_relative_to(here) else path
 
 

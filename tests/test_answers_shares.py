@@ -1,6 +1,8 @@
 """Shares corrected for a model's errors: the arithmetic, the grouping of answers by dates, the command on a file."""
 
 import csv
+import html
+import re
 
 import numpy as np
 import pytest
@@ -12,6 +14,7 @@ from src.errors import UserError
 from src.labels import IGNORE, Labels
 from src.ship.shares_page import summarise
 from tests.judging import LABELS, make_run, predicted
+from tests.test_judge_report import COMMON, in_language
 
 TABLE = np.array([[[60, 10, 10, 20], [10, 30, 10, 50], [8, 4, 8, 20], [10, 10, 5, 475]]])  # gold x answer
 
@@ -110,8 +113,8 @@ def test_the_command_counts_by_month_and_corrects(answered) -> None:
     row = next(r for r in rows if (r["group"], r["aspect"], r["sentiment"]) == ("all", "Battery", "negative"))
     assert int(row["count"]) == found.sum() and float(row["low"]) <= float(row["corrected"]) <= float(row["high"])
     assert [r["sentiment"] for r in rows if r["aspect"] == "OTHERS"] == ["mentioned"] * 3
-    html = (folder / "answers.csv.summary.html").read_text(encoding="utf-8")
-    assert html.count("<svg") == 3 and "http" not in html.replace("http-equiv", "") and "80 validation reviews" in said
+    text = (folder / "answers.csv.summary.html").read_text(encoding="utf-8")
+    assert text.count("<svg") == 3 and "http" not in text.replace("http-equiv", "") and "80 validation reviews" in said
 
 
 def test_any_column_groups_and_no_model_corrects_nothing(answered) -> None:
@@ -171,6 +174,26 @@ def test_no_sentiment_is_made_up_for_an_aspect_that_nobody_mentions(answered) ->
     battery = [row for row in rows_of(folder / "none.csv.summary.csv") if row["aspect"] == "Battery"]
     assert {row["corrected"] for row in battery if row["sentiment"] != "mentioned"} == {""}
     assert all(row["corrected"] for row in battery if row["sentiment"] == "mentioned")
+
+
+@pytest.mark.parametrize("options", [{"by": "month"}, {"by": "shop"}, {}])
+@pytest.mark.parametrize("with_model", [True, False])
+def test_the_page_has_both_languages(answered, options, with_model) -> None:
+    folder, run, _ = answered
+    rows = (folder / "answers.csv").read_text(encoding="utf-8-sig").replace("05/01/2025", "không rõ", 1)
+    (folder / "answers.csv").write_text(rows, encoding="utf-8-sig")
+    summarise(str(folder / "answers.csv"), str(run) if with_model else None, **options)
+    page = (folder / "answers.csv.summary.html").read_text(encoding="utf-8")
+    assert 'class="untold"' not in page and 'data-language="vi"' in page
+    text = in_language(page, "vi")
+    attributes = " ".join(re.findall(r'data-vi="([^"]*)"', text))
+    shown = re.sub(r"<(\w+)[^>]*data-vi=[^>]*>[^<]*</\1>", " ", text[text.index("<body") :]).replace(">English<", "><")
+    said = html.unescape(" ".join([attributes, re.sub("<[^>]*>", " ", re.sub("<data.*?</data>|--model", "", shown))]))
+    assert {w for w in re.findall(r"[^\W\d_]+", said) if COMMON.fullmatch(w)} == set()
+    assert not re.search(r"\d\.\d %", said) and re.search(r"\d,\d %", said), "0,2 %, not 0.2 %"
+    assert "120 bài đánh giá nói gì" in said and ("Đã hiệu chỉnh" in said) == with_model
+    if options.get("by") == "month":
+        assert "tiêu cực theo date, từng tháng" in re.sub(" +", " ", said) and "không có ngày" in said
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,8 @@
 """What the benchmarks count, against torch's own count; the rows they take; that a run of one is read right."""
 
+import ast
 import csv
+import importlib
 import json
 import sys
 from importlib.util import find_spec
@@ -91,3 +93,17 @@ def test_the_table_and_the_plot_of_scale(tmp_path) -> None:
 def test_the_rows_of_scale_differ_and_all_count(tmp_path) -> None:
     reviews, _ = read_reviews(write_rows(tmp_path / "a.csv", 1_000))
     assert len(reviews) == len(set(reviews.texts)) == 1_000
+
+
+SCRIPTS = sorted([*(ROOT / "benchmarks").glob("*.py"), *(ROOT / "examples").glob("*.py")])
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_what_a_script_takes_from_the_project_is_there(script) -> None:
+    """Some scripts measure for hours, so that nobody runs them when a name moves."""
+    for node in ast.walk(ast.parse(script.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").split(".")[0] in ("src", "visobert_absa", "train"):
+            module = importlib.import_module(str(node.module))
+            for name in node.names:
+                found = hasattr(module, name.name) or find_spec(f"{node.module}.{name.name}")
+                assert found, f"{node.module} has no {name.name}"

@@ -9,6 +9,7 @@ import pytest
 
 from src.answers.predictions import write_predictions
 from src.judge.report import write_report
+from src.ship.shares_page import summarise
 from tests.judging import LABELS, make_run, predicted
 from tests.test_judge_report import HOSTILE
 
@@ -161,3 +162,28 @@ def test_it_prints(page) -> None:
     assert page.locator("nav").is_hidden() and page.locator("#filters").is_hidden()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert len(page.pdf()) > 10_000
+
+
+def test_the_switch_speaks_both_languages_here_and_on_the_page_of_shares(browser, page, tmp_path) -> None:
+    """Numbers and the list of errors follow; a name of the user's, such as that of a group, stays as it is."""
+    number = page.locator("#summary data").first
+    assert "." in number.inner_text() and " errors, " in page.locator("#error-count").inner_text()
+    page.get_by_role("button", name="Tiếng Việt").click()
+    assert "," in number.inner_text() and " lỗi, " in page.locator("#error-count").inner_text()
+    answers = tmp_path / "answers.csv"
+    rows = ["text,shop,Pin_sentiment,Pin_confidence", *["pin tốt,v1.2,positive,0.9"] * 1200, "tệ,v2,negative,0.9"]
+    answers.write_text("\n".join(rows), encoding="utf-8")
+    summarise(str(answers), by="shop")
+    for width, language, shown in ((1280, "vi", "99,9 %"), (400, "vi", "1.200"), (400, "en", "1,200")):
+        context = browser.new_context(viewport={"width": width, "height": 900}, locale=language)
+        opened = context.new_page()
+        said: list[str] = []
+        opened.on("console", lambda message, said=said: said.append(message.text))
+        opened.goto((tmp_path / "answers.csv.summary.html").as_uri())
+        text = opened.locator("body").inner_text()
+        assert (
+            shown in text and ("tích cực" in text) == (language == "vi") and ("positive" in text) != (language == "vi")
+        )
+        assert "v1.2" in opened.locator("svg.chart text").all_text_contents()
+        assert opened.evaluate("document.documentElement.scrollWidth") <= width and said == []
+        context.close()

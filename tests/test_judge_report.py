@@ -1,11 +1,15 @@
 """The report: its figures are those of the summary and of scikit-learn; its files, policy, mistakes and curves."""
 
+import ast
 import csv
 import html
+import inspect
 import json
 import re
 import shutil
 from dataclasses import replace
+from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -20,19 +24,22 @@ from sklearn.metrics import (
 
 from src.answers.calibration import Calibration
 from src.answers.explanation import shades
+from src.answers.figures import FIGURES, JOINT, told_left_out
 from src.answers.predictions import Predictions, read_predictions, sigmoid, write_predictions
 from src.answers.table import harmless
-from src.data.findings import TOLD
+from src.data.findings import TOLD, notes_on
 from src.data.joined import joined_hash
 from src.data.reviews import FILE
 from src.errors import NoRoom, UserError
-from src.judge import page, words
+from src.judge import evaluation, judgement, leaks, page, report, words
 from src.judge.html import TEMPLATES, pieces, printable
 from src.judge.inference import load_run
-from src.judge.languages import vietnamese
+from src.judge.languages import told, vietnamese
+from src.judge.leaks import leak_sentence
 from src.judge.mistakes import INVENTED, KINDS, MISSED, WRONG, find_mistakes, taking_turns
 from src.judge.noise import NOISES
 from src.judge.page import average_precision, learning_curves, precision_recall, thinned
+from src.judge.protocols import PROTOCOLS
 from src.judge.relabel import suspect_cells, write_suspect_rows
 from src.judge.report import SUSPECTS_FILE, json_block, write_report
 from src.judge.suspects import rank_suspects
@@ -40,6 +47,7 @@ from src.judge.where import Location, places_of
 from src.labels import IGNORE, SENTIMENTS, Labels
 from src.runs.machine import sha256
 from src.runs.run import Run
+from src.ship import shares, shares_page
 from tests.judging import LABELS, change_summary, make_run, predicted
 
 HOSTILE = '<script>alert(1)</script> "><img src=x onerror=alert(2)> </script><!-- {{ 7 * 7 }} \u202e😍 ' + "ư" * 300
@@ -175,8 +183,13 @@ def test_a_run_without_checkpoint_metrics_texts_or_test_split_is_reported(tmp_pa
     change_summary(folder, figures={"val": {}})
     (tmp_path / "data" / "train.csv").unlink()
     text = write_report(folder).read_text(encoding="utf-8")
-    for told in ("No tf-idf baseline", "these figures flatter the model", "No word is coloured", "no metrics.csv"):
-        assert told in text
+    for words_of_it in (
+        "No tf-idf baseline",
+        "these figures flatter the model",
+        "No word is coloured",
+        "no metrics.csv",
+    ):
+        assert words_of_it in text
     assert ("Is the aspect mentioned?" in text) == (task == "absa")
     assert {error["k"] for error in error_block(text)["errors"]} == ({0, 1, 2} if task == "absa" else {2})
 
@@ -342,7 +355,7 @@ def verdict(text: str) -> list[str]:
 def test_every_text_has_both_languages() -> None:
     known, holes = vietnamese(), re.compile(r"\{\w+\}")
     judge = TEMPLATES.parent
-    sources = [TEMPLATES / "report.html.j2", TEMPLATES / "report.js", *judge.glob("*.py")]
+    sources = [*TEMPLATES.glob("*.html.j2"), *TEMPLATES.glob("*.js"), *judge.glob("*.py"), Path(shares_page.__file__)]
     calls = re.compile(r'\b(?:_|say|t)\(\s*((?:"[^"]*"\s*)+)')  # a literal, or several that Python joins
     said_in = [found for file in sources for found in calls.findall(file.read_text(encoding="utf-8"))]
     used = {"".join(re.findall(r'"([^"]*)"', literals)) for literals in said_in}
@@ -353,6 +366,71 @@ def test_every_text_has_both_languages() -> None:
     assert used - known.keys() - {"...", "{text}"} == set()
     for english, said in known.items():
         assert sorted(holes.findall(english)) == sorted(holes.findall(said)), english
+
+
+class Few:
+    """A split of 4,000 reviews, most of which mention nothing; its second aspect has sentiments by mistake."""
+
+    mention_counts, silent = np.array([0, 1000]), range(3000)
+    class_counts = np.array([[0, 1000, 0], [0, 0, 500]])
+
+    def __len__(self) -> int:
+        return 4000
+
+
+def sentences_made_elsewhere() -> set[str]:
+    """The sentences that pages take from other modules: called for, or read from the source with x in each hole."""
+    found = {*told_left_out({figure: ["Pin", "GENERAL"] for figure in (*FIGURES["absa"], *JOINT)})}
+    found |= {leak_sentence(n, 2224).removeprefix("WARNING: ") for n in (1, 5, 1500)}
+    found |= {*TOLD.values()}
+    found |= {f"{p.words[0].upper()}{p.words[1:]}." for p in PROTOCOLS.values()}
+    found |= {
+        words.other_encoder({"encoder": e}) for e in ({"pretrained": False}, {"pretrained": True, "name": "mini"})
+    }
+    found |= {words.alpha_rows({"loss": loss})[0] for loss in ({"a": 1}, {"alpha": None})}
+    found |= {*notes_on(Labels(("Pin", "OTHERS"), ("OTHERS",)), {"train": Few()})}
+    for module in (evaluation, judgement, leaks, report, shares):
+        tree = ast.parse(inspect.getsource(module))
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module) and ast.get_docstring(node):
+                node.body = node.body[1:]
+        ours = ast.walk(WithoutErrors().visit(tree))
+        made = {as_said(node, module) for node in ours if isinstance(node, ast.JoinedStr | ast.Constant)}
+        found |= {text for text in made if re.match(r"[A-Z][a-z]+ \S+ \S", text) and text != leaks.UNKNOWN}
+    return found - {"None of x x texts was trained on."}  # which pages leave out
+
+
+class WithoutErrors(ast.NodeTransformer):
+    """Leaves out what is raised, and the parts of an f-string, which are no sentences."""
+
+    def visit_Raise(self, node: ast.Raise) -> None:
+        return None
+
+    def visit_JoinedStr(self, node: ast.JoinedStr) -> ast.JoinedStr:
+        node.parts, node.values = node.values, []
+        return node
+
+
+def as_said(node: ast.JoinedStr | ast.Constant, module: ModuleType) -> str:
+    """The text of a literal; in a hole stands a constant of the module, else x."""
+    if isinstance(node, ast.Constant):
+        return str(node.value)
+    names = [getattr(getattr(part, "value", None), "id", "") for part in node.parts]
+    holes = [str(getattr(module, name)) if name.isupper() else "x" for name in names]
+    return "".join(p.value if isinstance(p, ast.Constant) else h for p, h in zip(node.parts, holes, strict=True))
+
+
+def test_every_sentence_made_elsewhere_has_vietnamese() -> None:
+    sentences = sentences_made_elsewhere()
+    assert len(sentences) > 25
+    assert {sentence for sentence in sentences if told(sentence).vi is None} == set()
+
+
+def test_numbers_in_vietnamese_have_its_comma_and_its_dots() -> None:
+    said = told(leak_sentence(1500, 48_224).removeprefix("WARNING: "))
+    assert "1,500 of these 48,224 texts were trained on (3.1 %)" in said.en
+    assert "1.500 trên 48.224 văn bản này đã dùng để huấn luyện (3,1 %)" in said.vi
+    assert told("model never mentions v1.2").vi.endswith("v1.2"), "a name stays"
 
 
 def test_no_english_is_left_in_the_vietnamese_report(tmp_path) -> None:

@@ -1,7 +1,11 @@
 """Reviews in noise and parts of them: noise that is the same again, figures that are those of the noisy reviews."""
 
+import html
 import json
+import math
 import random
+import re
+import shlex
 import time
 import unicodedata
 from concurrent.futures import Future
@@ -91,10 +95,10 @@ def answering(texts):
     return mentioned, sentiment
 
 
-def in_noise(p: Predictions, model=answering) -> InNoise:
+def in_noise(p: Predictions, model=answering, end: float = math.inf) -> InNoise:
     noise = noisy_reviews(p.texts)
     made = InNoise(noise, Future())
-    made.answers.set_result(answers_in_noise(noise, model))
+    made.answers.set_result(answers_in_noise(noise, model, end))
     return made
 
 
@@ -155,10 +159,29 @@ def test_a_kind_without_time_is_named(run, clean) -> None:
         until(time.monotonic() + 0.05, slow)(clean.texts)
     got = until(time.monotonic() + 60, slow)(clean.texts)
     assert all(np.array_equal(a, b) for a, b in zip(got, answering(clean.texts), strict=True))
-    some = in_noise(clean, until(time.monotonic() - 1, slow))
+    some = in_noise(clean, slow, time.monotonic() - 1)
     judged = evaluation(run, clean, draws=10, in_noise=some)
-    told = judged["robustness"]
-    assert {*told["skipped"], *(kind["kind"] for kind in told["kinds"])} == {*NOISES} and len(told["skipped"]) >= 5
+    told, measured = judged["robustness"], [kind["kind"] for kind in judged["robustness"]["kinds"]]
+    assert {*told["skipped"], *measured} == {*NOISES} and len(told["skipped"]) >= 4
+    assert "without diacritics" in measured, "however long it takes"
+    assert in_noise(clean, slow).answers.result().keys() == NOISES.keys()
+
+
+def test_a_report_without_time_judges_one_kind_and_names_the_command_for_all(tmp_path, monkeypatch, capsys) -> None:
+    make_run(tmp_path / "my runs" / "1")
+    (tmp_path / "my runs" / "data" / "train.csv").unlink()  # no tf-idf: seconds
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("src.judge.report.NOISE_SECONDS", -1.0)
+    monkeypatch.setattr("src.judge.report._weights", lambda *_: ({}, []))
+    monkeypatch.setattr("src.judge.inference.answering_of", lambda run: answering)
+    for words, judged in ((["my runs/1"], ["without diacritics"]), (["my runs/1", "--robustness"], list(NOISES))):
+        main(["report", *words])
+        text = (tmp_path / "my runs" / "1" / "report.html").read_text(encoding="utf-8")
+        assert [kind for kind in re.findall(r'data-noise="([^"]+)"', text) if kind in judged] == judged
+        told = [html.unescape(code) for code in re.findall(r"<code>(absa .*?)</code>", text)]
+        assert [shlex.split(line) for line in told] == (
+            [["absa", "report", "my runs/1", "--robustness"]] * (len(judged) == 1)
+        )
 
 
 # --- parts of the reviews --------------------------------------------------------------------------------------------

@@ -10,10 +10,10 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 from markupsafe import Markup, escape
 
-from .languages import Said, say
+from .languages import Said, number_said, say
 
 Scale = Callable[[float], float]  # a value -> its place
-Ticks = Sequence[tuple[float, str]]
+Ticks = Sequence[tuple[float, str | Said]]
 WIDTH = 340
 LEFT, RIGHT, TOP, BOTTOM = 38, 10, 8, 36  # margins of a plot
 
@@ -140,7 +140,7 @@ def lines(
         if len(points) <= 30:
             body += [f'<circle class="point l{i}" cx="{px(a)}" cy="{px(b)}" r="2.5"/>' for a, b in points]
         few = " ".join(f"{v:.3f}" for _, v in sorted(values.items())[:60])
-        told.append(say("{name}: {values}", name=say(name), values=few))
+        told.append(say("{name}: {values}", name=say(name), values=number_said(few)))
     return svg(WIDTH, height, title, joined(told), body, "lines")
 
 

@@ -1,6 +1,6 @@
-"""The report's texts in both languages: English stands where it is used, ``templates/vi.toml`` has the Vietnamese.
+"""The texts of pages in both languages: English stands where it is used, ``templates/vi.toml`` has the Vietnamese.
 
-A text without Vietnamese is shown in English, marked as such, so that a new one breaks no report; the tests name it.
+A text without Vietnamese is shown in English, marked as such, so that a new one breaks no page; the tests name it.
 """
 
 import re
@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from .html import TEMPLATES, printable
+from .html import TEMPLATES, policy_hash, printable, templates
 
 SWAPPED = str.maketrans(".,", ",.")  # 1,096.5 -> 1.096,5
 SAID_VALUES = ("positive", "negative", "neutral", "mentioned", "not mentioned", "missed", "invented", "wrong sentiment")
 GAP_IN_TEXT = re.compile(r"\{(\w+)\}")
+ENGLISH_NUMBER = re.compile(r"[+-]?(?:\d{1,3}(?:,\d{3})+|\d+)(?:\.\d+)?")
 
 
 class Said(NamedTuple):
@@ -57,11 +58,16 @@ def say(text: str, /, **values: object) -> Said:
 def told(sentence: str) -> Said:
     """A sentence that was made elsewhere, in English: found in the dictionary as it is, or by its holes."""
     if sentence in vietnamese():
-        return say(escape(sentence)) if sentence == escape(sentence) else say("{text}", text=sentence)
+        return Said(escape(sentence), escape(vietnamese()[sentence]))
     for pattern, text in _patterns():
         if found := pattern.fullmatch(sentence):
             return say(text, **{name: _inner(value) for name, value in found.groupdict().items()})
     return Said(escape(printable(sentence)), None)
+
+
+def number_said(written: str) -> Said:
+    """A number, or a share such as ``1,234.5 %``, that was written as in English."""
+    return Said(escape(written), escape(written.translate(SWAPPED)))
 
 
 @cache
@@ -85,8 +91,8 @@ def _patterns() -> list[tuple[re.Pattern[str], str]]:
 
 def _inner(value: str) -> object:
     """What stands in a hole: a number, a known word, a name, or an English message, marked as such."""
-    if value.replace(",", "").isdigit():
-        return int(value.replace(",", ""))
+    if ENGLISH_NUMBER.fullmatch(value):
+        return number_said(value)
     if value in vietnamese():
         return say(value)
     message = Markup('<i lang="en">{}</i>').format(printable(value))
@@ -109,3 +115,18 @@ def script_texts() -> dict[str, str]:
     """The Vietnamese of what the page's script says by ``t("...")``, and of the answers and kinds that it shows."""
     keys = re.findall(r'\bt\("([^"]+)"', (TEMPLATES / "report.js").read_text(encoding="utf-8"))
     return {key: vietnamese()[key] for key in [*keys, *SAID_VALUES] if key in vietnamese()}
+
+
+def page_in_both(template: str, context: Mapping[str, object], *scripts: str) -> str:
+    """Render a page with every value escaped; its script switches languages, then runs ``scripts`` of this folder.
+
+    Its policy allows one style and one script alone, by their hashes.
+    """
+    environment = templates(autoescape=True)
+    environment.filters["printable"] = printable
+    environment.globals |= {"_": say, "told": told}
+    own: dict[str, object] = {}
+    for name, files in (("style", ["report.css"]), ("script", ["languages.js", *scripts])):
+        text = "".join((TEMPLATES / file).read_text(encoding="utf-8") for file in files)
+        own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}
+    return environment.get_template(template).render({**context, **own})

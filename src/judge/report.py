@@ -1,12 +1,12 @@
 """The report: one HTML file that shows all of a run and loads nothing from elsewhere."""
 
+import math
 import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-from markupsafe import Markup
 
 from ..answers.figures import SENTIMENT, told_left_out
 from ..answers.predictions import read_predictions
@@ -15,14 +15,15 @@ from ..labels import SENTIMENTS
 from ..runs.machine import told_as, write_whole
 from ..runs.run import Run
 from ..runs.settings import known_settings
+from ..spelling import command, from_here
 from . import charts, page, words
 from .evaluation import decide, evaluation, shown_split
-from .html import TEMPLATES, json_block, policy_hash, printable, templates
-from .languages import say, script_texts, told
+from .html import json_block
+from .languages import page_in_both, say, script_texts
 from .mistakes import KINDS, Mistake, find_mistakes, taking_turns
 from .places import without_places
 from .relabel import suspect_cells, write_suspect_rows
-from .robustness import InNoise, LogitsOf, answers_in_noise, noisy_reviews, until
+from .robustness import InNoise, LogitsOf, answers_in_noise, noisy_reviews
 from .suspects import rank_suspects
 from .verdict import five_sentences
 from .where import places_of
@@ -35,11 +36,12 @@ LEAST_SECONDS, MOST_SECONDS = 10.0, 70.0  # seconds that colouring gets at least
 MOST_REVIEWS = 400  # reviews whose words are coloured, at most
 
 
-def write_report(folder: str | Path) -> Path:
+def write_report(folder: str | Path, all_noise: bool = False) -> Path:
     """Write RUN/report.html and RUN/suspected_label_errors.csv; the report's path.
 
-    A run without test split is reported on its validation split. Raises UserError where the folder is no finished run
-    or has no labelled predictions.
+    ``all_noise``: the reviews are judged in every kind of noise, however long that takes; else in those that can be
+    answered within a minute, and the report names the command for the others. A run without test split is reported on
+    its validation split. Raises UserError where the folder is no finished run or has no labelled predictions.
     """
     started = time.monotonic()
     run = Run(folder)
@@ -50,13 +52,14 @@ def write_report(folder: str | Path) -> Path:
     mistakes = find_mistakes(predictions, labels, decisions.calibration, decisions.thresholds.array)
     places = places_of(summary, split, predictions)
     shown = page.fitting(mistakes, predictions, places)
-    answering, not_in_noise = _answering(run, started + NOISE_SECONDS)
+    answering, not_in_noise = _answering(run)
+    noise_end, end = (math.inf, math.inf) if all_noise else (started + NOISE_SECONDS, started + SECONDS)
     with ThreadPoolExecutor(
         1
     ) as beside:  # while tf-idf is trained: first the reviews in noise, then the coloured words
         noise = noisy_reviews(predictions.texts) if answering else {}
-        in_noise = InNoise(noise, beside.submit(answers_in_noise, noise, answering)) if answering else None
-        colouring = beside.submit(_weights, run, predictions.texts, shown, started + SECONDS)
+        in_noise = InNoise(noise, beside.submit(answers_in_noise, noise, answering, noise_end)) if answering else None
+        colouring = beside.submit(_weights, run, predictions.texts, shown, end)
         judged = evaluation(run, predictions, split, in_noise=in_noise)
         weights, notes = colouring.result()
     suspects = rank_suspects(predictions, labels, decisions.calibration)
@@ -85,6 +88,7 @@ def write_report(folder: str | Path) -> Path:
         "part_said": page.part_said,
         "worst": page.worst_said(judged),
         "not_in_noise": cut(not_in_noise),
+        "every_noise": cut(command("absa", ["report", from_here(run.folder), "--robustness"], here=False)),
         "tiles": TILES[judged["task"]],
         "curves": page.curves(predictions, labels, judged),
         "confident_thresholds": decisions.calibration.threshold(decisions.thresholds.array).tolist(),
@@ -106,28 +110,16 @@ def write_report(folder: str | Path) -> Path:
     path = run.folder / "report.html"
     with told_as(path, "give the command again"):
         write_suspect_rows(run.folder / SUSPECTS_FILE, cells)
-        write_whole(path, render(context))
+        write_whole(path, page_in_both("report.html.j2", context, "report.js"))
     return path
 
 
-def render(context: dict[str, object]) -> str:
-    """Render the page with every value escaped; its policy allows one style and one script alone, by their hashes."""
-    environment = templates(autoescape=True)
-    environment.filters["printable"] = printable
-    environment.globals |= {"_": say, "told": told}
-    own: dict[str, object] = {}
-    for name, file in (("style", "report.css"), ("script", "report.js")):
-        text = (TEMPLATES / file).read_text(encoding="utf-8")
-        own |= {name: Markup(text), f"{name}_hash": policy_hash(text)}
-    return environment.get_template("report.html.j2").render(context | own)
-
-
-def _answering(run: Run, end: float) -> tuple[LogitsOf | None, str | None]:
-    """What the model answers to reviews in noise, as far as there is time; or None, and why not, for the reader."""
+def _answering(run: Run) -> tuple[LogitsOf | None, str | None]:
+    """What the model answers to reviews in noise; or None, and why not, for the reader."""
     from .inference import answering_of  # imports torch
 
     try:
-        return until(end, answering_of(run)), None
+        return answering_of(run), None
     except UserError as error:
         return None, f"Not judged in noise: {error}"
 

@@ -5,6 +5,7 @@ reviews that a kind of noise changes are answered again.
 """
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -26,6 +27,7 @@ HeadLogits = tuple[
 LogitsOf = Callable[[Sequence[str]], HeadLogits]  # of texts
 
 SENTENCE = "Máy đẹp, pin trâu, nhân viên thoả đáng nhưng camera hơi kém, không mua nữa 😍"
+ALWAYS = "without diacritics"  # how many people type: a report without it would say nothing of noise
 REVIEWS_AT_ONCE = 128  # reviews between two looks at the clock
 
 
@@ -81,12 +83,16 @@ def until(end: float, answering: LogitsOf) -> LogitsOf:
     return answer
 
 
-def answers_in_noise(noise: dict[str, Changed], answering: LogitsOf) -> dict[str, HeadLogits]:
-    """The logits of the reviews that each kind of noise changes; without the kinds for which there was no time."""
+def answers_in_noise(noise: dict[str, Changed], answering: LogitsOf, end: float = math.inf) -> dict[str, HeadLogits]:
+    """The logits of the reviews that each kind of noise changes; without the kinds that would not be done by ``end``.
+
+    :data:`ALWAYS` is answered however long it takes. ``end`` as in :func:`until`.
+    """
     found: dict[str, HeadLogits] = {}
     for kind, changed in noise.items():
+        asked = answering if kind == ALWAYS or end == math.inf else until(end, answering)
         with contextlib.suppress(OutOfTime):
-            found[kind] = answering(changed.texts) if changed.texts else (None, np.zeros(0))
+            found[kind] = asked(changed.texts) if changed.texts else (None, np.zeros(0))
     return found
 
 

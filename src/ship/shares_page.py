@@ -5,16 +5,19 @@ from typing import Any
 
 from markupsafe import Markup, escape
 
+from ..data.dates import PERIODS
 from ..data.files import check_output
 from ..errors import Faults, UserError
 from ..judge import charts
-from ..judge.html import TEMPLATES, policy_hash, printable, templates
-from ..judge.languages import Said
+from ..judge.html import printable
+from ..judge.languages import SAID_VALUES, Said, number_said, page_in_both, say
 from ..runs.machine import expanded, told_as, write_whole
 from ..spelling import table
+from .answers_file import EMPTY_CELL, NO_DATE
 from .shares import Group, Summarised, error_table, figures_of, read_shares, table_of
 
 NEGATIVE = "negative"
+TRANSLATED_NAMES = (*SAID_VALUES, NO_DATE, EMPTY_CELL)
 
 
 def summarise(
@@ -72,7 +75,7 @@ def printed(found: Summarised) -> str:
 
 
 def page(found: Summarised, name: str) -> str:
-    """One self-contained page: a chart for each aspect over the groups, and the table of all reviews."""
+    """One self-contained page, in both languages: a chart for each aspect over the groups, the table of all reviews."""
     sentiment = shown_sentiment(found)
     number = found.labels.sentiments.index(sentiment)
     aspects = []
@@ -80,22 +83,28 @@ def page(found: Summarised, name: str) -> str:
         carries = found.labels.carries_sentiment[a]
         groups = found.groups[1:] if carries else []
         points = [(g.name, figures_of(g, a, found.labels)[number]) for g in groups]
+        title = say("Share of {sentiment}: {aspect}", sentiment=named(sentiment), aspect=aspect)
         aspects.append(
             {
                 "name": aspect,
-                "chart": chart([(n, row) for n, row in points if row["share"] is not None], f"{sentiment}, {aspect}"),
+                "chart": chart([(n, row) for n, row in points if row["share"] is not None], title),
                 "rows": figures_of(found.groups[0], a, found.labels),
             }
         )
-    environment = templates(autoescape=True)
-    environment.filters["printable"] = printable
-    style = (TEMPLATES / "report.css").read_text(encoding="utf-8")
-    context = {"found": found, "name": name, "aspects": aspects, "sentiment": sentiment, "percent": percent}
-    context |= {"reviews": reviews_of(found.groups[0]), "style": Markup(style), "style_hash": policy_hash(style)}
-    return environment.get_template("shares.html.j2").render(context)
+    column, _, every = found.by.rpartition(" by ")
+    by = say("{column} by {every}", column=column, every=say(every)) if every in PERIODS and column else found.by
+    context: dict[str, object] = {
+        "found": found,
+        "name": name,
+        "aspects": aspects,
+        "sentiment": named(sentiment),
+        "by": by,
+    }
+    context |= {"reviews": reviews_of(found.groups[0]), "corrected": found.groups[0].corrected is not None}
+    return page_in_both("shares.html.j2", context | {"named": named, "share": said_share})
 
 
-def chart(points: list[tuple[str, dict[str, Any]]], title: str) -> Markup:
+def chart(points: list[tuple[str, dict[str, Any]]], title: Said) -> Markup:
     """Shares over groups: plain as a hollow point, corrected as a full one with its interval. Empty without groups."""
     if not points:
         return Markup("")
@@ -103,19 +112,21 @@ def chart(points: list[tuple[str, dict[str, Any]]], title: str) -> Markup:
     x = charts.scale(-0.5, len(points) - 0.5, charts.LEFT, charts.WIDTH - charts.RIGHT)
     y = charts.scale(0, 1, height - charts.BOTTOM, charts.TOP)
     every = -(-len(points) // 5)
-    ticks = [(float(i), points[i][0][:12]) for i in range(0, len(points), every)]
-    body = charts.frame(x, y, height, _said(""), _said("share of mentions"), ticks)
+    ticks = [(float(i), named(points[i][0], most=12)) for i in range(0, len(points), every)]
+    body = charts.frame(x, y, height, named(""), say("share of mentions"), ticks)
     told = []
     for i, (name, row) in enumerate(points):
-        at, words = charts.px(x(i)), f"{name}: {row['count']} said, {percent(row['share'])}"
+        at, low, high = charts.px(x(i)), row["low"], row["high"]
+        said = {"group": named(name), "n": row["count"], "share": said_share(row["share"])}
         body.append(f'<circle class="half" cx="{at}" cy="{charts.px(y(row["share"]))}" r="3"/>')
-        if row["corrected"] is not None:
-            low, high = charts.px(y(row["low"])), charts.px(y(row["high"]))
-            body.append(f'<line class="best" x1="{at}" x2="{at}" y1="{low}" y2="{high}"/>')
-            body.append(f'<circle class="dot" cx="{at}" cy="{charts.px(y(row["corrected"]))}" r="4"/>')
-            words += f", corrected {percent(row['corrected'])} ({percent(row['low'])} to {percent(row['high'])})"
-        told.append(words)
-    return charts.svg(charts.WIDTH, height, _said(title), _said("; ".join(told)), body, "lines")
+        if row["corrected"] is None:
+            told.append(say("{group}: {n} said, {share}", **said))
+            continue
+        body.append(f'<line class="best" x1="{at}" x2="{at}" y1="{charts.px(y(low))}" y2="{charts.px(y(high))}"/>')
+        body.append(f'<circle class="dot" cx="{at}" cy="{charts.px(y(row["corrected"]))}" r="4"/>')
+        said |= {key: said_share(row[key]) for key in ("corrected", "low", "high")}
+        told.append(say("{group}: {n} said, {share}, corrected {corrected} ({low} to {high})", **said))
+    return charts.svg(charts.WIDTH, height, title, charts.joined(told), body, "lines")
 
 
 def reviews_of(group: Group) -> int:
@@ -128,6 +139,13 @@ def percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.1f} %"
 
 
-def _said(text: str) -> Said:
-    """A text of the page, which has one language: names of groups and aspects are the user's."""
-    return Said(escape(printable(text)), escape(printable(text)))
+def said_share(share: float | None) -> Said:
+    """A share in both languages."""
+    return number_said(percent(share))
+
+
+def named(name: str, most: int | None = None) -> Said:
+    """A sentiment or a group of ours in both languages; other names are the user's and stay. ``most`` letters of it."""
+    if name in TRANSLATED_NAMES:
+        return say(name)
+    return Said(escape(printable(name[:most])), escape(printable(name[:most])))

@@ -1,39 +1,14 @@
-"use strict";
 (() => {
   const PAGE = 25;
   const data = JSON.parse(document.getElementById("error-data").textContent);
   const $ = (id) => document.getElementById(id);
 
-  // Both languages are in the page: elements that the style hides, attributes, and a dictionary for this script.
-  const root = document.documentElement;
-  const swapped = (text) => text.replace(/[.,]/g, (sign) => (sign === "." ? "," : "."));
-  const inLanguage = (text) => (root.lang === "vi" ? swapped(text) : text);
+  // What this script says has its Vietnamese in a dictionary of the page; languages.js does the rest.
   const number = (n, digits = 0) => inLanguage(n.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
   const t = (text, values = {}) => {
-    const said = root.lang === "vi" && Object.hasOwn(data.texts, text) ? data.texts[text] : text;
+    const said = document.documentElement.lang === "vi" && Object.hasOwn(data.texts, text) ? data.texts[text] : text;
     return said.replace(/\{(\w+)\}/g, (_, name) => values[name]);
   };
-  const speak = (language) => {
-    root.lang = language;
-    try { localStorage.setItem("report-language", language); } catch { /* private windows */ }
-    for (const element of document.querySelectorAll("[data-vi]")) {
-      const text = element.dataset[language], { of } = element.dataset;
-      if (of) element.setAttribute(of, text); else element.textContent = text;
-    }
-    for (const element of document.querySelectorAll("data, .chart text:not([data-vi])")) {
-      if (element.dataset.n === undefined) element.dataset.n = element.textContent;
-      element.textContent = inLanguage(element.dataset.n);
-    }
-    for (const button of $("languages").children) button.setAttribute("aria-pressed", String(button.dataset.language === language));
-  };
-  let known = null;
-  try { known = localStorage.getItem("report-language"); } catch { /* private windows */ }
-  speak(known === "vi" || known === "en" ? known : navigator.language.startsWith("vi") ? "vi" : "en");
-  $("languages").hidden = false;
-  for (const button of $("languages").children) {
-    button.addEventListener("click", () => { speak(button.dataset.language); if (list) filter(); });
-  }
-
   const form = $("filters"), list = $("error-list"), count = $("error-count"), more = $("more");
   if (!list) return;
 
@@ -114,6 +89,7 @@
     showMore();
   };
 
+  document.addEventListener("language", filter);
   form.addEventListener("input", filter);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(filter));
