@@ -174,7 +174,7 @@ def test_few_reviews_make_small_batches(reviews, size) -> None:
 
 
 @pytest.mark.parametrize(
-    ("reviews", "epochs"), [(1, 40), (125, 40), (300, 26), (600, 18), (2000, 10), (8000, 5), (7786, 5), (10**6, 3)]
+    ("reviews", "epochs"), [(1, 40), (125, 40), (300, 26), (600, 18), (2000, 10), (4082, 7), (7786, 7), (10**6, 7)]
 )
 def test_fewer_reviews_are_read_more_often(reviews, epochs) -> None:
     assert auto_epochs(reviews) == epochs
