@@ -34,7 +34,7 @@ def batch_size_for(reviews: int) -> int:
 
 
 def auto_epochs(reviews: int) -> int:
-    """Epochs of ``trainer.max_epochs=auto``: 7 from 4,000 training reviews on, more for fewer, by the root of their number.
+    """Epochs of ``trainer.max_epochs=auto``: 7 from 4,000 reviews on, for fewer more, by the root of their number.
 
     Twice as many epochs for a quarter of the reviews, 40 at most. Measured in benchmarks/quality.md.
     """
