@@ -102,7 +102,7 @@ def test_long_texts_are_taken_one_by_one() -> None:
     assert taken == [1, 1, 3, 2]
 
 
-def test_single_texts_and_lists_begin_alternately_and_neither_starves() -> None:
+def test_as_many_single_texts_begin_as_texts_of_lists_and_neither_starves() -> None:
     async def test(queue: FairQueue, work: Counting) -> None:
         work.gate.clear()
         work.submit(queue, ["a"] * 40), work.submit(queue, ["b"] * 20)
@@ -111,9 +111,8 @@ def test_single_texts_and_lists_begin_alternately_and_neither_starves() -> None:
             work.submit(queue, [f"{i}"])
 
     # a's first turn, b's, whose last items make no turn of their own, and the rest of a
-    lists = ["a" * 8, "a" * 8, "b" * 8, "b" * 8, "b" * 4, "a" * 8, "a" * 8, "a" * 8]
     assert (SHARE, TOGETHER) == (16, 8)
-    assert "".join(serving(test).order) == "".join(f"{some}{i}" for i, some in enumerate(lists)) + "8"
+    assert "".join(serving(test).order) == "a" * 8 + "01234567" + "a" * 8 + "8" + "b" * 20 + "a" * 24
 
 
 def test_short_lists_are_answered_one_after_the_other() -> None:

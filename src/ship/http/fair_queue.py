@@ -51,17 +51,17 @@ class Job:
 class FairQueue:
     """Call its methods from the event loop; ``work`` and ``finish`` of a job run on ``threads`` threads of the queue.
 
-    Items of requests with a single one and of lists begin alternately, while both wait: so a single text waits for as
-    many times TOGETHER items of lists as there are single texts before it, however many lists there are. Lists take
-    turns of SHARE items: short ones are answered in the order they came, and a long one does not hold them up. The
-    threads are daemons: one that hangs in the model does not keep the process from ending.
+    While both wait, as many items of requests with a single one begin as items of lists: TOGETHER of one list at most,
+    then as many single ones. So a single text waits for lists as much as for the single texts before it, however many
+    lists there are. Lists take turns of SHARE items: short ones are answered in the order they came, and a long one
+    does not hold them up. The threads are daemons: one that hangs in the model does not keep the process from ending.
     """
 
     def __init__(self, room: int, threads: int) -> None:
         self._room, self._kept = room, max(1, room // KEPT)
         self._waiting = {True: 0, False: 0}  # items not ended yet, by whether their job has a single item
         self._jobs: dict[bool, deque[Job]] = {True: deque(), False: deque()}  # as above
-        self._singles = True  # whether the next item is that of a single one, if both wait
+        self._owed = 1  # single items that begin before lists have their next turn, if both wait
         self._pace = 0.01  # seconds until the next item ends, a moving average
         self._closed = False
         self._news = threading.Condition()  # guards all of the above
@@ -154,20 +154,21 @@ class FairQueue:
                 self._news.wait()
             if self._closed:
                 return None
-            jobs = self._jobs[self._singles] or self._jobs[not self._singles]
+            jobs = self._jobs[self._owed > 0] or self._jobs[self._owed <= 0]
             job = jobs[0]
-            self._singles = not job.single
             start, most = job.begun, math.ceil(len(job.items) / len(self._threads))  # so that all threads get some
             until = min(len(job.items), start + min(TOGETHER, most), start - start % SHARE + SHARE)
             letters = len(job.items[start])
             job.begun += 1
             while job.begun < until and (letters := letters + len(job.items[job.begun])) <= CHARACTERS:
                 job.begun += 1
+            taken = slice(start, job.begun)
+            self._owed = max(0, self._owed - 1) if job.single else taken.stop - start
             if job.begun == len(job.items):
                 jobs.popleft()
             elif job.begun % SHARE == 0 and len(job.items) - job.begun >= SHARE:
                 jobs.rotate(-1)
-            return job, slice(start, job.begun)
+            return job, taken
 
     def _give_up(self, job: Job) -> None:
         if job in self._jobs[job.single]:
