@@ -113,3 +113,20 @@ def test_warnings_are_coloured_on_a_terminal_alone(monkeypatch) -> None:
     monkeypatch.undo()
     assert shown == "a WARNING\n\x1b[33mWARNING: b\x1b[0m\nc"
     assert plain == piped == told
+
+
+@pytest.mark.parametrize("path", ["x" * 300 + ".csv", "~nobody-of-that-name/x.csv"])
+@pytest.mark.parametrize("words", [["check"], ["convert", "-o", "OUT"], ["suspects", "-o", "OUT"], ["label-config"]])
+def test_a_path_that_cannot_be_ends_in_words(tmp_path, capsys, path, words) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([words[0], path, *(str(tmp_path / "out.csv") if word == "OUT" else word for word in words[1:])])
+    told = capsys.readouterr().err
+    assert stop.value.code == 2 and told.startswith("error: ") and "Traceback" not in told
+    assert "too long" in told or "no such" in told or "no folder" in told
+
+
+def test_a_file_that_is_not_there_is_no_name_of_the_hub(capsys, monkeypatch) -> None:
+    monkeypatch.setattr("src.ship.label_config.fetch", None)  # nobody is asked
+    with pytest.raises(SystemExit):
+        main(["label-config", "dat/al.csv"])
+    assert "dat/al.csv: there is no such file" in capsys.readouterr().err

@@ -154,3 +154,11 @@ def test_label_config_of_a_model_a_file_and_names(exported, trained, tmp_path, c
         with pytest.raises(SystemExit) as end:
             main(["label-config", *words])
         assert end.value.code == 2 and capsys.readouterr().err.startswith("error: ")
+
+
+def test_the_configuration_costs_as_much_for_each_aspect_however_many_there_are(monkeypatch) -> None:
+    """The name of the text was sought among all aspects for every aspect: 20,000 took eight seconds."""
+    sought: list[int] = []
+    monkeypatch.setattr("src.data.tasks._object", lambda labels: sought.append(len(labels.aspects)) or "text")
+    label_config(Labels(tuple(f"a{i}" for i in range(500))))
+    assert sought == [500]

@@ -134,6 +134,9 @@ def test_what_cannot_be_pushed_is_told_and_nothing_is(hub, exported, trained, tm
     told = refused(capsys, "push", str(exported), "me/other")
     assert "me/other: holds model.safetensors and no bundle.json" in told and told.count("\n") == 1
     assert "no name of a repository; user/name is expected" in refused(capsys, "push", str(exported), "phones")
+    for branch in ("a b;rm", "../x", "a/"):
+        again = refused(capsys, "push", str(exported), "me/new", "--revision", branch, "--dry-run")
+        assert "no name of a branch" in again
     assert "holds no bundle.json" in refused(capsys, "push", str(tmp_path), "me/new")
     assert "no finished run" in refused(capsys, "push", str(exported), "me/new", "--run", str(tmp_path))
     run = tmp_path / "run"
