@@ -170,7 +170,7 @@ def test_no_sentiment_is_made_up_for_an_aspect_that_nobody_mentions(answered) ->
     with (folder / "none.csv").open("w", encoding="utf-8", newline="") as file:
         blank = [["" if i in empty else cell for i, cell in enumerate(row)] for row in rows]
         csv.writer(file).writerows([header, *blank])
-    summarise(str(folder / "none.csv"), str(run))
+    assert "(- to -)" not in summarise(str(folder / "none.csv"), str(run))
     battery = [row for row in rows_of(folder / "none.csv.summary.csv") if row["aspect"] == "Battery"]
     assert {row["corrected"] for row in battery if row["sentiment"] != "mentioned"} == {""}
     assert all(row["corrected"] for row in battery if row["sentiment"] == "mentioned")

@@ -68,7 +68,8 @@ def printed(found: Summarised) -> str:
         for row in each:
             cells.append(percent(row["share"]))
             if corrected:
-                cells.append(f"{percent(row['corrected'])} ({percent(row['low'])} to {percent(row['high'])})")
+                between = f" ({percent(row['low'])} to {percent(row['high'])})" * (row["corrected"] is not None)
+                cells.append(percent(row["corrected"]) + between)
         rows.append(cells + [""] * (len(head) - len(cells)))
     by = [f"{len(found.groups) - 1} groups by {found.by}: in the table and on the page"] * bool(found.by)
     return "\n".join([table(rows), *found.notes, *by])
