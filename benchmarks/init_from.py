@@ -56,7 +56,7 @@ def main() -> None:
     for seed in given.seeds:
         for way in WAYS:
             begin = [f"init_from={first.folder}"] if way == "init_from" else []
-            done = run(f"{way}-{seed}", "all", NAMES, f"seed={seed}", "trainer.max_epochs=8", *begin).read_summary()
+            done = run(f"{way}-{seed}", "all", NAMES, f"seed={seed}", *begin).read_summary()
             f1 = {row["aspect"]: row["pair_f1"] for row in done["per_aspect"]["test"] if row["aspect"] != "OTHERS"}
             known, new = ([f1[a] for a in f1 if (a in KNOWN) is there] for there in (True, False))
             found[way].append([done["figures"]["test"]["pair_f1"], float(np.mean(known)), float(np.mean(new))])
