@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torchmetrics import MeanMetric
 
 from .labels import IGNORE, SENTIMENTS, Batch, Labels
-from .losses import DETECTION_LOSSES, distillation, divergence
+from .losses import DETECTION_LOSSES, distillation, divergence, rare_weights
 from .model.classifier import AspectClassifier, Pooling
 from .model.encoder import from_config
 from .model.metrics import AspectFigures
@@ -27,11 +27,14 @@ class AspectSentimentModule(L.LightningModule):
     the weight ``loss.weight(targets)`` if the loss has such a method, else with the number of labelled pairs. With
     ``r_drop`` > 0 every review runs twice, under two dropout masks, and ``r_drop`` times the
     :func:`src.losses.divergence` of the two outputs is added. Where a batch has the logits of a ``teacher``, a share
-    ``teacher_weight`` of the loss is :func:`src.losses.distillation` at ``teacher_temperature``. Learning rates are per
-    optimizer step: linear warm-up over the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
+    ``teacher_weight`` of the loss is :func:`src.losses.distillation` at ``teacher_temperature``. ``mention_shares``,
+    the share of the training reviews that mentions each aspect, is where detection begins; with ``rare_aspects`` > 0 a
+    mention weighs by it (:func:`src.losses.rare_weights`). Learning rates are per optimizer step: linear warm-up over
+    the fraction ``warmup`` of ``total_steps``, then ``schedule`` down to 0.
     """
 
     carries: Tensor  # float32 [A], 1.0 = the aspect has a sentiment
+    mention_weights: Tensor | None  # float32 [A], how much a mention counts in detection's loss; None: all alike
 
     def __init__(
         self,
@@ -47,6 +50,8 @@ class AspectSentimentModule(L.LightningModule):
         dropout: float = 0.3,
         detection_loss: Literal["bce", "focal", "asymmetric"] = "bce",
         detection_weight: float = 1.0,
+        rare_aspects: float = 0.0,
+        mention_shares: Sequence[float] | None = None,
         threshold: float = 0.5,
         encoder_lr: float | Literal["auto"] = 2e-5,
         head_lr: float = 2e-5,
@@ -59,7 +64,7 @@ class AspectSentimentModule(L.LightningModule):
         total_steps: int = 0,
     ) -> None:
         super().__init__()
-        self.save_hyperparameters(ignore=["encoder", "loss"])
+        self.save_hyperparameters(ignore=["encoder", "loss", "mention_shares"])
         self.labels = Labels(tuple(aspects), tuple(without_sentiment), tuple(sentiments))
         self.task, self.threshold = task, threshold
         self.classifier = AspectClassifier(
@@ -72,10 +77,17 @@ class AspectSentimentModule(L.LightningModule):
             dropout=dropout,
         )
         self.loss = loss
-        self.detection_loss: Callable[[Tensor, Tensor], Tensor] = DETECTION_LOSSES[detection_loss]
+        self.detection_loss: Callable[..., Tensor] = DETECTION_LOSSES[detection_loss]
         self.detection_weight, self.r_drop = detection_weight, r_drop
         carries = torch.tensor(self.labels.carries_sentiment, dtype=torch.float32)  # [A]
         self.register_buffer("carries", carries, persistent=False)
+        shares = None if mention_shares is None else torch.tensor(mention_shares, dtype=torch.float64)
+        if shares is not None:
+            self.classifier.start_at(shares)
+        weights = None
+        if rare_aspects and task == "absa":  # without the shares they are a checkpoint's
+            weights = torch.ones(len(self.labels.aspects)) if shares is None else rare_weights(shares, rare_aspects)
+        self.register_buffer("mention_weights", weights)
         self.teacher_weight, self.teacher_temperature = teacher_weight, teacher_temperature
         # the checkpoint stores these two under keys of their own
         self.tokenizer_json: str | None = None
@@ -169,8 +181,19 @@ class AspectSentimentModule(L.LightningModule):
             raise RuntimeError("this module was loaded to predict; give it a loss to train or to measure its loss")
         losses: dict[str, Tensor] = {"sentiment": self.loss(logits["sentiment"], batch["sentiment"])}
         if self.task == "absa":
-            losses["mentioned"] = self.detection_loss(logits["mentioned"], batch["mentioned"])
+            losses["mentioned"] = self._detection(logits["mentioned"], batch["mentioned"])
         return losses
+
+    def _detection(self, logits: Tensor, targets: Tensor) -> Tensor:
+        """The loss of logits [B, A]; where mentions of rare aspects weigh more, of logits raised by log weight.
+
+        So raised, cross entropy is least where the logits are those of the true probabilities, as without weights
+        (logit adjustment: Menon et al. 2021), so that probabilities and thresholds mean what they meant.
+        """
+        if self.mention_weights is None:
+            return self.detection_loss(logits, targets)
+        weight = torch.where(targets > 0, self.mention_weights, 1.0)
+        return self.detection_loss(logits + self.mention_weights.log(), targets, weight=weight)
 
     def _to_learn(self, logits: dict[str, Tensor], batch: Batch) -> Tensor:
         """The loss by the labels; where there is a teacher, a share of it by the teacher's logits in its place."""

@@ -47,19 +47,28 @@ class CrossEntropyLoss(FocalLoss):
         return ", ".join(self._beside_gamma())
 
 
-def binary_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+def binary_cross_entropy(logits: Tensor, targets: Tensor, *, weight: Tensor | None = None) -> Tensor:
     """Mean of ``-log p_t``, p the sigmoid of the logit: logits float [B, A], targets 0 or 1 [B, A] -> scalar.
 
-    16-bit logits are computed, and returned, in float32. Raises ValueError for shapes that differ or integer logits.
+    ``weight`` [B, A] multiplies each term of the mean. 16-bit logits are computed, and returned, in float32. Raises
+    ValueError for shapes that differ or integer logits.
     """
-    return F.binary_cross_entropy_with_logits(*_prepared(logits, targets))
+    return F.binary_cross_entropy_with_logits(*_prepared(logits, targets), weight=weight)
 
 
-def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, alpha: float | None = None) -> Tensor:
+def binary_focal_loss(
+    logits: Tensor,
+    targets: Tensor,
+    *,
+    gamma: float = 2.0,
+    alpha: float | None = None,
+    weight: Tensor | None = None,
+) -> Tensor:
     """Mean of ``-alpha_t (1 - p_t)^gamma log p_t``, p the sigmoid of the logit (Lin et al. 2017, eq. 5).
 
-    Shapes, dtypes and errors as in ``binary_cross_entropy``. alpha_t is ``alpha`` for a 1 and ``1 - alpha`` for a 0, as
-    in torchvision's ``sigmoid_focal_loss``; None means no weights. Raises ValueError for gamma or alpha out of range.
+    Shapes, dtypes, ``weight`` and errors as in ``binary_cross_entropy``. alpha_t is ``alpha`` for a 1 and ``1 - alpha``
+    for a 0, as in torchvision's ``sigmoid_focal_loss``; None means all alike. Raises ValueError for gamma or alpha out
+    of range.
     """
     _check_range(math.inf, gamma=gamma)
     z, y = _prepared(logits, targets)
@@ -67,7 +76,7 @@ def binary_focal_loss(logits: Tensor, targets: Tensor, *, gamma: float = 2.0, al
     if alpha is not None:
         _check_range(1, alpha=alpha)
         loss = loss * (alpha * y + (1 - alpha) * (1 - y))
-    return loss.mean()
+    return (loss if weight is None else loss * weight).mean()
 
 
 def asymmetric_loss(
@@ -77,12 +86,14 @@ def asymmetric_loss(
     gamma_positive: float = 1.0,
     gamma_negative: float = 4.0,
     margin: float = 0.05,
+    weight: Tensor | None = None,
 ) -> Tensor:
     """Focal loss that spares easy negatives more than positives (Ridnik et al. 2021, https://arxiv.org/abs/2009.14119).
 
     Mean of ``-(1 - p)^gamma_positive log p`` for a 1 and ``-p_m^gamma_negative log(1 - p_m)`` for a 0, where p is the
     sigmoid of the logit and ``p_m = max(p - margin, 0)``: negatives below the margin cost nothing. Gradients flow
-    through both factors. Shapes, dtypes and errors as in ``binary_cross_entropy``; defaults as in the authors' code.
+    through both factors. Shapes, dtypes, ``weight`` and errors as in ``binary_cross_entropy``; defaults as in the
+    authors' code.
     """
     _check_range(math.inf, gamma_positive=gamma_positive, gamma_negative=gamma_negative)
     _check_range(1, margin=margin)
@@ -92,9 +103,21 @@ def asymmetric_loss(
     else:  # p_m stays above 0, where the slope of x ** gamma is infinite for gamma < 1
         p = (z.sigmoid() - margin).clamp_min(torch.finfo(z.dtype).tiny)
         negative = -(p**gamma_negative) * torch.log1p(-p)
-    return torch.where(y > 0, focal_term(z, gamma_positive), negative).mean()
+    loss = torch.where(y > 0, focal_term(z, gamma_positive), negative)
+    return (loss if weight is None else loss * weight).mean()
 
 
+def rare_weights(shares: Tensor, power: float) -> Tensor:
+    """How much a mention of each aspect counts: (mean share / its share) ^ ``power``, from 1 to :data:`HEAVIEST`.
+
+    ``shares`` float [A]: which share of the reviews mentions each aspect; an aspect that none mentions has weight 1.
+    Returns float32 [A]. ``power`` 1 is the inverse frequency, 0.5 its root (as Mahajan et al. 2018 sample rare labels).
+    """
+    weights = (shares.mean() / shares) ** power
+    return torch.where(shares > 0, weights, 1.0).clamp(1.0, HEAVIEST).float()
+
+
+HEAVIEST = 10.0  # a mention's weight: with more, single reviews of an aspect that has ten would steer the encoder
 DETECTION_LOSSES: dict[str, Callable[..., Tensor]] = {
     "bce": binary_cross_entropy,
     "focal": binary_focal_loss,

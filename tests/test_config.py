@@ -130,6 +130,7 @@ MISTAKES = {
     "loss.alpha=[1.0,1.2]": r"2 numbers for 3 sentiments \(positive, negative, neutral\)",
     "loss._target_=src.focal.Nothing": r"loss._target_=src.focal.Nothing: cannot be imported",
     "model.pooling=first": r"model.pooling=first: expected cls, mean, label, pooler",
+    "model.rare_aspects=-1": r"model.rare_aspects=-1: expected a number, at least 0",
     "model.dropout=1": r"model.dropout=1: expected a number in \[0, 1\)",
     "model.detection_loss=hinge": r"model.detection_loss=hinge: expected bce, focal, asymmetric",
     "model.pretrained=7": r"model.pretrained=7: expected true or false",

@@ -125,6 +125,38 @@ def test_detection_losses_train_the_detection_head(name) -> None:
     assert module.classifier.mentioned.weight.grad.abs().sum() > 0
 
 
+RARE = {"rare_aspects": 0.5, "mention_shares": [0.9, 0.5, 0.01]}
+
+
+def test_with_rare_aspects_the_best_logits_are_still_those_of_the_true_shares() -> None:
+    """A hundred reviews alike, of which 90, 50 and 1 mention the aspects: no gradient at the log odds of these."""
+    module = tiny_module(**RARE)
+    shares = torch.tensor(RARE["mention_shares"])
+    targets = (torch.arange(100).unsqueeze(-1) < 100 * shares).float()
+    logits = torch.logit(shares).expand(100, 3).clone().requires_grad_()
+    module._detection(logits, targets).backward()
+    torch.testing.assert_close(logits.grad.sum(0), torch.zeros(3), atol=1e-7, rtol=0)
+    torch.testing.assert_close(module.classifier.mentioned.bias.detach(), torch.logit(shares))  # where it begins
+    weights = torch.tensor([1.0, 1.0, (1.41 / 3 / 0.01) ** 0.5])
+    torch.testing.assert_close(module.mention_weights, weights)
+    one, zero = logits.detach().sigmoid(), targets[:1] * 0
+    raised = (one * weights) / (1 - one + one * weights)
+    torch.testing.assert_close(module._detection(logits[:1], zero + 1), (-weights * raised.log())[0].mean())
+
+
+def test_a_checkpoint_brings_the_weights_of_rare_aspects(tmp_path) -> None:
+    """Others have none, as those from before there were any."""
+    for settings, names in ((RARE, {"mention_weights"}), ({}, set())):
+        module, path = tiny_module(**settings), tmp_path / f"{len(settings)}.ckpt"
+        run = trainer(tmp_path, plugins=[AtomicCheckpointIO()])
+        run.fit(module, loader(tiny_split()))
+        run.save_checkpoint(path)
+        loaded = AspectSentimentModule.load_from_checkpoint(path, weights_only=True)
+        assert {name for name in loaded.state_dict() if "weights" in name} == names
+        assert torch.equal(loaded.mention_weights, module.mention_weights) if names else loaded.mention_weights is None
+    assert tiny_module(task="sentiment", **RARE).mention_weights is None
+
+
 def test_a_batch_without_any_sentiment_still_trains() -> None:
     module, split = tiny_module(), tiny_split(4)
     batch = split.batch(np.arange(4))

@@ -22,6 +22,7 @@ from src.losses import (
     binary_focal_loss,
     distillation,
     divergence,
+    rare_weights,
 )
 
 CASES = json.loads((Path(__file__).parent / "golden_losses.json").read_text())["cases"]
@@ -186,6 +187,25 @@ def test_alpha_weighs_positives_and_the_rest_negatives():
     negatives = binary_focal_loss(logits[targets == 0], targets[targets == 0]) * (1 - mean)
     found = binary_focal_loss(logits, targets, alpha=0.3)
     torch.testing.assert_close(found, 0.3 * positives + 0.7 * negatives)
+
+
+@pytest.mark.parametrize("name", DETECTION_LOSSES)
+def test_a_weight_multiplies_its_term(name):
+    logits, targets = random_batch(8, 11, dtype=torch.float64)
+    loss, weight = DETECTION_LOSSES[name], torch.arange(88.0).view(8, 11)
+    terms = torch.stack([loss(z, y) for z, y in zip(logits.flatten(), targets.flatten(), strict=True)]).view(8, 11)
+    torch.testing.assert_close(loss(logits, targets, weight=weight), (weight * terms).mean())
+
+
+def test_rare_aspects_weigh_more_by_the_root_of_their_rarity():
+    shares = torch.tensor([0.5, 0.1, 0.05, 0.0001, 0.0, 0.55], dtype=torch.float64)
+    mean = float(shares.mean())
+    expected = [1, (mean / 0.1) ** 0.5, (mean / 0.05) ** 0.5, 10, 1, 1]
+    found = rare_weights(shares, 0.5)
+    assert found.dtype == torch.float32
+    assert found.tolist() == pytest.approx(expected)
+    assert rare_weights(shares, 1.0).tolist()[:3] == pytest.approx([1, mean / 0.1, mean / 0.05])
+    assert rare_weights(torch.zeros(3), 0.5).tolist() == [1, 1, 1]
 
 
 @pytest.mark.parametrize(

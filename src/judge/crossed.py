@@ -146,9 +146,9 @@ def _predicted(
         encoder=encoder.module,
         loss=FocalLoss(gamma=0.0),
         total_steps=epochs * len(loader),
+        mention_shares=shown.mentioned.mean(0).tolist(),
         **TRAINED_WITH,  # type: ignore[arg-type]
     )
-    module.classifier.start_at(torch.from_numpy(shown.mentioned.mean(0)))
     trainer = L.Trainer(
         accelerator="cpu",
         devices=1,

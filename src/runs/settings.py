@@ -34,7 +34,7 @@ WHOLE = "data.values"  # a mapping that is one setting
 FREE = ("data.test", "model.compile")
 # settings that earlier runs do not have, and what they were then in effect
 ADDED = {"data.sentiments": list(SENTIMENTS), "data.unlabelled": "keep", "trainer.num_nodes": 1}
-ADDED |= {"model.teacher_weight": 0.5, "model.teacher_temperature": 2.0}
+ADDED |= {"model.teacher_weight": 0.5, "model.teacher_temperature": 2.0, "model.rare_aspects": 0.0}
 NOISE = ("stripped", "partly", "typing", "telex", "teencode", "stretched", "emoji", "tones")
 ADDED |= {f"data.noise.{kind}": 0.0 for kind in NOISE}
 MOST_TOLD = 10  # differences in words

@@ -98,7 +98,11 @@ def comparable(space: Space, typed: Container[str]) -> tuple[Space, str]:
 
 def _acts_on_loss(key: str) -> bool:
     name = key.lstrip("+").replace("/", ".")
-    return name.split(".")[0] == "loss" or name in ("model.detection_loss", "model.detection_weight")
+    return name.split(".")[0] == "loss" or name in (
+        "model.detection_loss",
+        "model.detection_weight",
+        "model.rare_aspects",
+    )
 
 
 def distribution(override: Override) -> BaseDistribution:

@@ -5,7 +5,6 @@ from dataclasses import asdict
 from typing import Any
 
 import lightning.pytorch as L
-import torch
 from hydra.utils import instantiate
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.torchelastic import TorchElasticEnvironment
@@ -46,9 +45,9 @@ def build_module(
         loss=make_loss(settings["loss"], alpha),
         task=settings["task"]["name"],
         total_steps=steps,
+        mention_shares=(data.mention_counts / len(data.splits.train)).tolist(),
         **settings["model"],
     )
-    module.classifier.start_at(torch.from_numpy(data.mention_counts / len(data.splits.train)))
     module.tokenizer_json = encoder.tokenizer.to_str()
     module.origin = {
         "loss": with_alpha(settings["loss"], alpha),

@@ -24,6 +24,7 @@ RANGES: tuple[tuple[str, float, float, str], ...] = (
     ("model.teacher_weight", 0, math.nextafter(1, 2), "a share of the loss, in [0, 1]"),
     ("model.teacher_temperature", 1e-9, math.inf, "more than 0"),
     ("model.detection_weight", 0, math.inf, "a number, at least 0"),
+    ("model.rare_aspects", 0, math.inf, "a number, at least 0: 0.5 is the root of the inverse frequency"),
     ("model.threshold", 0, 1, "a probability in [0, 1)"),
     ("model.head_width", 1, math.inf, "at least 1"),
     ("data.max_length", 3, math.inf, "at least 3 tokens: begin, one token, end"),

@@ -126,6 +126,7 @@ def check_resume(path: Path, checkpoint: dict[str, Any], module: Any, epochs: in
     before_it_was_noted: dict[str, object] = {"packed": False, "processes": 1, "r_drop": 0.0, "averaged": None}
     before_it_was_noted |= {"sentiments": list(SENTIMENTS), "reviews without an aspect": 0, "init_from": None}
     before_it_was_noted |= {"noise": asdict(Noise()), "teacher_weight": 0.5, "teacher_temperature": 2.0}
+    before_it_was_noted |= {"rare_aspects": 0.0}
     earlier = before_it_was_noted | checkpoint["hyper_parameters"] | checkpoint["origin"]
     now = dict(module.hparams) | module.origin
     keys = [key for key in now if key not in ("total_steps", "threshold", "settings")]
