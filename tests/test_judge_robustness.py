@@ -54,9 +54,9 @@ def test_any_text_can_be_noisy(kind, text) -> None:
     "text", [" " * 300_000, "a " * 150_000, "😍" * 100_000, "á" * 300_000, "a" + "\u0301" * 300_000]
 )
 def test_a_long_text_takes_no_square_of_its_length(kind, text) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     noisy(kind, text)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_each_kind_does_what_it_is_called() -> None:
@@ -70,6 +70,7 @@ def test_each_kind_does_what_it_is_called() -> None:
     keys = noisy("Telex and VNI keys", "đẹp " * 300), noisy("Telex and VNI keys", "đẹp " * 300, 1)
     seen = [{word for word in text.split() if word != "đẹp"} for text in keys]
     assert all(len(words) == 1 for words in seen) and set.union(*seen) <= {"ddepj", "d9ep5"}, "one method a review"
+    assert {noisy("Telex and VNI keys", "ĐẸP", seed) for seed in range(99)} == {"ĐẸP", "DDEPJ", "D9EP5"}
     short = noisy("teencode", "Không được " * 200)
     assert {"ko", "k", "dc", "đc"} <= set(short.split()) and "Không" in short
 
