@@ -243,6 +243,8 @@ def test_stars_are_read_by_line(tmp_path) -> None:
     assert stars_of(str(tmp_path / "none.csv"), [2], {}) is None
     file.write_text("text;rating\na;4\n", encoding="utf-8")
     assert stars_of(str(file), [2], {"separator": ";"}).tolist() == [4]
+    file.write_text('text,Số sao\na,5 sao\nb,1 star\nc,"4,0"\nd,3/5\ne,★★\nf,1e0\ng,\n', encoding="utf-8")
+    assert np.array_equal(stars_of(str(file), range(2, 9), {}), [5, 1, 4, 3, 2, np.nan, np.nan], equal_nan=True)
     file.write_text("text,rating\na,4.5\nb,tốt\n", encoding="utf-8")
     assert stars_of(str(file), [2, 3], {}) is None
     file.write_text("text,Battery\na,positive\n", encoding="utf-8")
