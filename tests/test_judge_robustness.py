@@ -218,11 +218,14 @@ def test_figures_of_a_part_are_those_of_its_reviews_alone(judged, clean) -> None
 def test_reviews_without_pairs_have_no_figure_of_pairs(run, clean) -> None:
     mentioned, sentiment = clean.mentioned.copy(), clean.sentiment.copy()
     mentioned[:60], sentiment[:60] = False, IGNORE
-    p = Predictions(clean.ids, clean.texts, mentioned, sentiment, clean.sentiment_logits, clean.mentioned_logits)
+    texts = ["pin", *(f"{text} tốt" for text in clean.texts[1:])]
+    p = Predictions(clean.ids, texts, mentioned, sentiment, clean.sentiment_logits, clean.mentioned_logits)
     judged = evaluation(run, p, draws=10)
     silent = next(part for part in judged["slices"] if part["name"] == "0 aspects")
     assert silent["reviews"] == 60 and silent["figures"]["pair_f1"] is None and silent["tfidf"] is None
     assert judged["worst"]["name"] != "0 aspects" and "pair_f1" not in silent["intervals"]
+    single = next(part for part in judged["slices"] if part["name"] == "without diacritics")
+    assert single["reviews"] == 1 and single["intervals"] == {}, "the draws of one review are all alike"
 
 
 def test_the_worst_part_is_large_enough() -> None:
