@@ -39,16 +39,22 @@ def test_without_diacritics_is_what_unicode_says() -> None:
 def test_tones_move_only_in_open_syllables() -> None:
     assert changed("Hoà bình, khoẻ, thuý, quý, hoàn, loại", tones=1) == "Hòa bình, khỏe, thúy, quý, hoàn, loại"
     assert changed("hòa khỏe thúy", tones=1) == "hoà khoẻ thuý"
+    assert changed("Uỷ ban HOÀ BÌNH, QUÝ", tones=1) == "Ủy ban HÒA BÌNH, QUÝ"
 
 
 def test_input_methods_leave_their_keys() -> None:
     seen = {changed("đẹp", place=i, telex=1) for i in range(3000)}
     assert {"đẹp", "ddepj", "d9ep5", "đepj", "đep5"} == seen
+    capitals = {changed("ĐẸP Đẹp", place=i, telex=1).split()[0] for i in range(3000)}
+    assert {"ĐẸP", "DDEPJ", "D9EP5", "ĐEPJ", "ĐEP5"} == capitals, "Shift or Caps Lock holds for the keys of marks, too"
+    assert "Ddepj" in {changed("ĐẸP Đẹp", place=i, telex=1).split()[1] for i in range(3000)}
 
 
 def test_emoji_and_emoticons_go_and_an_empty_text_stays() -> None:
     assert changed("tốt 😍👍🏻 lắm :))", emoji=1) == "tốt  lắm "
     assert Noise(emoji=1)("😍", 0) is None
+    assert changed("Nhược điểm:Pin yếu, ưu:Dễ dùng :D đẹp:P", emoji=1) == "Nhược điểm:Pin yếu, ưu:Dễ dùng  đẹp"
+    assert changed("số 1️⃣", emoji=1) == "số 1"
 
 
 def test_slips_are_a_few_per_cent_and_never_of_blanks() -> None:
@@ -56,11 +62,14 @@ def test_slips_are_a_few_per_cent_and_never_of_blanks() -> None:
     typed = [changed(text, place=i, typing=1) for i in range(20)]
     assert all(0.97 < len(t) / len(text) < 1.03 and t != text for t in typed)
     assert all(abs(t.count(" ") - text.count(" ")) == 0 for t in typed)
+    assert all(changed(text.upper(), place=i, typing=1).isupper() for i in range(20))
 
 
 def test_short_forms_and_stretched_letters() -> None:
     seen = {changed("không", place=i, teencode=1) for i in range(200)}
     assert {"không", "ko", "k"} <= seen
+    for other in ("ſản phẩm", "HAİ", "haı"):  # equal to words of the list without case, to Python's expressions alone
+        assert all(changed(other, place=i, teencode=1) == other for i in range(20))
     assert any(changed("đẹp", place=i, stretched=1).startswith("đẹppp") for i in range(200))
 
 

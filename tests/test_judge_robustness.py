@@ -54,9 +54,9 @@ def test_any_text_can_be_noisy(kind, text) -> None:
     "text", [" " * 300_000, "a " * 150_000, "😍" * 100_000, "á" * 300_000, "a" + "\u0301" * 300_000]
 )
 def test_a_long_text_takes_no_square_of_its_length(kind, text) -> None:
-    started = time.monotonic()
+    started = time.process_time()
     noisy(kind, text)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def test_each_kind_does_what_it_is_called() -> None:
@@ -70,6 +70,7 @@ def test_each_kind_does_what_it_is_called() -> None:
     keys = noisy("Telex and VNI keys", "đẹp " * 300), noisy("Telex and VNI keys", "đẹp " * 300, 1)
     seen = [{word for word in text.split() if word != "đẹp"} for text in keys]
     assert all(len(words) == 1 for words in seen) and set.union(*seen) <= {"ddepj", "d9ep5"}, "one method a review"
+    assert {noisy("Telex and VNI keys", "ĐẸP", seed) for seed in range(99)} == {"ĐẸP", "DDEPJ", "D9EP5"}
     short = noisy("teencode", "Không được " * 200)
     assert {"ko", "k", "dc", "đc"} <= set(short.split()) and "Không" in short
 
@@ -217,11 +218,14 @@ def test_figures_of_a_part_are_those_of_its_reviews_alone(judged, clean) -> None
 def test_reviews_without_pairs_have_no_figure_of_pairs(run, clean) -> None:
     mentioned, sentiment = clean.mentioned.copy(), clean.sentiment.copy()
     mentioned[:60], sentiment[:60] = False, IGNORE
-    p = Predictions(clean.ids, clean.texts, mentioned, sentiment, clean.sentiment_logits, clean.mentioned_logits)
+    texts = ["pin", *(f"{text} tốt" for text in clean.texts[1:])]
+    p = Predictions(clean.ids, texts, mentioned, sentiment, clean.sentiment_logits, clean.mentioned_logits)
     judged = evaluation(run, p, draws=10)
     silent = next(part for part in judged["slices"] if part["name"] == "0 aspects")
     assert silent["reviews"] == 60 and silent["figures"]["pair_f1"] is None and silent["tfidf"] is None
     assert judged["worst"]["name"] != "0 aspects" and "pair_f1" not in silent["intervals"]
+    single = next(part for part in judged["slices"] if part["name"] == "without diacritics")
+    assert single["reviews"] == 1 and single["intervals"] == {}, "the draws of one review are all alike"
 
 
 def test_the_worst_part_is_large_enough() -> None:
@@ -242,6 +246,8 @@ def test_stars_are_read_by_line(tmp_path) -> None:
     assert stars_of(str(tmp_path / "none.csv"), [2], {}) is None
     file.write_text("text;rating\na;4\n", encoding="utf-8")
     assert stars_of(str(file), [2], {"separator": ";"}).tolist() == [4]
+    file.write_text('text,Số sao\na,5 sao\nb,1 star\nc,"4,0"\nd,3/5\ne,★★\nf,1e0\ng,\n', encoding="utf-8")
+    assert np.array_equal(stars_of(str(file), range(2, 9), {}), [5, 1, 4, 3, 2, np.nan, np.nan], equal_nan=True)
     file.write_text("text,rating\na,4.5\nb,tốt\n", encoding="utf-8")
     assert stars_of(str(file), [2, 3], {}) is None
     file.write_text("text,Battery\na,positive\n", encoding="utf-8")

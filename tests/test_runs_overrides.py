@@ -166,6 +166,11 @@ def test_a_setting_that_does_not_exist_is_told_with_the_nearest_of_all_groups(ke
         (train.main, ["epochs=5"], no_such_setting("epochs")),
         (train.main, ["trainer.epochs=5"], "trainer.epochs: no such setting; did you mean trainer.max_epochs?"),
         (train.main, ["loss=focl"], 'loss=focl: no such choice; expected one of ce, focal; did you mean "focal"?'),
+        (
+            train.main,
+            ["data.noise.joined=1"],
+            "data.noise.joined: no such setting; there are data.noise.stripped, data.noi",
+        ),
         (pretrain.main, ["lr=1"], "lr: no such setting; did you mean pretraining.lr?"),
         (search.main, ["sweep.trails=1"], "sweep.trails: no such setting; did you mean sweep.trials?"),
         (search.main, ["model=mini", "epochs=1"], no_such_setting("epochs")),

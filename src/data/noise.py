@@ -47,7 +47,10 @@ _TONELESS = str.maketrans(  # đẹp -> đep
 )
 _ROWS = ("qwertyuiop", "asdfghjkl", "zxcvbnm")
 _WORD = re.compile(r"[^\W\d_]+")
-_EMOJI = re.compile("[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\ufe0f\u200d\U0001f000-\U0001faff]+|[:;=][-']?[()DPp]+")
+_EMOJI = re.compile(
+    "[\u2190-\u21ff\u2300-\u27bf\u2b00-\u2bff\ufe0f\u200d\u20e3\U0001f000-\U0001faff]+"
+    r"|[:;=][-']?(?:[()]+|[DPp]+(?!\w))"  # ":D", and not the beginning of "điểm:Pin"
+)
 _OPEN = {"oa": "òóỏõọ", "oe": "òóỏõọ", "uy": "ùúủũụ"}  # syllables without a last consonant, whose tone has two places
 
 
@@ -59,7 +62,8 @@ def _moved_tones() -> dict[str, str]:
         for (ending, firsts), seconds in zip(_OPEN.items(), order, strict=True)
         for first, second in zip(firsts, seconds, strict=True)
     ]
-    return dict(pairs) | {new: old for old, new in pairs}
+    both = dict(pairs) | {new: old for old, new in pairs}
+    return {case(old): case(new) for case in (str.lower, str.capitalize, str.upper) for old, new in both.items()}
 
 
 _MOVED = _moved_tones()
@@ -146,9 +150,11 @@ def _telex(text: str, rng: Random) -> str:
         tone = max((tone for *_, tone in found), default=0)
         last = "" if not tone else str(tone) if vni else _TONES[tone - 1]
         if tone_alone:
-            return word[0].translate(_TONELESS) + last
-        keys = ((letter, *_LETTERS.get(letter, (letter, "", ""))[:3]) for letter in word[0])
-        return "".join(base + (v if vni else t) for _, base, t, v in keys) + last
+            keys = word[0].translate(_TONELESS) + last
+        else:
+            each = (_LETTERS.get(letter, (letter, "", "")) for letter in word[0])
+            keys = "".join(base + (v if vni else t) for base, t, v, *_ in each) + last
+        return keys.upper() if len(word[0]) > 1 and word[0].isupper() else keys
 
     return _WORD.sub(typed, text)
 
@@ -157,7 +163,7 @@ def _teencode(text: str, rng: Random) -> str:
     share = 0.3 + 0.4 * rng.random()
 
     def shortened(word: re.Match[str]) -> str:
-        forms = SHORT_FORMS[word[0].lower()]
+        forms = SHORT_FORMS.get(word[0].lower(), (word[0],))  # none of "ſản phẩm", which equals "sản phẩm" without case
         return forms[int(rng.random() * len(forms))] if rng.random() < share else word[0]
 
     return _LONG_FORM.sub(shortened, text)
@@ -189,7 +195,8 @@ def _typing(text: str, rng: Random) -> str:
             slip, key = chance(), letter.translate(_BARE)
             near = _NEAR.get(key.lower(), key)
             if slip < 0.4:
-                typed.append(near[int(chance() * len(near))])
+                other = near[int(chance() * len(near))]
+                typed.append(other.upper() if letter.isupper() else other)
             elif slip < 0.6:
                 typed.append(letter * 2)
             elif slip < 0.8 and i + 1 < len(text):

@@ -1,6 +1,7 @@
 """The stars that came with reviews, read from their file again: they are no label, and nothing but judging asks."""
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -12,8 +13,9 @@ from .files import hash_of
 from .formats import open_rows
 from .rows import clean_name, plain_name
 
-STAR_COLUMNS = ("n star", "n stars", "star", "stars", "rating", "ratings", "star rating", "so sao")  # as plain_name
+STAR_COLUMNS = ("n star", "n stars", "star", "stars", "rating", "ratings", "star rating", "so sao", "sao")  # plain_name
 MOST_STARS = 10
+_CELL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:sao|stars?|[*★⭐]\ufe0f?|/\s*5)?", re.IGNORECASE)  # "4", "4.0", "4 sao"
 
 
 def stars_of(file: str, lines: Sequence[int], told: Mapping[str, Any], sha256: str | None = None) -> np.ndarray | None:
@@ -43,8 +45,7 @@ def stars_of(file: str, lines: Sequence[int], told: Mapping[str, Any], sha256: s
 
 def _number(cell: object) -> float:
     """What a cell says, from 0 to :data:`MOST_STARS`; NaN for all else."""
-    try:
-        value = float(str(cell))
-    except ValueError:
-        return math.nan
+    told = str(cell).strip()
+    match = _CELL.fullmatch(told)
+    value = float(match[1].replace(",", ".")) if match else len(told) if told and set(told) <= set("★⭐") else math.nan
     return value if 0 <= value <= MOST_STARS else math.nan

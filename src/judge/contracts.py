@@ -29,7 +29,7 @@ class Slice(TypedDict):
     name: str
     reviews: int
     figures: Numbers  # None where the part's labels have nothing to compare
-    intervals: Intervals
+    intervals: Intervals  # none of a single review, whose draws are all alike
     tfidf: float | None  # tf-idf's figure of the same name as the first of ``figures``
 
 

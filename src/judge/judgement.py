@@ -172,7 +172,7 @@ def _slice(
         "name": name,
         "reviews": int(rows.sum()),
         "figures": {k: float(v) if k in known else None for k, v in values.items()},
-        "intervals": {k: list(interval(v)) for k, v in drawn.items() if k in known},
+        "intervals": {k: list(interval(v)) for k, v in drawn.items() if k in known and rows.sum() > 1},
         "tfidf": rival,
     }
 

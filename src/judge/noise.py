@@ -169,7 +169,8 @@ def _keys(word: str, method: int) -> str:
         bare = unicodedata.normalize("NFC", "".join(part for part in parts if part not in _TONES))
         key = _SHAPES.get(bare.lower())
         typed += bare.translate(_PLAIN) + (key[method] if key else "")
-    return typed + tone
+    keys = typed + tone
+    return keys.upper() if len(word) > 1 and word.isupper() else keys
 
 
 def _plain() -> dict[int, str]:

@@ -134,10 +134,13 @@ def _fault(word: str) -> str:
 def no_such_setting(key: str, more: Iterable[str] = (), config: str = "config") -> str:
     """``trainer.epochs: no such setting; did you mean trainer.max_epochs?``
 
-    The names suggested are settings of ``conf/{config}.yaml``, of every choice of its groups, and ``more``.
+    The names suggested are settings of ``conf/{config}.yaml``, of every choice of its groups, and ``more``. Where none
+    is like it, all those beside it are named, unless they are many.
     """
-    near = nearest(key, dict.fromkeys([*settings_of(config), *more]))
-    return f"{key}: no such setting" + (f"; did you mean {' or '.join(near)}?" if near else "")
+    if near := nearest(key, dict.fromkeys([*settings_of(config), *more])):
+        return f"{key}: no such setting; did you mean {' or '.join(near)}?"
+    beside = [name for name in settings_of(config) if "." in key and name.rpartition(".")[0] == key.rpartition(".")[0]]
+    return f"{key}: no such setting" + (f"; there are {', '.join(beside)}" if 0 < len(beside) < 10 else "")
 
 
 def nearest(key: str, names: Iterable[str]) -> list[str]:
