@@ -15,7 +15,7 @@ from .rows import clean_name, plain_name
 
 STAR_COLUMNS = ("n star", "n stars", "star", "stars", "rating", "ratings", "star rating", "so sao", "sao")  # plain_name
 MOST_STARS = 10
-_CELL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:sao|stars?|[*★⭐]\ufe0f?|/\s*5)?", re.IGNORECASE)  # "4", "4.0", "4 sao"
+_CELL = re.compile(r"(\d+(?:[.,]\d+)?)\s*(?:sao|stars?|[*★⭐]|/\s*5)?", re.IGNORECASE)  # "4", "4.0", "4 sao"
 
 
 def stars_of(file: str, lines: Sequence[int], told: Mapping[str, Any], sha256: str | None = None) -> np.ndarray | None:
@@ -45,7 +45,7 @@ def stars_of(file: str, lines: Sequence[int], told: Mapping[str, Any], sha256: s
 
 def _number(cell: object) -> float:
     """What a cell says, from 0 to :data:`MOST_STARS`; NaN for all else."""
-    told = str(cell).strip()
+    told = str(cell).strip().replace("\ufe0f", "")
     match = _CELL.fullmatch(told)
     value = float(match[1].replace(",", ".")) if match else len(told) if told and set(told) <= set("★⭐") else math.nan
     return value if 0 <= value <= MOST_STARS else math.nan
