@@ -11,12 +11,11 @@ from xml.etree import ElementTree
 
 from ..errors import CONTROLS, UserError, listed, quoted
 from ..labels import Labels
-from .layouts.label_studio import NOTE
+from .layouts.label_studio import NOTE, TEXT_KEY
 from .layouts.names import ID_COLUMNS, IGNORED_COLUMNS, MORE_IDS, TITLES, TOOL_COLUMNS
 from .rows import TEXT_COLUMNS, plain_name
 from .values import SAID
 
-TEXT_KEY = "text"  # the key of the text in a task's data
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # aspect: its sentiment, None where it carries none, and how sure that is, None if nobody says
 Pressed = Mapping[str, tuple[str | None, float | None]]
