@@ -52,6 +52,9 @@ def test_names_that_would_not_come_back_are_refused() -> None:
     with pytest.raises(UserError) as told:
         label_config(Labels(("a\0b",), sentiments=("good", "so#so")))
     assert len(told.value.faults) == 2 and "XML" in told.value.faults[0] and "so#so" in told.value.faults[1]
+    with pytest.raises(UserError) as told:
+        label_config(Labels(("Pin", "", "PIN")))
+    assert len(told.value.faults) == 2 and "no name" in told.value.faults[0] and "Pin, PIN" in told.value.faults[1]
     assert told_names(LABELS) == "" and "Title" in told_names(Labels(("Title", "Pin")))
 
 

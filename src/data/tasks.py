@@ -5,6 +5,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
@@ -55,6 +56,10 @@ def check_names(labels: Labels) -> None:
         for name in labels.sentiments
         if "#" in name
     ]
+    faults += ["an aspect has no name"] * ("" in labels.aspects)
+    alike = Counter(name.casefold() for name in labels.aspects)
+    twins = [name for name in labels.aspects if alike[name.casefold()] > 1]
+    faults += [f"the aspects {listed(twins)} differ in case only; write them alike"] * bool(twins)
     if faults:
         raise UserError(faults)
 
