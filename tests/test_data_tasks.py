@@ -4,6 +4,7 @@ import io
 import json
 import re
 import string
+from contextlib import suppress
 from xml.etree import ElementTree
 
 import numpy as np
@@ -174,6 +175,13 @@ def test_other_controls_are_read(tmp_path, results, said) -> None:
 def test_an_annotation_that_cannot_be_read_does_not_count_as_mentioning_nothing(tmp_path) -> None:
     with pytest.raises(UserError, match="rating alone"):
         annotated(tmp_path / "e.json", [[result("rating", {"rating": 4})]])
+
+
+@pytest.mark.parametrize("odd", [5, "x", [], {"a": 1}, None, [[5]], [None]])
+def test_an_odd_result_is_no_traceback(tmp_path, odd) -> None:
+    for results in (odd, [result("taxonomy", {"taxonomy": odd})], [result("labels", {"labels": odd}, id_=odd)]):
+        with suppress(UserError):
+            annotated(tmp_path / "e.json", [results])
 
 
 def test_several_annotations_of_a_task_must_agree(tmp_path) -> None:

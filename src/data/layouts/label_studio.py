@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from ...errors import listed, quoted
+from ...errors import kind_of, listed, quoted
 from ..rows import Place, Row, Source, text_candidates
 
 OF_A_TASK = {"annotations", "predictions"}  # one of them stands beside its data
@@ -97,21 +97,28 @@ def _text(data: Mapping[str, Any]) -> object:
     return data[texts[0]] if texts else None
 
 
-def _labels(results: Sequence[Any]) -> list[list[Any]]:
+def _labels(results: Any) -> list[list[Any]]:
     """The labels of an annotation, as :mod:`src.data.layouts.lists` reads them. Raises ValueError if it can read none.
 
     Choices for a region have the region's id: they are the sentiments of its labels.
     """
+    if not isinstance(results, list):
+        raise ValueError(f"the results of an annotation are a list, this is {kind_of(results)}")
     read = [(each, each["value"]) for each in results if isinstance(each, dict) and isinstance(each.get("value"), dict)]
-    regions = {each.get("id") for each, value in read if _of_region(value)}
+    regions = {str(each.get("id")) for each, value in read if _of_region(value)}
     said = {
-        each.get("id"): choices for each, value in read if (choices := _choices(value)) and each.get("id") in regions
+        str(each.get("id")): choices
+        for each, value in read
+        if (choices := _choices(value)) and str(each.get("id")) in regions
     }
     labels: list[list[Any]] = []
     for each, value in read:
-        key, choices = each.get("id"), _choices(value)
+        key, choices = str(each.get("id")), _choices(value)
         labels += [[name, said[key]] if key in said else [name] for name in _of_region(value)]
-        labels += [path for path in value.get("taxonomy") or [] if path]  # a path, such as ["Pin", "positive"]
+        paths = value.get("taxonomy")
+        labels += [
+            path for path in (paths if isinstance(paths, list) else []) if path
+        ]  # a path, such as ["Pin", "positive"]
         if choices and key not in said:
             whole = all(isinstance(choice, str) and "#" in choice for choice in choices)
             labels += [[choice] for choice in choices] if whole else [[str(each.get("from_name", "")), choices]]
