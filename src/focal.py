@@ -17,7 +17,7 @@ def focal_loss(
     targets: Tensor,
     *,
     gamma: float = 2.0,
-    alpha: Tensor | None = None,
+    alpha: Tensor | Sequence[float] | Sequence[Sequence[float]] | None = None,
     ignore_index: int = IGNORE,
     reduction: Literal["none", "sum", "mean"] = "mean",
     normalization: Literal["valid", "weight"] = "valid",
@@ -25,15 +25,18 @@ def focal_loss(
 ) -> Tensor:
     """Focal loss ``-alpha_t (1 - p_t)^gamma log p_t`` over the softmax of the last dimension (eq. 5).
 
-    ``logits`` float [..., C], ``targets`` int64 [...], ``alpha`` float [C], or [A, C] for logits [..., A, C]. Returns a
-    scalar, or [...] with 0 where ignored for ``none``; 16-bit logits are computed, and returned, in float32. The mean
-    divides by the number of targets not ignored (``valid``) or by the sum of their alpha_t (``weight``, as torch does);
-    where all are ignored it is 0 with zero gradients. Ignored logits, NaN and inf too, change nothing. gamma 0 without
-    alpha is ``F.cross_entropy`` to the last bit. Label smoothing eps is the soft-target form
-    ``sum_c y_c alpha_c (1 - p_c)^gamma (-log p_c)`` with ``y = (1 - eps) onehot + eps / C``. Raises ValueError for
-    shapes, dtypes and settings; tensor values are not checked, because every step would wait for the GPU to read them.
+    ``logits`` float [..., C], ``targets`` int64 [...], ``alpha`` float [C], or [A, C] for logits [..., A, C], or
+    such lists. Returns a scalar, or [...] with 0 where ignored for ``none``; 16-bit logits are computed, and
+    returned, in float32. The mean divides by the number of targets not ignored (``valid``) or by the sum of their
+    alpha_t (``weight``, as torch does); where all are ignored it is 0 with zero gradients. Ignored logits, NaN and
+    inf too, change nothing. gamma 0 without alpha is ``F.cross_entropy`` to the last bit. Label smoothing eps is
+    the soft-target form ``sum_c y_c alpha_c (1 - p_c)^gamma (-log p_c)`` with ``y = (1 - eps) onehot + eps / C``.
+    Raises ValueError for shapes, dtypes and settings; tensor values are not checked, because every step would wait
+    for the GPU to read them.
     """
     _check_settings(gamma, label_smoothing, normalization, reduction)
+    if alpha is not None and not isinstance(alpha, Tensor):
+        alpha = _as_weights(alpha).to(logits.device)
     _check_tensors(logits, targets, alpha)
     valid = (targets != ignore_index).unsqueeze(-1)  # [..., 1]
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32))  # a half as float32, float64 as it is

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import string
+from contextlib import suppress
 from xml.etree import ElementTree
 
 import numpy as np
@@ -52,6 +53,9 @@ def test_names_that_would_not_come_back_are_refused() -> None:
     with pytest.raises(UserError) as told:
         label_config(Labels(("a\0b",), sentiments=("good", "so#so")))
     assert len(told.value.faults) == 2 and "XML" in told.value.faults[0] and "so#so" in told.value.faults[1]
+    with pytest.raises(UserError) as told:
+        label_config(Labels(("Pin", "", "PIN")))
+    assert len(told.value.faults) == 2 and "no name" in told.value.faults[0] and "Pin, PIN" in told.value.faults[1]
     assert told_names(LABELS) == "" and "Title" in told_names(Labels(("Title", "Pin")))
 
 
@@ -117,6 +121,101 @@ def test_tasks_that_nobody_annotated_are_left_out_and_counted(tmp_path) -> None:
     assert list(reviews.silent) == [1]  # annotated: it mentions nothing
     small, _ = read_reviews(export_min(tmp_path / "m.json", tasks, pressed))
     assert list(small.texts) == [texts[i] for i in (0, 1, 3, 5)] and len(small.without_label) == 2
+
+
+def result(kind: str, value: dict, name: str = "Pin", id_: str = "") -> dict:
+    return {"id": id_ or name, "from_name": name, "to_name": "text", "type": kind, "value": value}
+
+
+def annotated(path, results: list[list], data: dict | None = None, **marked) -> dict[str, str]:
+    """The labels of a task with these annotations, beside another task, as they are read: aspect -> sentiment."""
+    said = [{"result": each, "was_cancelled": False, "ground_truth": False} for each in results]
+    said[-1] |= marked
+    other = [{"result": [result("choices", {"choices": ["negative"]})]}]
+    tasks = [{"data": data or {"text": "pin tốt"}, "annotations": said}, {"data": {"text": "x"}, "annotations": other}]
+    path.write_text(json.dumps(tasks), encoding="utf-8")
+    reviews, aspects = read_reviews(path)
+    assert reviews.texts[0] == "pin tốt"
+    said = [(aspects[a], reviews.sentiment[0, a]) for a in np.flatnonzero(reviews.mentioned[0])]
+    return {aspect: "mentioned" if code == IGNORE else reviews.sentiments[code] for aspect, code in said}
+
+
+GOOD, BAD = (result("choices", {"choices": [word]}) for word in ("positive", "negative"))
+SPAN = {"start": 0, "end": 3, "text": "pin"}
+
+
+@pytest.mark.parametrize(
+    ("results", "said"),
+    [
+        ([result("taxonomy", {"taxonomy": [["Pin", "positive"], ["Giá", "negative"]]}, "t")], ["positive", "negative"]),
+        ([result("hypertextlabels", {**SPAN, "hypertextlabels": ["Pin#positive"]}, "l")], ["positive"]),
+        ([result("choices", {"choices": "positive"})], ["positive"]),
+        (
+            [  # a span with an aspect, and its sentiment
+                *(result("labels", {**SPAN, "labels": [a]}, "l", i) for i, a in enumerate(("Pin", "Giá"), 1)),
+                *(
+                    result("choices", {**SPAN, "choices": [s]}, "s", i)
+                    for i, s in enumerate(("positive", "negative"), 1)
+                ),
+            ],
+            ["positive", "negative"],
+        ),
+        (
+            [GOOD, result("textarea", {"text": ["vì thế"]}, "why"), result("rating", {"rating": 2}, "hard")],
+            ["positive"],
+        ),
+        ([result("textarea", {"text": ["vì thế"]}, "why")], []),
+    ],
+    ids=["taxonomy", "hypertext", "one choice", "regions", "beside comments", "a comment alone"],
+)
+def test_other_controls_are_read(tmp_path, results, said) -> None:
+    assert annotated(tmp_path / "e.json", [results]) == dict(zip(("Pin", "Giá"), said, strict=False))
+
+
+def test_an_annotation_that_cannot_be_read_does_not_count_as_mentioning_nothing(tmp_path) -> None:
+    with pytest.raises(UserError, match="rating alone"):
+        annotated(tmp_path / "e.json", [[result("rating", {"rating": 4})]])
+
+
+@pytest.mark.parametrize("odd", [5, "x", [], {"a": 1}, None, [[5]], [None]])
+def test_an_odd_result_is_no_traceback(tmp_path, odd) -> None:
+    for results in (odd, [result("taxonomy", {"taxonomy": odd})], [result("labels", {"labels": odd}, id_=odd)]):
+        with suppress(UserError):
+            annotated(tmp_path / "e.json", [results])
+
+
+def test_several_annotations_of_a_task_must_agree(tmp_path) -> None:
+    path = tmp_path / "e.json"
+    assert annotated(path, [[GOOD], [GOOD]]) == {"Pin": "positive"}
+    assert annotated(path, [[BAD], [GOOD]], ground_truth=True) == {"Pin": "positive"}
+    assert annotated(path, [[GOOD], [BAD]], was_cancelled=True) == {"Pin": "positive"}
+    for results in ([[GOOD], [BAD]], [[GOOD], [GOOD], []]):
+        with pytest.raises(UserError, match=r"annotations that differ; .* ground truth"):
+            annotated(path, results)
+
+
+@pytest.mark.parametrize("end", ["json", "csv"])
+def test_several_annotations_of_a_task_in_a_table_must_agree(tmp_path, end) -> None:
+    tool = {"annotator": 1, "annotation_id": 5, "lead_time": 2.0}
+    rows = [{"text": text, "id": id_, "Pin": said, **tool} for text, id_, said in (("a", 1, "positive"), ("b", 2, ""))]
+    path = tmp_path / f"m.{end}"
+    for more, reviews in ((rows[0] | {"annotator": 2}, 2), (rows[0] | {"Pin": "negative"}, 0), (rows[1], 2)):
+        table = [*rows, more]
+        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in table)]
+        path.write_text(json.dumps(table) if end == "json" else "\n".join(lines), encoding="utf-8")
+        if reviews:
+            assert len(read_reviews(path)[0]) == reviews
+        else:
+            with pytest.raises(UserError, match="annotations of one task differ"):
+                read_reviews(path)
+
+
+def test_the_text_of_a_task_is_found_by_its_name(tmp_path) -> None:
+    path = tmp_path / "e.json"
+    for data in ({"review": "pin tốt", "sku": "s1"}, {"what": "pin tốt", "stars": 5}):
+        assert annotated(path, [[GOOD]], data) == {"Pin": "positive"}
+    with pytest.raises(UserError, match="which of what, sku is the task's text"):
+        annotated(path, [[GOOD]], {"what": "pin tốt", "sku": "s1"})
 
 
 @pytest.mark.parametrize("name", ["tasks.json", "export.json"])

@@ -342,6 +342,7 @@ def test_module_is_the_function_with_its_settings(alpha):
     targets[targets == IGNORE] = 2
     weights = None if alpha is None else torch.tensor(alpha)
     assert torch.equal(loss(logits, targets), focal_loss(logits, targets, alpha=weights, **settings))
+    assert torch.equal(loss(logits, targets), focal_loss(logits, targets, alpha=alpha, **settings).float())
     assert loss.state_dict() == {}
     assert list(loss.parameters()) == []
 

@@ -147,6 +147,18 @@ def test_nfd_and_nfc_get_one_answer(predictor, texts) -> None:
     assert predictor.predict([unicodedata.normalize("NFD", text) for text in texts]) == predictor.predict(texts)
 
 
+def test_what_holds_no_list_of_texts_is_refused(predictor) -> None:
+    """A dict and a DataFrame give their names one by one, and these were answered."""
+
+    class DataFrame(list):
+        columns = ("text",)
+
+    for texts in ("Pin", {"a": "Pin"}, {"Pin"}, DataFrame(["text"]), None, 5):
+        with pytest.raises(UserError, match="a list of texts"):
+            predictor.predict(texts)
+    assert len(predictor.predict(("Pin", "Giá"))) == len(predictor.predict(np.array(["Pin", "Giá"]))) == 2
+
+
 def test_what_is_no_text_is_refused_by_number(predictor) -> None:
     with pytest.raises(UserError) as error:
         predictor.predict(["tốt", "\ud83d", None, "pin \udc00"])

@@ -61,7 +61,10 @@ def test_a_budget_keeps_unsure_ones_that_differ(asked, exported, tmp_path) -> No
     everything = [t["predictions"][0]["score"] for t in tasks_of(folder / "tasks.json")]
     assert np.mean(scores) < np.mean(everything)
     words = ["-o", tmp_path / "c.json", "--format", "label-studio", "--budget", "1000"]
-    assert predict(exported, twice, *words) == 0 and len(tasks_of(tmp_path / "c.json")) == 2 * len(texts)
+    assert predict(exported, twice, *words) == 0 and len(tasks_of(tmp_path / "c.json")) == len(set(texts))
+    emojis = write_input(tmp_path / "emojis.csv", [*["😍😍"] * 40, *["👍"] * 40, "Pin trâu", " Pin trâu"])  # no words
+    assert predict(exported, emojis, "-o", tmp_path / "d.json", *words[2:4], "--budget", "3") == 0
+    assert {t["data"]["text"].strip() for t in tasks_of(tmp_path / "d.json")} == {"😍😍", "👍", "Pin trâu"}
 
 
 @pytest.mark.parametrize(

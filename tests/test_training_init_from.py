@@ -31,6 +31,7 @@ def test_heads_are_taken_by_name() -> None:
     said = "\n".join(Earlier(old, ["runs/a", "0"]).take_heads(new))
     assert "Camera: kept" in said and "Battery: kept" in said and "Màn hình: new" in said
     assert "OTHERS: left out" in said and "the sentiment mixed: new" in said
+    assert "the sentiment neutral: left out" in said
     a, b = old.classifier, new.classifier
     for now, was in ((1, ASPECTS.index("Camera")), (2, ASPECTS.index("Battery"))):
         assert torch.equal(b.mentioned.weight[now], a.mentioned.weight[was])

@@ -6,7 +6,7 @@ call share one scale. Every thread takes reviews of its own: a tenth (float32) t
 at one short review.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -70,10 +70,11 @@ class Predictor:
         """An answer per text, in the order given, as :meth:`src.answers.decisions.Decisions.answers` describes it.
 
         Long texts also have ``windows`` and ``cut``: see :func:`src.answers.windows.told`. Raises UserError, which
-        names the texts by their number from 0 on, for what is no valid Unicode text, and for one text that stands in
-        no list.
+        names the texts by their number from 0 on, for what is no valid Unicode text, and for what is no list of texts:
+        one text, a dict, a set, a table.
         """
-        if isinstance(texts, str | bytes) or not isinstance(texts, Iterable):
+        no_list = isinstance(texts, str | bytes | Mapping | Set) or hasattr(texts, "columns")  # a DataFrame gives names
+        if no_list or not isinstance(texts, Iterable):
             got = "a single text" if isinstance(texts, str | bytes) else type(texts).__name__
             raise UserError(f"expected a list of texts, such as [text], got {got}")
         read = self._read(list(texts))

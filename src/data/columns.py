@@ -67,13 +67,13 @@ class _Finder:
         text, self.label, ignored = found
         self.text: str = text
         self.head = head
+        self.exported = label_studio.is_table([plain_name(c).replace(" ", "_") for c in source.columns])
         names = [name for name in source.columns if name not in ignored and name != text]
         self.by_name = {plain_name(name): name for name in reversed(names)}
         self.id = self._called((*ID_COLUMNS, *MORE_IDS))
         known = {self.by_name[name] for name in (*ID_COLUMNS, *MORE_IDS, *IGNORED_COLUMNS) if name in self.by_name}
         named = [*text_candidates(source.columns), *(self.by_name[name] for name in TITLES if name in self.by_name)]
         texts = {name for name in named if not self._says_sentiments(name)}
-        self.exported = label_studio.is_table([plain_name(c).replace(" ", "_") for c in source.columns])
         if self.exported and (note := self.by_name.get(label_studio.NOTE)) and not self._says_sentiments(note):
             known.add(note)
         self.others = frozenset({text, *ignored, *known, *(texts & set(names))})
@@ -182,10 +182,9 @@ class _Finder:
             choice = f"{wide} reads these, {set_to('layout', 'long')} the first"
             faults.add(self.source.name, f"{said}, and {listed(others)} hold sentiments too; {choice}")
             return None
-        said = f"aspects in {quoted(aspect)}, sentiments in {quoted(sentiment)}"
+        said, pairs = f"aspects in {quoted(aspect)}, sentiments in {quoted(sentiment)}", itemgetter(long.PAIRS)
         gathered = partial(long.by_review, text=self.text, name=self.id, aspect=aspect, sentiment=sentiment)
-        layout = self._made("long", sentiment, frozenset(), itemgetter(long.PAIRS), said, {aspect, sentiment})
-        return layout._replace(gathered=gathered)
+        return self._made("long", sentiment, frozenset(), pairs, said, {aspect, sentiment}, gathered)
 
     # --- a column for each aspect ------------------------------------------------------------------------------------
 
@@ -218,12 +217,13 @@ class _Finder:
         def flagged(row: Mapping[str, Any]) -> list[tuple[str, object]]:
             return [(a, flags.said(a, row, beside[a]) if a in beside else cell) for a, cell in pairs(row)]
 
-        def exported(row: Mapping[str, Any]) -> list[tuple[str, object]]:
-            return [(aspect, label_studio.chosen(cell)) for aspect, cell in pairs(row)]
+        def chosen(row: Mapping[str, Any]) -> list[tuple[str, object]]:
+            return [(a, label_studio.chosen(cell)) for a, cell in pairs(row)]
 
-        reading = {"flags": flagged, "label-studio": exported}.get(name, pairs)
+        reading = {"flags": flagged, "label-studio": chosen}.get(name, pairs)
         many = f"aspects in the columns {listed(aspects)}" if len(aspects) > 1 else f"the aspect {quoted(aspects[0])}"
-        return self._made(name, None, others, reading, many, {*aspects, *beside.values()})
+        once = partial(label_studio.once, name=self.id, others=others) if name == "label-studio" else None
+        return self._made(name, None, others, reading, many, {*aspects, *beside.values()}, once)
 
     # --- all ---------------------------------------------------------------------------------------------------------
 
@@ -235,10 +235,9 @@ class _Finder:
         pairs: Callable[[Mapping[str, Any]], list[tuple[str, object]]],
         said: str,
         used: Collection[str],
+        gathered: Callable[[Rows], Rows] | None = None,
     ) -> Layout:
-        left_out = [
-            column for column in self.source.columns if column not in used and column not in (self.text, self.id)
-        ]
+        left_out = [column for column in self.source.columns if column not in {*used, self.text, self.id}]
         told = f"{LAYOUTS[name]}: texts in {quoted(self.text)}" + (
             f", ids in {quoted(self.id)}" if self.id is not None else ""
         )
@@ -246,13 +245,15 @@ class _Finder:
             f"; left out: {listed([column or quoted('') for column in left_out])}" if left_out else ""
         )
         annotated = label_studio.is_annotated if name == "label-studio" else None
-        return Layout(name, self.text, self.id, label, others, pairs, told, annotated=annotated)
+        return Layout(name, self.text, self.id, label, others, pairs, told, gathered, annotated)
 
     def _called(self, names: Sequence[str]) -> str | None:
         return next((self.by_name[name] for name in names if name in self.by_name), None)
 
     def _says_sentiments(self, column: str) -> bool:
         """Whether a column holds words for sentiments and nothing else, as far as the first rows show."""
-        codes = {self.values(row[column]) for row in self.head if isinstance(row.get(column), str) and row[column]}
+        held = [row[column] for row in self.head if row.get(column)]
+        words = [word for cell in held for word in label_studio.each_choice(cell)] if self.exported else held
+        codes = {self.values(word) for word in words if isinstance(word, str)}
         said = {code for code in codes if code <= MENTIONED}
         return bool(said) and all(code <= MENTIONED + 1 for code in codes)

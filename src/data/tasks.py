@@ -5,18 +5,18 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, BinaryIO
 from xml.etree import ElementTree
 
 from ..errors import CONTROLS, UserError, listed, quoted
 from ..labels import Labels
-from .layouts.label_studio import NOTE
+from .layouts.label_studio import NOTE, TEXT_KEY
 from .layouts.names import ID_COLUMNS, IGNORED_COLUMNS, MORE_IDS, TITLES, TOOL_COLUMNS
 from .rows import TEXT_COLUMNS, plain_name
 from .values import SAID
 
-TEXT_KEY = "text"  # the key of the text in a task's data
 NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 # aspect: its sentiment, None where it carries none, and how sure that is, None if nobody says
 Pressed = Mapping[str, tuple[str | None, float | None]]
@@ -56,6 +56,10 @@ def check_names(labels: Labels) -> None:
         for name in labels.sentiments
         if "#" in name
     ]
+    faults += ["an aspect has no name"] * ("" in labels.aspects)
+    alike = Counter(name.casefold() for name in labels.aspects)
+    twins = [name for name in labels.aspects if alike[name.casefold()] > 1]
+    faults += [f"the aspects {listed(twins)} differ in case only; write them alike"] * bool(twins)
     if faults:
         raise UserError(faults)
 

@@ -78,6 +78,9 @@ class Earlier:
         names = {clean_name(name) for name in now.labels.aspects}
         told += [f"  {a}: left out, it is not in these data" for a in was.labels.aspects if clean_name(a) not in names]
         told += [f"  the sentiment {name}: new, begins fresh in every aspect" for name in fresh]
+        used = {column for _, column in pairs}
+        gone = [name for column, name in enumerate(was.labels.sentiments) if column not in used]
+        told += [f"  the sentiment {name}: left out, it is not one of this run's" for name in gone]
         if new.mentioned is not None and not detects:
             told.append("  detection of the aspects: new, that run has none (task=sentiment)")
         return told

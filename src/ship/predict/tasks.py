@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 from ...data.layouts.names import ID_COLUMNS, MORE_IDS
+from ...data.nfc import composed
 from ...data.rows import plain_name
 from ...data.tasks import prediction, task, write_tasks
 from ...labels import Labels
@@ -39,20 +40,26 @@ def write_asked(out: BinaryIO, partial: Path, asked: Asked) -> None:
             place += len(line)
         order = surest_last(sure)
         if asked.budget is not None:
-            order = _teaching(file, places, order[: BETA * asked.budget], asked)
+            order = _teaching(file, places, order, BETA * asked.budget, asked)
         write_tasks(out, _tasks(file, [(places[i], sure[i]) for i in order], asked))
 
 
-def _teaching(file: BinaryIO, places: "array[int]", pool: list[int], asked: Asked) -> list[int]:
-    """The rows of the ``pool`` that are chosen, in the pool's order."""
+def _teaching(file: BinaryIO, places: "array[int]", order: list[int], most: int, asked: Asked) -> list[int]:
+    """The rows that are chosen among the first ``most`` of the ``order`` whose texts differ, in this order."""
     from ...answers.teaching import choose_answered
 
-    rows = [_read(file, places[i]) for i in pool]
+    pool: dict[str, tuple[int, dict[str, Any]]] = {}  # text -> its first row, and the answer
+    for i in order:
+        _, cells, answer = _read(file, places[i])
+        pool.setdefault(composed(cells[asked.column]).strip(), (i, answer))
+        if len(pool) == most:
+            break
+    rows = [i for i, _ in pool.values()]
     assert asked.budget is not None
     if len(rows) <= asked.budget:
-        return pool
-    answered = [(cells[asked.column], answer) for _, cells, answer in rows]
-    return [pool[i] for i in sorted(choose_answered(answered, asked.budget))]
+        return rows
+    answered = [(text, answer) for text, (_, answer) in pool.items()]
+    return [rows[at] for at in sorted(choose_answered(answered, asked.budget))]
 
 
 def _tasks(file: BinaryIO, rows: list[tuple[int, float]], asked: Asked) -> Iterator[dict[str, Any]]:
