@@ -237,7 +237,8 @@ class _Finder:
         used: Collection[str],
         gathered: Callable[[Rows], Rows] | None = None,
     ) -> Layout:
-        left_out = [column for column in self.source.columns if column not in {*used, self.text, self.id}]
+        known = {*used, self.text, self.id}
+        left_out = [column for column in self.source.columns if column not in known]
         told = f"{LAYOUTS[name]}: texts in {quoted(self.text)}" + (
             f", ids in {quoted(self.id)}" if self.id is not None else ""
         )
