@@ -21,7 +21,7 @@ from src.runs.run import Run
 from train import train
 
 KNOWN = ["SCREEN", "FEATURES", "PERFORMANCE", "DESIGN", "GENERAL"]  # those of the first run: every second one
-SETTINGS = ["experiment=mini", "model.r_drop=0", "data=table", "trainer.precision=32-true"]
+SETTINGS = ["experiment=mini", "model.r_drop=0", "model.rare_aspects=0", "data=table", "trainer.precision=32-true"]
 WAYS = ("anew", "init_from")
 
 
