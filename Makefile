@@ -1,5 +1,5 @@
 # make train    set up on a fresh machine, then train on the sample data
-# make test     set up, then the tests: no network, under five minutes on two cores
+# make test     set up, then the tests: no network; six to eight minutes on two shared cores
 # make torture  kills, damage, full disks done to the real training; three minutes
 # make fuzz     readers, archives and bundles fed with inputs made by chance; five minutes
 # make lint     ruff and mypy
